@@ -1,0 +1,33 @@
+import { libc } from "./libc.ts";
+
+/**
+ * An open file descriptor with an owner that closes it: `using file = …`.
+ * Closing twice is harmless; using the number after closing is an error, not another file.
+ */
+export class Descriptor implements Disposable {
+  #number: number;
+
+  constructor(number: number) {
+    this.#number = number;
+  }
+
+  /** The number, for a system call that returns before the descriptor can be closed. */
+  get fd(): number {
+    if (this.#number < 0) throw new Error("this descriptor was closed before");
+    return this.#number;
+  }
+
+  get isOpen(): boolean {
+    return this.#number >= 0;
+  }
+
+  close(): void {
+    if (this.#number < 0) return;
+    libc.close(this.#number);
+    this.#number = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

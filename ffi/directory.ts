@@ -1,0 +1,304 @@
+/**
+ * Confined access to a tree that somebody else controls.
+ *
+ * A `Directory` holds a descriptor. Its methods take ONE name, so no symbolic link, `..`, mount point
+ * or magic link can lead anywhere else (I2); `openBeneath` walks several components with openat2(2)
+ * and RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_XDEV.
+ */
+
+import {
+  asFileName,
+  type ByteString,
+  type FileName,
+  fromBytes,
+  fromText,
+  type RelativePath,
+  writeBytes,
+} from "./byte_string.ts";
+import { Descriptor } from "./descriptor.ts";
+import { check, errnoName, isErrno, SystemError } from "./errno.ts";
+import { type FileKind, type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
+import { errno, libc } from "./libc.ts";
+import {
+  AT,
+  O,
+  OPEN_HOW_SIZE,
+  RENAME_NOREPLACE,
+  RESOLVE_CONFINED,
+  SYS_OPENAT2,
+} from "./platform.ts";
+
+const PATH_MAX = 4096;
+
+const scratch = new Uint8Array(PATH_MAX);
+const secondScratch = new Uint8Array(PATH_MAX);
+
+/** `text` with a terminating NUL in a buffer that the next call overwrites: for synchronous calls. */
+function z(text: ByteString, target = scratch): Uint8Array<ArrayBuffer> {
+  target[writeBytes(text, target)] = 0;
+  return target;
+}
+
+const howBuffer = new Uint8Array(OPEN_HOW_SIZE);
+const howView = new DataView(howBuffer.buffer);
+howView.setBigUint64(16, BigInt(RESOLVE_CONFINED), true);
+
+/** Where openat2 is not to be had (a seccomp filter, RestrictSUIDSGID=), components are walked singly. */
+let openat2Works = true;
+
+/** Errors that mean: by this path there is no such thing of ours (any more). */
+const NOT_THERE = ["ENOENT", "ENOTDIR", "ELOOP", "EXDEV", "ENAMETOOLONG"] as const;
+
+export interface DirectoryEntry {
+  readonly name: FileName;
+  /** From the directory itself, so only a hint; undefined where the filesystem does not say. */
+  readonly kind: FileKind | undefined;
+}
+
+/** A regular file opened for reading and what it was when it was opened. */
+export interface OpenedFile {
+  readonly file: Descriptor;
+  readonly status: FileStatus;
+}
+
+export class Directory extends Descriptor {
+  /**
+   * Opens a directory by a path of the host's own (configuration). Links in it are followed: it must
+   * not lie in a guest's reach.
+   */
+  static openTrusted(path: string): Directory {
+    const bytes = fromText(path);
+    if (bytes.length >= PATH_MAX) throw new RangeError(`path too long: ${path.slice(0, 80)}…`);
+    const flags = O.PATH | O.DIRECTORY | O.CLOEXEC;
+    return new Directory(check(libc.openat(AT.FDCWD, z(bytes), flags, 0), "open", bytes));
+  }
+
+  /**
+   * The directory at `path` below this one, reached without a link or a mount point in between.
+   * `undefined` if there is no such directory. Any depth: long paths are walked in pieces.
+   */
+  openBeneath(path: RelativePath): Directory | undefined {
+    let current: Directory | undefined;
+    let rest: RelativePath = path;
+    do {
+      const piece = firstPiece(rest);
+      rest = rest.slice(piece.length + 1) as RelativePath;
+      const base: Directory = current ?? this;
+      let next: Directory | undefined;
+      try {
+        next = base.#openDirectoryPiece(piece);
+      } finally {
+        if (base !== this) base.close();
+      }
+      if (next === undefined) return undefined;
+      current = next;
+    } while (rest !== "");
+    return current;
+  }
+
+  #openDirectoryPiece(path: RelativePath): Directory | undefined {
+    const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+    if (path === "") {
+      return new Directory(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
+    }
+    if (openat2Works) {
+      howView.setBigUint64(0, BigInt(flags), true);
+      const number = Number(
+        libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, BigInt(OPEN_HOW_SIZE)),
+      );
+      if (number >= 0) return new Directory(number);
+      const failure = new SystemError("openat2", errno(), path);
+      if (isErrno(failure, ...NOT_THERE)) return undefined;
+      if (!isErrno(failure, "ENOSYS", "EPERM")) throw failure;
+      openat2Works = false;
+    }
+    return this.#walk(path);
+  }
+
+  /** The same without openat2: component by component, each checked to be on the same mount. */
+  #walk(path: RelativePath): Directory | undefined {
+    const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+    const mountId = statusOf(this).mountId;
+    let current: Directory | undefined;
+    for (const name of path.split("/") as FileName[]) {
+      const base: Directory = current ?? this;
+      const number = libc.openat(base.fd, z(name), flags, 0);
+      const failure = number < 0 ? new SystemError("openat", errno(), path) : undefined;
+      if (base !== this) base.close();
+      if (failure !== undefined) {
+        if (isErrno(failure, ...NOT_THERE)) return undefined;
+        throw failure;
+      }
+      current = new Directory(number);
+      if (statusOf(current).mountId !== mountId) {
+        current.close();
+        return undefined;
+      }
+    }
+    return current;
+  }
+
+  /** What `name` is, links not followed; `undefined` if it does not exist. */
+  status(name: FileName): FileStatus | undefined {
+    if (statxAt(this.fd, z(name)) === 0) return lastStatus();
+    const failure = new SystemError("statx", errno(), name);
+    if (isErrno(failure, "ENOENT")) return undefined;
+    throw failure;
+  }
+
+  /**
+   * Opens `name` for reading if it is a regular file on this directory's mount. The type is decided on an
+   * O_PATH descriptor first: opening a device or a FIFO would have effects.
+   */
+  openRegular(name: FileName): OpenedFile | undefined {
+    const number = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+    if (number < 0) {
+      const failure = new SystemError("openat", errno(), name);
+      if (isErrno(failure, ...NOT_THERE)) return undefined;
+      throw failure;
+    }
+    using handle = new Descriptor(number);
+    const status = statusOf(handle);
+    if (status.kind !== "file") return undefined;
+    const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
+    return { file: reopen(handle, flags), status };
+  }
+
+  /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */
+  openHandle(name: FileName): Descriptor | undefined {
+    const number = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+    if (number >= 0) return new Descriptor(number);
+    const failure = new SystemError("openat", errno(), name);
+    if (isErrno(failure, ...NOT_THERE)) return undefined;
+    throw failure;
+  }
+
+  /** A file without a name on this directory's filesystem, readable and writable (O_TMPFILE), mode 0600. */
+  createUnnamed(): Descriptor {
+    const flags = O.TMPFILE | O.RDWR | O.CLOEXEC;
+    return new Descriptor(check(libc.openat(this.fd, z(DOT), flags, 0o600), "open(O_TMPFILE)"));
+  }
+
+  /** A new file, readable and writable; EEXIST if the name is taken. */
+  createFile(name: FileName, mode: number): Descriptor {
+    const flags = O.RDWR | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;
+    return new Descriptor(check(libc.openat(this.fd, z(name), flags, mode), "open", name));
+  }
+
+  /** Gives an unnamed file a name here; EEXIST if the name is taken (nothing is replaced). */
+  linkUnnamed(file: Descriptor, name: FileName): void {
+    // /proc/self/fd needs no capability, AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH before Linux 6.10.
+    const from = z(`/proc/self/fd/${file.fd}` as ByteString, secondScratch);
+    check(libc.linkat(AT.FDCWD, from, this.fd, z(name), AT.SYMLINK_FOLLOW), "linkat", name);
+  }
+
+  /** `false` if the name is taken. */
+  makeDirectory(name: FileName, mode: number): boolean {
+    try {
+      check(libc.mkdirat(this.fd, z(name), mode), "mkdir", name);
+      return true;
+    } catch (error) {
+      if (isErrno(error, "EEXIST")) return false;
+      throw error;
+    }
+  }
+
+  /** Removes a name that is not a directory; `false` if there was none. */
+  removeFile(name: FileName): boolean {
+    return removed(libc.unlinkat(this.fd, z(name), 0), "unlink", name);
+  }
+
+  /** Removes an EMPTY directory; `false` if there was none. ENOTEMPTY is thrown. */
+  removeDirectory(name: FileName): boolean {
+    return removed(libc.unlinkat(this.fd, z(name), AT.REMOVEDIR), "rmdir", name);
+  }
+
+  /** renameat2(2); `flags` RENAME_NOREPLACE or RENAME_EXCHANGE. Replaces nothing unless asked to. */
+  rename(name: FileName, target: Directory, targetName: FileName, flags = RENAME_NOREPLACE): void {
+    const result = libc.renameat2(
+      this.fd,
+      z(name),
+      target.fd,
+      z(targetName, secondScratch),
+      flags,
+    );
+    check(result, "renameat2", name);
+  }
+
+  /** A copy of the descriptor with an owner of its own. */
+  duplicate(): Directory {
+    const F_DUPFD_CLOEXEC = 1030;
+    return new Directory(check(libc.fcntl(this.fd, F_DUPFD_CLOEXEC, 0n), "fcntl"));
+  }
+
+  /**
+   * The entries but `.` and `..`, in the filesystem's order, read as they are asked for. An entry that is created
+   * or removed meanwhile may be missing or be told twice (readdir(3)).
+   */
+  *entries(): Generator<DirectoryEntry> {
+    const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
+    using listing = new Descriptor(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
+    const buffer = new Uint8Array(32 * 1024);
+    for (;;) {
+      const length = libc.getdents64(listing.fd, buffer, BigInt(buffer.length));
+      if (length < 0) {
+        const number = errno();
+        // The directory was removed while we read it: it has no entries.
+        if (errnoName(number) === "ENOENT") return;
+        throw new SystemError("getdents64", number);
+      }
+      if (length === 0) return;
+      yield* parseDirents(buffer, length);
+    }
+  }
+}
+
+/** Opens again what a descriptor holds, with other flags, whatever its name has become. */
+export function reopen(handle: Descriptor, flags: number): Descriptor {
+  const path = `/proc/self/fd/${handle.fd}` as ByteString;
+  return new Descriptor(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open", path));
+}
+
+const DOT = "." as ByteString;
+
+function removed(result: number, call: string, name: FileName): boolean {
+  if (result === 0) return true;
+  const failure = new SystemError(call, errno(), name);
+  if (isErrno(failure, "ENOENT")) return false;
+  throw failure;
+}
+
+/** As many whole components as one system call takes. */
+function firstPiece(path: RelativePath): RelativePath {
+  if (path.length < PATH_MAX) return path;
+  return path.slice(0, path.lastIndexOf("/", PATH_MAX - 1)) as RelativePath;
+}
+
+const DIRENT_KINDS: readonly (FileKind | undefined)[] = [
+  undefined, // DT_UNKNOWN
+  "other", // DT_FIFO
+  "other", // DT_CHR
+  undefined,
+  "directory", // DT_DIR
+  undefined,
+  "other", // DT_BLK
+  undefined,
+  "file", // DT_REG
+  undefined,
+  "link", // DT_LNK
+  undefined,
+  "other", // DT_SOCK
+];
+
+/** Reads `struct linux_dirent64` records; public for tests of the layout. */
+export function* parseDirents(buffer: Uint8Array, length: number): Generator<DirectoryEntry> {
+  for (let at = 0; at < length;) {
+    const recordLength = (buffer[at + 16] ?? 0) | ((buffer[at + 17] ?? 0) << 8);
+    if (recordLength < 20) throw new Error("getdents64: malformed record");
+    const name = asFileName(
+      fromBytes(buffer, at + 19, buffer.indexOf(0, at + 19)),
+    );
+    if (name !== undefined) yield { name, kind: DIRENT_KINDS[buffer[at + 18] ?? 0] };
+    at += recordLength;
+  }
+}

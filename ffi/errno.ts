@@ -1,0 +1,116 @@
+import { type ByteString, display } from "./byte_string.ts";
+import { errno } from "./libc.ts";
+
+/** errno(3) numbers that the code decides by, or that users will meet; the same on both architectures. */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOTTY: 25,
+  ETXTBSY: 26,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  EMLINK: 31,
+  EPIPE: 32,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ELOOP: 40,
+  EPROTO: 71,
+  EOVERFLOW: 75,
+  EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  EAFNOSUPPORT: 97,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  ECONNABORTED: 103,
+  ECONNRESET: 104,
+  ENOBUFS: 105,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EHOSTUNREACH: 113,
+  EINPROGRESS: 115,
+  ESTALE: 116,
+  EDQUOT: 122,
+} as const;
+
+export type ErrnoName = keyof typeof ERRNO;
+
+const NAMES = new Map<number, string>(Object.entries(ERRNO).map(([name, value]) => [value, name]));
+
+const MEANINGS: Partial<Record<ErrnoName, string>> = {
+  EPERM: "operation not permitted",
+  ENOENT: "no such file or directory",
+  EIO: "input/output error",
+  EACCES: "permission denied",
+  EBUSY: "busy",
+  EEXIST: "exists already",
+  EXDEV: "on another filesystem or mount",
+  ENOTDIR: "not a directory",
+  EISDIR: "is a directory",
+  EINVAL: "invalid argument",
+  ENFILE: "too many open files on this machine",
+  EMFILE: "too many open files (raise LimitNOFILE)",
+  ENOSPC: "no space left, or the limit fs.inotify.max_user_watches reached",
+  EROFS: "read-only file system",
+  ENOTEMPTY: "directory not empty",
+  ELOOP: "a symbolic link, which is never followed",
+  EOPNOTSUPP: "not supported here",
+  EADDRINUSE: "address in use",
+  ECONNREFUSED: "nobody listens there",
+  ETIMEDOUT: "timed out",
+  EDQUOT: "quota exceeded",
+};
+
+/** The errno's symbolic name (`ENOENT`), or `errno N`. */
+export function errnoName(number: number): string {
+  return NAMES.get(number) ?? `errno ${number}`;
+}
+
+/** A system call that failed. The message names the call and, escaped, what it was about. */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  readonly code: string;
+  constructor(readonly call: string, readonly errno: number, readonly subject?: ByteString) {
+    const code = errnoName(errno);
+    const meaning = MEANINGS[code as ErrnoName];
+    super(
+      `${call}${subject === undefined ? "" : ` ${display(subject)}`}: ${code}` +
+        (meaning === undefined ? "" : ` (${meaning})`),
+    );
+    this.code = code;
+  }
+
+  is(...names: ErrnoName[]): boolean {
+    return names.some((name) => ERRNO[name] === this.errno);
+  }
+}
+
+/** Whether `error` is a SystemError with one of the names. */
+export function isErrno(error: unknown, ...names: ErrnoName[]): error is SystemError {
+  return error instanceof SystemError && error.is(...names);
+}
+
+/** Throws for a result of -1; to be called with nothing between the system call and it. */
+export function check(result: number, call: string, subject?: ByteString): number {
+  if (result >= 0) return result;
+  throw new SystemError(call, errno(), subject);
+}

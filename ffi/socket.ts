@@ -1,0 +1,238 @@
+/** Stream sockets of two families, AF_UNIX (unix(7)) and AF_VSOCK (vsock(7)), never blocking. */
+
+import { type ByteString, fromText, writeBytes } from "./byte_string.ts";
+import { Descriptor } from "./descriptor.ts";
+import { check, ERRNO, SystemError } from "./errno.ts";
+import { addressOf, errno, libc } from "./libc.ts";
+
+const AF_UNIX = 1;
+const AF_VSOCK = 40;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
+const SO_PEERCRED = 17;
+const SCM_RIGHTS = 1;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const SHUT_WR = 1;
+const SUN_PATH_MAX = 108;
+
+/** Any context: a listener's own address on the host, whatever its number. */
+export const VMADDR_CID_ANY = 0xffffffff;
+/** Talks to itself: needs the vsock_loopback module. */
+export const VMADDR_CID_LOCAL = 1;
+export const VMADDR_CID_HOST = 2;
+
+export type Address =
+  /** A path, or `@name` for the abstract namespace. */
+  | { readonly family: "unix"; readonly path: string }
+  | { readonly family: "vsock"; readonly cid: number; readonly port: number };
+
+/** How an address is named in messages. */
+export function showAddress(address: Address): ByteString {
+  return address.family === "unix"
+    ? fromText(address.path)
+    : fromText(`vsock ${address.cid}:${address.port}`);
+}
+
+function encode(address: Address): Uint8Array<ArrayBuffer> {
+  return address.family === "unix"
+    ? encodeUnix(fromText(address.path))
+    : encodeVsock(address.cid, address.port);
+}
+
+function encodeUnix(path: ByteString): Uint8Array<ArrayBuffer> {
+  if (path.length === 0 || path.length >= SUN_PATH_MAX) {
+    throw new SystemError("socket path (at most 107 bytes)", ERRNO.ENAMETOOLONG, path);
+  }
+  const abstract = path.startsWith("@");
+  // A path ends in NUL; an abstract name begins with it and ends with the structure.
+  const bytes = new Uint8Array(2 + path.length + (abstract ? 0 : 1));
+  new DataView(bytes.buffer).setUint16(0, AF_UNIX, true);
+  writeBytes(path, bytes, 2);
+  if (abstract) bytes[2] = 0;
+  return bytes;
+}
+
+/** `struct sockaddr_vm`: family u16, reserved u16, port u32, cid u32, flags u8, three zero bytes. */
+function encodeVsock(cid: number, port: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, AF_VSOCK, true);
+  view.setUint32(4, port, true);
+  view.setUint32(8, cid, true);
+  return bytes;
+}
+
+function newSocket(address: Address): StreamSocket {
+  const family = address.family === "unix" ? AF_UNIX : AF_VSOCK;
+  const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  return new StreamSocket(check(libc.socket(family, type, 0), "socket", showAddress(address)));
+}
+
+/** What a call that may not wait had to say. */
+export type NotNow = "again";
+
+export class StreamSocket extends Descriptor {
+  /** Bytes read into `buffer`; 0 when the peer has ended. ECONNRESET is thrown. */
+  receive(buffer: Uint8Array<ArrayBuffer>): number | NotNow {
+    return outcome(libc.recv(this.fd, buffer, BigInt(buffer.length), MSG_DONTWAIT), "recv");
+  }
+
+  /** Bytes sent, perhaps fewer than given. EPIPE and ECONNRESET are thrown, never a signal. */
+  send(data: Uint8Array<ArrayBuffer>): number | NotNow {
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    return outcome(libc.send(this.fd, data, BigInt(data.length), flags), "send");
+  }
+
+  /** Sends `data` (at least one byte) with a copy of `file`'s descriptor (SCM_RIGHTS, unix(7)). */
+  sendWithDescriptor(data: Uint8Array<ArrayBuffer>, file: Descriptor): number | NotNow {
+    const message = describeMessage(data, file);
+    return outcome(
+      libc.sendmsg(this.fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL),
+      "sendmsg",
+      message,
+    );
+  }
+
+  /** Tells the peer that nothing more will come; reading goes on. */
+  shutdownWrite(): void {
+    libc.shutdown(this.fd, SHUT_WR); // ENOTCONN: the peer has gone already
+  }
+
+  /** The error that a connection attempt ended with (SO_ERROR); 0 if it succeeded. */
+  connectError(): number {
+    const value = new Int32Array(1);
+    const length = new Uint32Array([4]);
+    const bytes = new Uint8Array(value.buffer);
+    const lengthBytes = new Uint8Array(length.buffer);
+    check(libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, bytes, lengthBytes), "getsockopt");
+    return value[0] ?? 0;
+  }
+
+  /** The process id of a Unix socket's peer when it connected or listened (SO_PEERCRED). */
+  peerProcess(): number {
+    const value = new Int32Array(3);
+    const length = new Uint32Array([12]);
+    const bytes = new Uint8Array(value.buffer);
+    const lengthBytes = new Uint8Array(length.buffer);
+    check(libc.getsockopt(this.fd, SOL_SOCKET, SO_PEERCRED, bytes, lengthBytes), "getsockopt");
+    return value[0] ?? 0;
+  }
+}
+
+/** EAGAIN is an answer, EINTR and EWOULDBLOCK too. `_alive` keeps buffers referenced during the call. */
+function outcome(result: number, call: string, _alive?: unknown): number | NotNow {
+  if (result >= 0) return result;
+  const number = errno();
+  if (number === ERRNO.EAGAIN || number === ERRNO.EINTR) return "again";
+  throw new SystemError(call, number);
+}
+
+interface Message {
+  readonly header: Uint8Array<ArrayBuffer>;
+  /** The header holds their addresses: they live as long as it does. */
+  readonly parts: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/** `struct msghdr` with one iovec and one SCM_RIGHTS control message (cmsg(3)), 64-bit layout. */
+function describeMessage(data: Uint8Array<ArrayBuffer>, file: Descriptor): Message {
+  const control = new Uint8Array(24);
+  const controlView = new DataView(control.buffer);
+  controlView.setBigUint64(0, 20n, true);
+  controlView.setInt32(8, SOL_SOCKET, true);
+  controlView.setInt32(12, SCM_RIGHTS, true);
+  controlView.setInt32(16, file.fd, true);
+  const vector = new Uint8Array(16);
+  const vectorView = new DataView(vector.buffer);
+  vectorView.setBigUint64(0, addressOf(data), true);
+  vectorView.setBigUint64(8, BigInt(data.length), true);
+  const header = new Uint8Array(56);
+  const view = new DataView(header.buffer);
+  view.setBigUint64(16, addressOf(vector), true);
+  view.setBigUint64(24, 1n, true);
+  view.setBigUint64(32, addressOf(control), true);
+  view.setBigUint64(40, BigInt(control.length), true);
+  return { header, parts: [data, vector, control] };
+}
+
+/** Starts a connection; it is made when the socket becomes writable and `connectError` is 0. */
+export function startConnecting(address: Address): StreamSocket {
+  const encoded = encode(address);
+  const socket = newSocket(address);
+  if (libc.connect(socket.fd, encoded, encoded.length) === 0) return socket;
+  const number = errno();
+  if (number === ERRNO.EINPROGRESS) return socket;
+  socket.close();
+  // A Unix listener whose backlog is full says EAGAIN at once: it does not take us now.
+  throw new SystemError("connect", number, showAddress(address));
+}
+
+/** Listens; a Unix path gets `mode` (permission bits). EADDRINUSE if the path exists. */
+export function listenOn(address: Address, backlog = 128): StreamSocket {
+  const encoded = encode(address);
+  const socket = newSocket(address);
+  try {
+    check(libc.bind(socket.fd, encoded, encoded.length), "bind", showAddress(address));
+    check(libc.listen(socket.fd, backlog), "listen", showAddress(address));
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+export interface Accepted {
+  readonly socket: StreamSocket;
+  /** The peer's context id, for AF_VSOCK. */
+  readonly cid: number | undefined;
+}
+
+/** The next connection that waits; `undefined` if none does. EMFILE and ENFILE are thrown. */
+export function acceptFrom(listener: StreamSocket): Accepted | undefined {
+  const address = new Uint8Array(128);
+  const length = new Uint32Array([address.length]);
+  const lengthBytes = new Uint8Array(length.buffer);
+  const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const number = libc.accept4(listener.fd, address, lengthBytes, flags);
+  if (number < 0) {
+    const failure = new SystemError("accept", errno());
+    // ECONNABORTED: the peer left while it waited.
+    if (failure.is("EAGAIN", "EINTR", "ECONNABORTED")) return undefined;
+    throw failure;
+  }
+  const view = new DataView(address.buffer);
+  const isVsock = view.getUint16(0, true) === AF_VSOCK;
+  return {
+    socket: new StreamSocket(number),
+    cid: isVsock ? view.getUint32(8, true) : undefined,
+  };
+}
+
+/** Two connected Unix sockets. */
+export function socketPair(): [StreamSocket, StreamSocket] {
+  const pair = new Int32Array(2);
+  const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  check(libc.socketpair(AF_UNIX, type, 0, new Uint8Array(pair.buffer)), "socketpair");
+  return [new StreamSocket(pair[0] ?? -1), new StreamSocket(pair[1] ?? -1)];
+}
+
+/**
+ * Sends one datagram to a Unix socket (a path, or `@name`), without waiting: a full or missing receiver is
+ * an error. The service manager listens on one.
+ */
+export function sendDatagram(path: string, data: Uint8Array<ArrayBuffer>): void {
+  const address = encodeUnix(fromText(path));
+  const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  using socket = new Descriptor(check(libc.socket(AF_UNIX, type, 0), "socket"));
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  const size = BigInt(data.length);
+  check(
+    libc.sendto(socket.fd, data, size, flags, address, address.length),
+    "sendto",
+    fromText(path),
+  );
+}

@@ -1,0 +1,58 @@
+/**
+ * What a watcher of one directory tree offers and tells. inotify is one implementation; another facility
+ * (fanotify, polling) fits behind the same interface.
+ */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+
+/** Where a watcher reports. Calls come one at a time; none may throw. */
+export interface WatchSink {
+  /**
+   * Something happened at `path` (written, created, removed, moved, attributes changed), and since then it
+   * has been quiet for the debounce time, or the maximum wait is over. What it is now, the disk tells.
+   */
+  changed(path: RelativePath): void;
+
+  /**
+   * Anything at or below `directory` may have changed without an event of its own: a tree moved in or
+   * out or within, lost events, a directory that cannot be watched. Watches below it are set already.
+   */
+  reread(directory: RelativePath, reason: RereadReason): void;
+
+  /** `from` became `to` inside the tree. Told at once; `changed` or `reread` follow for both. */
+  moved(from: RelativePath, to: RelativePath): void;
+
+  /** The root directory vanished, was moved away or unmounted. The watcher waits for it to come back. */
+  rootLost(): void;
+
+  /** A root directory is there (again): `root` is watched, and everything in it is to be read. */
+  rootFound(root: Directory): void;
+}
+
+export type RereadReason = "moved" | "overflow" | "limit" | "unwatched";
+
+export interface WatcherOptions {
+  readonly debounceMs: number;
+  /** Opens the tree's root by a path of the host's own; `undefined` while there is none. */
+  openRoot(): Directory | undefined;
+  /** Directories that are not entered (and nothing in them told). Files are told whatever their names. */
+  excludes?(directory: RelativePath): boolean;
+  /** Told once for each kind of trouble, in words for the log. */
+  onTrouble(message: string): void;
+}
+
+export interface Watcher {
+  /**
+   * Sets the watches for the whole tree; settles when that is done, or when there is no root to watch yet. `rootFound`
+   * is called before it settles if there is one. `progress` hears how many directories are watched so far.
+   */
+  start(progress?: (directories: number) => void): Promise<void>;
+
+  /** Paths that wait for their quiet time, and directories that are watched. */
+  readonly pending: number;
+  readonly watched: number;
+
+  /** Stops telling anything; waiting paths are forgotten. */
+  close(): void;
+}

@@ -1,0 +1,111 @@
+/** A clamd that answers as a test wants: wrongly, in pieces, late, or never. */
+
+import { scratchDirectory } from "./scratch.ts";
+import { sleep } from "./wait.ts";
+
+/** One command as it came, without its `z` or `n` and its delimiter; `id` counts them in a session. */
+export interface FakeCommand {
+  readonly name: string;
+  readonly id: number | undefined;
+}
+
+/**
+ * What to do about a command: bytes to send (an array is sent piece by piece, with pauses), `hang` (never answer)
+ * or `close` (end the connection).
+ */
+export type FakeAnswer = string | readonly string[] | "hang" | "close";
+
+export class FakeClamd implements AsyncDisposable {
+  readonly commands: string[] = [];
+  readonly #connections = new Set<Deno.Conn>();
+  readonly #listener: Deno.UnixListener;
+  #stopped = false;
+
+  private constructor(
+    readonly socket: string,
+    /** May be replaced at any time. */
+    public answer: (command: FakeCommand) => FakeAnswer,
+  ) {
+    this.#listener = Deno.listen({ transport: "unix", path: socket });
+    this.#accept();
+  }
+
+  static start(
+    answer: (command: FakeCommand) => FakeAnswer,
+    socket = `${scratchDirectory("fake-clamd")}/clamd.ctl`,
+  ): FakeClamd {
+    return new FakeClamd(socket, answer);
+  }
+
+  count(name: string): number {
+    return this.commands.filter((command) => command === name).length;
+  }
+
+  async #accept(): Promise<void> {
+    try {
+      for await (const connection of this.#listener) this.#serve(connection);
+    } catch (error) {
+      if (!this.#stopped) throw error;
+    }
+  }
+
+  async #serve(connection: Deno.Conn): Promise<void> {
+    this.#connections.add(connection);
+    let pending = "";
+    let session: number | undefined;
+    const buffer = new Uint8Array(4096);
+    try {
+      for (;;) {
+        const length = await connection.read(buffer);
+        if (length === null) return;
+        // A descriptor that comes along is closed by the kernel, since nobody takes it.
+        pending += String.fromCharCode(...buffer.subarray(0, length));
+        for (let next; (next = firstCommand(pending)) !== undefined;) {
+          pending = next.rest;
+          if (next.name === "") continue; // the byte that carries a descriptor
+          this.commands.push(next.name);
+          if (next.name === "IDSESSION") {
+            session = 0;
+            continue;
+          }
+          if (next.name === "END") return;
+          if (session !== undefined) session++;
+          const answer = this.answer({ name: next.name, id: session });
+          if (answer === "close") return;
+          if (answer !== "hang") await send(connection, answer);
+        }
+      }
+    } catch {
+      // The client went away.
+    } finally {
+      this.#connections.delete(connection);
+      connection.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    this.#listener.close();
+    for (const connection of [...this.#connections]) {
+      await connection.closeWrite().catch(() => {}); // gone already
+      connection.close();
+    }
+    await Deno.remove(this.socket).catch(() => {}); // the listener may have removed it
+  }
+}
+
+async function send(connection: Deno.Conn, answer: string | readonly string[]): Promise<void> {
+  const pieces = typeof answer === "string" ? [answer] : answer;
+  for (const [index, piece] of pieces.entries()) {
+    if (index > 0) await sleep(10);
+    await connection.write(new TextEncoder().encode(piece));
+  }
+}
+
+/** Cuts one `zNAME\0` or `nNAME\n` off. */
+function firstCommand(text: string): { name: string; rest: string } | undefined {
+  if (text.startsWith("\0")) return { name: "", rest: text.slice(1) };
+  const end = text.indexOf(text.startsWith("n") ? "\n" : "\0");
+  if (end < 0) return undefined;
+  return { name: text.slice(1, end), rest: text.slice(end + 1) };
+}

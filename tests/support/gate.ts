@@ -1,0 +1,162 @@
+/** The daemon, started as users start it. */
+
+import { marked } from "./command.ts";
+import { scratchDirectory } from "./scratch.ts";
+import { ServiceManager } from "./service_manager.ts";
+import { PATIENCE_MS, sleep, waitFor } from "./wait.ts";
+
+export const REPOSITORY = new URL("../../", import.meta.url).pathname;
+
+/** How `deno task gate` runs it: the permission set of deno.json, and no questions. */
+export const GATE_COMMAND: readonly string[] = [
+  "run",
+  "-P=gate",
+  "--no-prompt",
+  "src/gate/main.ts",
+];
+
+export interface GateOptions {
+  /** The configuration: an object, or a text as it stands. */
+  readonly configuration: unknown;
+  readonly clamdSocket?: string;
+  readonly arguments?: readonly string[];
+}
+
+export class Gate implements AsyncDisposable {
+  readonly #decoder = new TextDecoder();
+  #log = "";
+  #markedAt = 0;
+  #ended: Deno.CommandStatus | undefined;
+
+  private constructor(
+    readonly child: Deno.ChildProcess,
+    readonly serviceManager: ServiceManager,
+  ) {
+    this.#collect();
+    child.status.then((status) => this.#ended = status);
+  }
+
+  /** Starts it and waits until it is ready. */
+  static async start(options: GateOptions): Promise<Gate> {
+    const gate = Gate.launch(options);
+    try {
+      await gate.ready();
+      return gate;
+    } catch (error) {
+      await gate[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts it without waiting for anything. */
+  static launch(options: GateOptions): Gate {
+    const folder = scratchDirectory("gate");
+    const configuration = `${folder}/channels.json`;
+    const text = typeof options.configuration === "string"
+      ? options.configuration
+      : JSON.stringify(options.configuration, undefined, 2);
+    Deno.writeTextFileSync(configuration, text);
+    const serviceManager = new ServiceManager(`${folder}/notify`);
+    const debug = Deno.env.get("VIRTIOFS_GATE_TEST_DEBUG") === undefined ? [] : ["--debug"];
+    const clamd = options.clamdSocket === undefined ? [] : ["--clamd-socket", options.clamdSocket];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...GATE_COMMAND,
+        "run",
+        "--config",
+        configuration,
+        ...clamd,
+        ...debug,
+        ...options.arguments ?? [],
+      ],
+      cwd: REPOSITORY,
+      env: marked({ NOTIFY_SOCKET: serviceManager.path }),
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    return new Gate(child, serviceManager);
+  }
+
+  async #collect(): Promise<void> {
+    for await (const piece of this.child.stderr) {
+      this.#log += this.#decoder.decode(piece, { stream: true });
+    }
+  }
+
+  /** Everything that it logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** What it logged since `mark` was last called. */
+  get recentLog(): string {
+    return this.#log.slice(this.#markedAt);
+  }
+
+  mark(): void {
+    this.#markedAt = this.#log.length;
+  }
+
+  get status(): Deno.CommandStatus | undefined {
+    return this.#ended;
+  }
+
+  /** Waits for READY=1. */
+  async ready(timeoutMs = PATIENCE_MS): Promise<void> {
+    await waitFor(() => `the gate is not ready; its log:\n${this.tail()}`, () => {
+      if (this.#ended !== undefined) {
+        throw new Error(`the gate ended with ${this.#ended.code}; its log:\n${this.tail()}`);
+      }
+      return this.serviceManager.said().includes("READY=1");
+    }, timeoutMs);
+  }
+
+  /** Waits for a line of the log; returns it. */
+  async logged(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<string> {
+    return await waitFor(
+      () => `the log has no ${pattern}; it ends so:\n${this.tail()}`,
+      () => this.#log.split("\n").find((line) => pattern.test(line)),
+      timeoutMs,
+    );
+  }
+
+  /** The last lines of the log, for messages. */
+  tail(lines = 40, log = this.#log): string {
+    return log.trimEnd().split("\n").slice(-lines).map((line) => `    ${line}`).join("\n");
+  }
+
+  /** Asks it to end, and waits; its exit status. */
+  async term(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
+    if (this.#ended === undefined) this.child.kill(signal);
+    return await this.exit();
+  }
+
+  /** Waits for its end. */
+  async exit(timeoutMs = PATIENCE_MS): Promise<Deno.CommandStatus> {
+    const status = await waitFor(
+      () => `the gate does not end; its log:\n${this.tail()}`,
+      () => this.#ended,
+      timeoutMs,
+    );
+    await sleep(20); // the pipe may hold its last words
+    return status;
+  }
+
+  /** Ends it without any warning. */
+  async kill(): Promise<void> {
+    if (this.#ended === undefined) this.child.kill("SIGKILL");
+    await this.child.status;
+  }
+
+  /** Resident memory in MiB. */
+  memoryMiB(): number {
+    const status = Deno.readTextFileSync(`/proc/${this.child.pid}/status`);
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    this.serviceManager[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,42 @@
+/** The service manager's side of sd_notify(3): a datagram socket that the daemon tells how it is. */
+
+import { fromText, toBytes } from "../../ffi/byte_string.ts";
+import { Descriptor } from "../../ffi/descriptor.ts";
+import { check } from "../../ffi/errno.ts";
+import { libc } from "../../ffi/libc.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+
+export class ServiceManager implements Disposable {
+  readonly #socket: Descriptor;
+  readonly #buffer = new Uint8Array(64 * 1024);
+  readonly #assignments: string[] = [];
+
+  constructor(readonly path: string) {
+    this.#socket = new Descriptor(
+      check(libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"),
+    );
+    const address = new Uint8Array(110); // struct sockaddr_un
+    address[0] = AF_UNIX;
+    address.set(toBytes(fromText(path)), 2);
+    check(libc.bind(this.#socket.fd, address, address.length), "bind", fromText(path));
+  }
+
+  /** Everything that was said so far: `READY=1`, `STATUS=…`. */
+  said(): readonly string[] {
+    for (;;) {
+      const size = BigInt(this.#buffer.length);
+      const length = libc.recv(this.#socket.fd, this.#buffer, size, MSG_DONTWAIT);
+      if (length <= 0) return this.#assignments;
+      const text = new TextDecoder().decode(this.#buffer.subarray(0, length));
+      this.#assignments.push(...text.split("\n").filter((line) => line !== ""));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}

@@ -1,0 +1,120 @@
+/** A filesystem, a clamd, channels and a gate that serves them: what most tests need. */
+
+import { Channel, type ChannelOptions } from "./channel.ts";
+import { Clamd, type ClamdOptions } from "./clamd.ts";
+import type { Fixture } from "./fixture.ts";
+import { Gate, type GateOptions } from "./gate.ts";
+import { type FilesystemKind, type FilesystemOptions, LoopFilesystem } from "./loop_filesystem.ts";
+import { UserSocket } from "./user_socket.ts";
+
+export interface WorldOptions {
+  /** By name. */
+  readonly channels: Readonly<Record<string, ChannelOptions>>;
+  readonly filesystem?: FilesystemOptions;
+  readonly clamd?: ClamdOptions;
+  /** Channels whose peers need not be equal in the end. */
+  readonly unequal?: readonly string[];
+}
+
+export class World implements Fixture {
+  #gate: Gate | undefined;
+
+  private constructor(
+    readonly filesystem: LoopFilesystem,
+    readonly clamd: Clamd,
+    readonly user: UserSocket,
+    readonly channels: ReadonlyMap<string, Channel>,
+    private readonly options: WorldOptions,
+  ) {}
+
+  /** All of it, with a gate that is ready. */
+  static async start(kind: FilesystemKind, options: WorldOptions): Promise<World> {
+    const world = await World.prepare(kind, options);
+    try {
+      await world.clamd.start();
+      await world.startGate();
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Neither clamd nor gate run yet. */
+  static async prepare(kind: FilesystemKind, options: WorldOptions): Promise<World> {
+    const filesystem = await LoopFilesystem.create(kind, options.filesystem);
+    const user = UserSocket.listen();
+    const channels = new Map<string, Channel>();
+    for (const [name, channelOptions] of Object.entries(options.channels)) {
+      const scanning = { notifySocket: user.path, ...channelOptions.scanning };
+      const basePath = await filesystem.directory(name);
+      channels.set(name, await Channel.create(name, basePath, { ...channelOptions, scanning }));
+    }
+    return new World(filesystem, Clamd.prepare(options.clamd), user, channels, options);
+  }
+
+  /** The gate's configuration file. */
+  get configuration(): Record<string, unknown> {
+    return Object.fromEntries(
+      [...this.channels].map(([name, channel]) => [name, channel.configuration]),
+    );
+  }
+
+  get gate(): Gate {
+    if (this.#gate === undefined) throw new Error("the gate was not started");
+    return this.#gate;
+  }
+
+  /** Starts the gate (again), and waits until it is ready. */
+  async startGate(options: Partial<GateOptions> = {}): Promise<Gate> {
+    await this.#gate?.[Symbol.asyncDispose]();
+    this.#gate = await Gate.start({
+      configuration: this.configuration,
+      clamdSocket: this.clamd.socket,
+      ...options,
+    });
+    return this.#gate;
+  }
+
+  channel(name: string): Channel {
+    const channel = this.channels.get(name);
+    if (channel === undefined) throw new RangeError(`no channel ${name}`);
+    return channel;
+  }
+
+  /** The only channel. */
+  get only(): Channel {
+    const [channel, ...others] = this.channels.values();
+    if (channel === undefined || others.length > 0) {
+      throw new Error("there is not just one channel");
+    }
+    return channel;
+  }
+
+  mark(): void {
+    this.#gate?.mark();
+  }
+
+  report(): string {
+    if (this.#gate === undefined) return "the gate was not started";
+    return `the gate's log of this test ends so:\n${this.#gate.tail(40, this.#gate.recentLog)}`;
+  }
+
+  async verify(): Promise<void> {
+    for (const channel of this.channels.values()) {
+      if (!this.options.unequal?.includes(channel.name)) await channel.settled();
+    }
+    // A stack trace in the log is a fault that nobody thought of.
+    const trace = this.gate.log.split("\n").filter((line) => /^\s+at .*\.ts:\d+/.test(line));
+    if (trace.length > 0) throw new Error(`the gate's log has a stack trace:\n${trace.join("\n")}`);
+    const { code } = await this.gate.term();
+    if (code !== 0) throw new Error(`the gate ended with ${code}:\n${this.gate.tail()}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#gate?.[Symbol.asyncDispose]();
+    await this.clamd[Symbol.asyncDispose]();
+    await this.user[Symbol.asyncDispose]();
+    await this.filesystem[Symbol.asyncDispose]();
+  }
+}

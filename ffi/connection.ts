@@ -1,21 +1,25 @@
 /** A stream socket on the reactor: reads and writes that wait, with limits of time. */
 
 import type { Descriptor } from "./descriptor.ts";
-import { ERRNO, SystemError } from "./errno.ts";
+import { ERRNO, isErrno, SystemError } from "./errno.ts";
 import { EPOLL, type Reactor } from "./reactor.ts";
 import {
   type Accepted,
   acceptFrom,
   type Address,
-  listenOn,
   showAddress,
   startConnecting,
   StreamSocket,
 } from "./socket.ts";
+import { type Listening, startListening } from "./socket_file.ts";
 
 const EPOLL_ONESHOT = 1 << 30;
 /** No event is wanted, and those that come unasked were silenced. */
 const MUTED = -1;
+/** How often a Unix listener whose queue is full is asked again. */
+const BUSY_RETRY_MS = 20;
+/** Connections accepted in one turn: the rest wait, so that a flood of them stops nobody else (I7). */
+const ACCEPTS_A_TURN = 32;
 
 interface Waiter {
   resolve(): void;
@@ -41,9 +45,10 @@ export class Connection implements Disposable {
     address: Address,
     timeoutMs: number,
   ): Promise<Connection> {
-    const connection = new Connection(reactor, startConnecting(address));
+    const connection = new Connection(reactor, await startWhenTaken(address, timeoutMs));
+    if (address.family === "unix") return connection; // made or refused at once
     try {
-      if (address.family === "vsock") await connection.#wait("write", timeoutMs);
+      await connection.#wait("write", timeoutMs);
       const number = connection.#socket.connectError();
       if (number !== 0) throw new SystemError("connect", number, showAddress(address));
       return connection;
@@ -105,6 +110,15 @@ export class Connection implements Disposable {
     return this.#wait("write", timeoutMs);
   }
 
+  /**
+   * Settles whoever waits, as if the socket were ready: to look at something else that has changed. `read` and
+   * `write` go on waiting.
+   */
+  wake(): void {
+    this.#reader?.resolve();
+    this.#writer?.resolve();
+  }
+
   shutdownWrite(): void {
     if (this.isOpen) this.#socket.shutdownWrite();
   }
@@ -134,7 +148,6 @@ export class Connection implements Disposable {
       clearTimeout(timer);
       if (what === "read") this.#reader = undefined;
       else this.#writer = undefined;
-      this.#updateInterest();
     };
     const waiter: Waiter = {
       resolve: () => (settle(), resolve()),
@@ -145,30 +158,54 @@ export class Connection implements Disposable {
     if (timeoutMs !== undefined) {
       timer = setTimeout(() => waiter.reject(new SystemError(what, ERRNO.ETIMEDOUT)), timeoutMs);
     }
-    this.#updateInterest();
+    this.#widenInterest();
     return promise;
   }
 
-  #updateInterest(): void {
-    if (!this.isOpen) return;
-    const interest = (this.#reader ? EPOLL.IN | EPOLL.RDHUP : 0) | (this.#writer ? EPOLL.OUT : 0);
-    if (interest === this.#interest) return;
-    this.#interest = interest;
-    this.#reactor.modify(this.#socket, interest);
+  /** The events that somebody waits for. */
+  get #wanted(): number {
+    return (this.#reader ? EPOLL.IN | EPOLL.RDHUP : 0) | (this.#writer ? EPOLL.OUT : 0);
+  }
+
+  /**
+   * Asks for what is wanted, and keeps what was: who waited once will wait again, and a system call is saved
+   * each time. Interest is only dropped when an event comes that nobody waits for.
+   */
+  #widenInterest(): void {
+    const wanted = this.#wanted;
+    if (this.#interest !== MUTED && (this.#interest & wanted) === wanted) return;
+    this.#interest = this.#interest === MUTED ? wanted : this.#interest | wanted;
+    this.#reactor.modify(this.#socket, this.#interest);
+  }
+
+  #narrowInterest(): void {
+    const wanted = this.#wanted;
+    // epoll tells errors whether asked or not, again and again: once more, then not until asked.
+    this.#interest = wanted === 0 ? MUTED : wanted;
+    this.#reactor.modify(this.#socket, wanted === 0 ? EPOLL_ONESHOT : wanted);
   }
 
   #onReady(events: number): void {
     const failed = (events & (EPOLL.ERR | EPOLL.HUP)) !== 0;
-    const reader = this.#reader;
-    const writer = this.#writer;
-    if (!reader && !writer) {
-      // epoll tells errors whether asked or not, again and again: once more, then not until asked.
-      if (this.#interest !== MUTED) this.#reactor.modify(this.#socket, EPOLL_ONESHOT);
-      this.#interest = MUTED;
-      return;
+    const reader = failed || events & (EPOLL.IN | EPOLL.RDHUP) ? this.#reader : undefined;
+    const writer = failed || events & EPOLL.OUT ? this.#writer : undefined;
+    const unwanted = failed ? !reader && !writer : (events & ~this.#wanted) !== 0;
+    if (unwanted && (this.#interest !== MUTED || reader || writer)) this.#narrowInterest();
+    reader?.resolve();
+    writer?.resolve();
+  }
+}
+
+/** A Unix listener whose queue is full says EAGAIN at once: it is asked until the time is over. */
+async function startWhenTaken(address: Address, timeoutMs: number): Promise<StreamSocket> {
+  for (let leftMs = timeoutMs;; leftMs -= BUSY_RETRY_MS) {
+    try {
+      return startConnecting(address);
+    } catch (error) {
+      if (!isErrno(error, "EAGAIN")) throw error;
+      if (leftMs <= 0) throw new SystemError("connect", ERRNO.ETIMEDOUT, showAddress(address));
+      await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
     }
-    if (failed || events & (EPOLL.IN | EPOLL.RDHUP)) reader?.resolve();
-    if (failed || events & EPOLL.OUT) writer?.resolve();
   }
 }
 
@@ -176,18 +213,26 @@ export class Connection implements Disposable {
 export class Listener implements Disposable {
   readonly #reactor: Reactor;
   readonly #socket: StreamSocket;
+  readonly #listening: Listening;
   #pause: ReturnType<typeof setTimeout> | undefined;
 
-  /** Listens on `address` and calls `onConnection` for each peer. */
+  /**
+   * Listens on `address` and calls `onConnection` for each peer. A Unix path: only the owner and group may
+   * connect, a file that a crashed process left there is replaced, and ours is removed by `close`.
+   * EADDRINUSE if somebody listens there, or the path is something else.
+   */
   constructor(
     reactor: Reactor,
     address: Address,
     onConnection: (connection: Connection, cid: number | undefined) => void,
   ) {
     this.#reactor = reactor;
-    this.#socket = listenOn(address);
+    this.#listening = startListening(address);
+    this.#socket = this.#listening.socket;
     reactor.add(this.#socket, EPOLL.IN, () => {
-      for (let accepted = this.#accept(); accepted; accepted = this.#accept()) {
+      for (let i = 0; i < ACCEPTS_A_TURN; i++) {
+        const accepted = this.#accept();
+        if (accepted === undefined) return;
         onConnection(new Connection(reactor, accepted.socket), accepted.cid);
       }
     });
@@ -209,7 +254,7 @@ export class Listener implements Disposable {
     if (!this.#socket.isOpen) return;
     clearTimeout(this.#pause);
     this.#reactor.remove(this.#socket);
-    this.#socket.close();
+    this.#listening.close();
   }
 
   [Symbol.dispose](): void {

@@ -77,6 +77,7 @@ const SYMBOLS = {
   },
   splice: { parameters: ["i32", "buffer", "i32", "buffer", "usize", "u32"], result: "i64" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   copyFileRangeBlocking: {
     name: "copy_file_range",
     parameters: ["i32", "buffer", "i32", "buffer", "usize", "u32"],
@@ -116,6 +117,7 @@ const SYMBOLS = {
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  umask: { parameters: ["u32"], result: "u32" },
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 

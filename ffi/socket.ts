@@ -73,6 +73,8 @@ function newSocket(address: Address): StreamSocket {
   return new StreamSocket(check(libc.socket(family, type, 0), "socket", showAddress(address)));
 }
 
+const NOTHING = new Uint8Array(1);
+
 /** What a call that may not wait had to say. */
 export type NotNow = "again";
 
@@ -111,6 +113,15 @@ export class StreamSocket extends Descriptor {
     const lengthBytes = new Uint8Array(length.buffer);
     check(libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, bytes, lengthBytes), "getsockopt");
     return value[0] ?? 0;
+  }
+
+  /**
+   * Whether the peer can no longer receive: it closed its end, or is gone. (One that only ended its own sending
+   * still receives.) A zero-length send tells it for both families.
+   */
+  get peerIsGone(): boolean {
+    return libc.send(this.fd, NOTHING, 0n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+      errno() === ERRNO.EPIPE;
   }
 
   /** The process id of a Unix socket's peer when it connected or listened (SO_PEERCRED). */
@@ -171,18 +182,33 @@ export function startConnecting(address: Address): StreamSocket {
   throw new SystemError("connect", number, showAddress(address));
 }
 
-/** Listens; a Unix path gets `mode` (permission bits). EADDRINUSE if the path exists. */
-export function listenOn(address: Address, backlog = 128): StreamSocket {
+/** Listens; a Unix path gets the permission bits `mode`. EADDRINUSE if the path exists. */
+export function listenOn(address: Address, mode = 0o600, backlog = 128): StreamSocket {
   const encoded = encode(address);
   const socket = newSocket(address);
   try {
-    check(libc.bind(socket.fd, encoded, encoded.length), "bind", showAddress(address));
+    bindWithMode(socket, encoded, mode, showAddress(address));
     check(libc.listen(socket.fd, backlog), "listen", showAddress(address));
     return socket;
   } catch (error) {
     socket.close();
     throw error;
   }
+}
+
+/** bind(2) gives a socket's file all bits but those of umask(2): so it never has more than it is to have. */
+function bindWithMode(
+  socket: StreamSocket,
+  encoded: Uint8Array<ArrayBuffer>,
+  mode: number,
+  shown: ByteString,
+): void {
+  const before = libc.umask(0o777 & ~mode);
+  const failure = libc.bind(socket.fd, encoded, encoded.length) < 0
+    ? new SystemError("bind", errno(), shown)
+    : undefined;
+  libc.umask(before);
+  if (failure !== undefined) throw failure;
 }
 
 export interface Accepted {

@@ -1,0 +1,76 @@
+/**
+ * Where a listener listens. A Unix listener's file outlives a crash of its process, and nobody could listen there
+ * again: what a dead process left is replaced, and nothing else ever is.
+ */
+
+import { asFileName, type FileName, fromText } from "./byte_string.ts";
+import type { Descriptor } from "./descriptor.ts";
+import { Directory } from "./directory.ts";
+import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
+import { libc } from "./libc.ts";
+import { AT, S_IFMT, STATX_BASIC_AND_MOUNT, STATX_SIZE } from "./platform.ts";
+import { type Address, listenOn, showAddress, startConnecting, type StreamSocket } from "./socket.ts";
+
+const S_IFSOCK = 0o140000;
+
+/** The owner and the group may connect. */
+const SOCKET_MODE = 0o660;
+
+export interface Listening {
+  readonly socket: StreamSocket;
+  /** Closes the socket and removes its file, if it still is ours. */
+  close(): void;
+}
+
+/** Listens. EADDRINUSE if somebody listens there already, or the path is no socket. */
+export function startListening(address: Address): Listening {
+  if (address.family === "vsock" || address.path.startsWith("@")) {
+    const socket = listenOn(address);
+    return { socket, close: () => socket.close() };
+  }
+  const slash = address.path.lastIndexOf("/");
+  const name = asFileName(fromText(address.path.slice(slash + 1)));
+  if (name === undefined) throw new SystemError("listen", ERRNO.EISDIR, showAddress(address));
+  const folder = slash < 0 ? "." : address.path.slice(0, slash) || "/";
+  const parent = Directory.openTrusted(fromText(folder));
+  try {
+    return listenIn(parent, name, address);
+  } catch (error) {
+    parent.close();
+    throw error;
+  }
+}
+
+/** `parent` is closed with the listener. */
+function listenIn(parent: Directory, name: FileName, address: Address): Listening {
+  if (isAbandoned(parent, name, address)) parent.removeFile(name);
+  const socket = listenOn(address, SOCKET_MODE);
+  const ours = parent.status(name)?.inode;
+  return {
+    socket,
+    close() {
+      socket.close();
+      if (ours !== undefined && parent.status(name)?.inode === ours) parent.removeFile(name);
+      parent.close();
+    },
+  };
+}
+
+/** Whether `name` is a socket that nobody listens on. */
+function isAbandoned(parent: Directory, name: FileName, address: Address): boolean {
+  using file = parent.openHandle(name);
+  if (file === undefined || !isSocket(file)) return false;
+  try {
+    startConnecting(address).close();
+    return false;
+  } catch (error) {
+    return isErrno(error, "ECONNREFUSED");
+  }
+}
+
+function isSocket(file: Descriptor): boolean {
+  const status = new Uint8Array(STATX_SIZE);
+  const path = new Uint8Array(1);
+  check(libc.statx(file.fd, path, AT.EMPTY_PATH, STATX_BASIC_AND_MOUNT, status), "statx");
+  return (new DataView(status.buffer).getUint16(28, true) & S_IFMT) === S_IFSOCK;
+}

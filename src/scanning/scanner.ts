@@ -11,23 +11,38 @@ export type Verdict =
   /** No answer, a broken answer, or the scanner's own error: to be tried again. */
   | { readonly kind: "error"; readonly reason: string };
 
+export interface SizeLimit {
+  /** Bytes up to which a file counts as scannable, whatever the scanner says. */
+  readonly maxFileSize?: number;
+}
+
+export interface ScanLimits {
+  /** The largest file, in bytes, whose scan counts: decided by the user, in place of what the scanner can prove. */
+  readonly maxFileSize?: number;
+}
+
+export type Availability =
+  /** What answers, in one line. */
+  | { readonly available: true; readonly version: string }
+  /** Why nothing does, in words. */
+  | { readonly available: false; readonly reason: string };
+
 export interface Scanner {
   /**
-   * Scans the whole content behind a descriptor that is open for reading and that nobody else can write to.
-   * Never rejects. The descriptor stays the caller's and open until it settles.
+   * Scans the whole content behind a descriptor that is open for reading and that nobody else can write to; `size` is
+   * its length in bytes. Never rejects. The descriptor stays the caller's and open until it settles.
    */
-  scan(file: Descriptor, size: number): Promise<Verdict>;
+  scan(file: Descriptor, size: number, limits?: ScanLimits): Promise<Verdict>;
 
-  /** Whether the scanner answers now; the reason, in words, if it does not. */
-  check(): Promise<
-    { readonly available: true } | { readonly available: false; readonly reason: string }
-  >;
+  /** Whether the scanner answers now. */
+  check(): Promise<Availability>;
 
-  /** How many scans are worth having in flight. */
+  /** How many scans are worth having in flight; may change when the scanner was asked. */
   readonly concurrency: number;
 
   /** `listener` is called when the scanner answers again after it had not. */
   onRecovery(listener: () => void): void;
 
+  /** Scans in flight end as errors. */
   close(): void;
 }

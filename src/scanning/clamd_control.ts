@@ -1,0 +1,91 @@
+/** Questions to clamd that are no scans, each on a connection of its own. */
+
+import { type ByteString, fromBytes } from "../../ffi/byte_string.ts";
+import { Connection } from "../../ffi/connection.ts";
+import { ERRNO, SystemError } from "../../ffi/errno.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import type { Address } from "../../ffi/socket.ts";
+import { COMMAND, REPLY_MAX, threadsOf, versionOf } from "./clamd_protocol.ts";
+import { inWords } from "./trouble.ts";
+
+/** A question without a useful answer; the message is in words for the log. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+}
+
+export class ClamdControl {
+  readonly #reactor: Reactor;
+  readonly #address: Address;
+  readonly #timeoutMs: number;
+  readonly #open = new Set<Connection>();
+  #closed = false;
+
+  constructor(reactor: Reactor, address: Address, timeoutMs: number) {
+    this.#reactor = reactor;
+    this.#address = address;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Whether it is alive: settles with the answer, rejects with NoAnswer. Works while all threads scan. */
+  async ping(): Promise<void> {
+    const answer = await this.#ask(COMMAND.PING);
+    if (answer.trim() !== "PONG") throw new NoAnswer("what listens there is no clamd");
+  }
+
+  /** Its version and that of its signatures, in one line. */
+  async version(): Promise<string> {
+    const version = versionOf((await this.#ask(COMMAND.VERSION)).trim() as ByteString);
+    if (version === undefined) throw new NoAnswer("clamd does not tell its version");
+    return version;
+  }
+
+  /** How many scans it runs at once, if it tells. Waits behind the scans that are running. */
+  async threads(): Promise<number | undefined> {
+    return threadsOf(await this.#ask(COMMAND.STATS));
+  }
+
+  /** Ends all questions; they reject. */
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#open) connection.close();
+  }
+
+  /** Everything up to the NUL or to the end of the connection. */
+  async #ask(command: Uint8Array<ArrayBuffer>): Promise<string> {
+    if (this.#closed) throw new NoAnswer("the scanner was closed");
+    let connection: Connection | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let late = false;
+    try {
+      connection = await Connection.connect(this.#reactor, this.#address, this.#timeoutMs);
+      this.#open.add(connection);
+      timer = setTimeout(() => {
+        late = true;
+        connection?.close();
+      }, this.#timeoutMs);
+      await connection.write(command);
+      return await readToEnd(connection);
+    } catch (error) {
+      if (error instanceof NoAnswer) throw error;
+      const failure = late ? new SystemError("read", ERRNO.ETIMEDOUT) : error;
+      throw new NoAnswer(inWords(failure, this.#address));
+    } finally {
+      clearTimeout(timer);
+      if (connection !== undefined) this.#open.delete(connection);
+      connection?.close();
+    }
+  }
+}
+
+async function readToEnd(connection: Connection): Promise<string> {
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  for (;;) {
+    const length = await connection.read(buffer);
+    if (length === 0) return text;
+    text += fromBytes(buffer, 0, length);
+    const end = text.indexOf("\0");
+    if (end >= 0) return text.slice(0, end);
+    if (text.length > REPLY_MAX) throw new NoAnswer("clamd's answer has no end");
+  }
+}

@@ -1,0 +1,32 @@
+/** Why a scanner cannot be reached, in words for whoever can change it. */
+
+import { display } from "../../ffi/byte_string.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import { type Address, showAddress } from "../../ffi/socket.ts";
+
+/** An address, escaped. */
+export function name(address: Address): string {
+  return display(showAddress(address));
+}
+
+/** What a failed call on a connection to `address` means. */
+export function inWords(error: unknown, address: Address): string {
+  const at = name(address);
+  if (isErrno(error, "ENOENT")) {
+    return `there is no socket ${at}: is clamd running, and is this the LocalSocket of its configuration?`;
+  }
+  if (isErrno(error, "ECONNREFUSED")) {
+    return `nobody listens at ${at}: clamd does not run, or is still starting`;
+  }
+  if (isErrno(error, "EACCES", "EPERM")) {
+    return `no permission for ${at}: join its group, or change LocalSocketMode in clamd's configuration`;
+  }
+  if (isErrno(error, "EAGAIN")) {
+    return `clamd at ${at} takes no more connections: it hangs, or too many clients use it`;
+  }
+  if (isErrno(error, "ETIMEDOUT")) return `clamd at ${at} does not answer`;
+  if (isErrno(error, "ECONNRESET", "EPIPE", "ENOTCONN")) {
+    return `clamd at ${at} ended the connection: did it crash, or was it restarted?`;
+  }
+  return `clamd at ${at}: ${error instanceof Error ? error.message : String(error)}`;
+}

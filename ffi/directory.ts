@@ -11,12 +11,11 @@ import {
   type ByteString,
   type FileName,
   fromBytes,
-  fromText,
   type RelativePath,
   writeBytes,
 } from "./byte_string.ts";
 import { Descriptor } from "./descriptor.ts";
-import { check, errnoName, isErrno, SystemError } from "./errno.ts";
+import { check, ERRNO, errnoName, isErrno, SystemError } from "./errno.ts";
 import { type FileKind, type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
 import { errno, libc } from "./libc.ts";
 import {
@@ -66,11 +65,10 @@ export class Directory extends Descriptor {
    * Opens a directory by a path of the host's own (configuration). Links in it are followed: it must
    * not lie in a guest's reach.
    */
-  static openTrusted(path: string): Directory {
-    const bytes = fromText(path);
-    if (bytes.length >= PATH_MAX) throw new RangeError(`path too long: ${path.slice(0, 80)}…`);
+  static openTrusted(path: ByteString): Directory {
+    if (path.length >= PATH_MAX) throw new SystemError("open", ERRNO.ENAMETOOLONG, path);
     const flags = O.PATH | O.DIRECTORY | O.CLOEXEC;
-    return new Directory(check(libc.openat(AT.FDCWD, z(bytes), flags, 0), "open", bytes));
+    return new Directory(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open", path));
   }
 
   /**
@@ -159,9 +157,19 @@ export class Directory extends Descriptor {
     }
     using handle = new Descriptor(number);
     const status = statusOf(handle);
-    if (status.kind !== "file") return undefined;
+    if (status.kind !== "file" || status.mountId !== statusOf(this).mountId) return undefined;
     const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
     return { file: reopen(handle, flags), status };
+  }
+
+  /** The directory `name` opened for reading, so that its attributes can be set; undefined if there is none. */
+  openSubdirectory(name: FileName): Directory | undefined {
+    const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+    const number = libc.openat(this.fd, z(name), flags, 0);
+    if (number >= 0) return new Directory(number);
+    const failure = new SystemError("openat", errno(), name);
+    if (isErrno(failure, ...NOT_THERE)) return undefined;
+    throw failure;
   }
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */

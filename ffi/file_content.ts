@@ -160,3 +160,30 @@ export function sameVersion(a: FileStatus, b: FileStatus): boolean {
   return a.device === b.device && a.inode === b.inode && a.ctimeNs === b.ctimeNs &&
     a.mtimeNs === b.mtimeNs && a.size === b.size;
 }
+
+/** Writes all of `data` at `offset`. */
+export function writeAt(file: Descriptor, data: Uint8Array<ArrayBuffer>, offset: number): void {
+  for (let done = 0; done < data.length;) {
+    const rest = data.subarray(done);
+    const at = BigInt(offset + done);
+    done += check(libc.pwrite(file.fd, rest, BigInt(rest.length), at), "pwrite");
+  }
+}
+
+/** Everything in a file that is known to be small; throws EFBIG beyond `limit` bytes. */
+export function readSmall(file: Descriptor, limit: number): Uint8Array<ArrayBuffer> {
+  const { size } = statusOf(file);
+  if (size > limit) throw new SystemError("read", ERRNO.EFBIG);
+  const buffer = new Uint8Array(size);
+  let length = 0;
+  while (length < size) {
+    const rest = buffer.subarray(length);
+    const count = check(
+      libc.pread(file.fd, rest, BigInt(rest.length), BigInt(length)),
+      "pread",
+    );
+    if (count === 0) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}

@@ -1,0 +1,48 @@
+/** Names under which the loser of a conflict is kept: `NAME.sync-conflict-YYYYMMDD-HHMMSS-PRODUCER.EXT`. */
+
+import { asFileName, type FileName } from "../../ffi/byte_string.ts";
+
+/** How many conflict copies of one name are kept. */
+export const MOST_CONFLICT_COPIES = 10;
+
+const NAME_MAX = 255;
+const MARK = ".sync-conflict-";
+
+/**
+ * The name for a conflict copy of `name` from `producer`; `attempt` (from 0) tells copies of one second apart.
+ * The stem is cut so that the whole has at most 255 bytes.
+ */
+export function conflictName(
+  name: FileName,
+  producer: FileName,
+  time: Date,
+  attempt: number,
+): FileName {
+  const { stem, extension } = split(originalName(name));
+  const stamp = time.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").slice(0, 15);
+  const again = attempt === 0 ? "" : `-${attempt + 1}`;
+  const suffix = `${MARK}${stamp}-${producer.slice(0, 64)}${again}${extension.slice(0, 64)}`;
+  const whole = asFileName((stem.slice(0, NAME_MAX - suffix.length) + suffix) as FileName);
+  if (whole === undefined) throw new RangeError("a conflict copy needs a name");
+  return whole;
+}
+
+/** Whether `candidate` is a conflict copy of `name`. */
+export function isConflictCopyOf(candidate: FileName, name: FileName): boolean {
+  const { stem } = split(originalName(name));
+  return candidate.startsWith(stem.slice(0, 64)) && candidate.includes(MARK);
+}
+
+/** A conflict copy of a conflict copy is one of the original: names do not grow. */
+function originalName(name: FileName): FileName {
+  const mark = name.indexOf(MARK);
+  if (mark <= 0) return name;
+  return (name.slice(0, mark) + split(name.slice(mark) as FileName).extension) as FileName;
+}
+
+function split(name: FileName): { stem: string; extension: string } {
+  const dot = name.lastIndexOf(".");
+  // A dot at the beginning hides a file, it begins no extension.
+  if (dot <= 0) return { stem: name, extension: "" };
+  return { stem: name.slice(0, dot), extension: name.slice(dot) };
+}

@@ -1,0 +1,288 @@
+/**
+ * The index of what was last known of every path, in SQLite (DESIGN.md, Identity). It tells a deletion
+ * from a file that was never there, and the known version from a newer one. It holds no content and
+ * proves no verdict: lost or damaged, the next start compares the trees instead.
+ *
+ * Writes are collected and committed together after a moment; `commit` makes them last at once.
+ */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import {
+  type IndexEntry,
+  packRecords,
+  type ReplicaId,
+  UNKNOWN_ENTRY,
+  unpackRecords,
+} from "./replica_record.ts";
+
+/** Stands in the file's header; another number is another layout, and the index starts anew. */
+const SCHEMA_VERSION = 1;
+const COMMIT_AFTER_MS = 20;
+
+const SCHEMA = `
+  CREATE TABLE entry (
+    directory TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    records BLOB NOT NULL,
+    PRIMARY KEY (directory, name)
+  ) WITHOUT ROWID;
+  CREATE INDEX held_entry ON entry (directory, name) WHERE held = 1;
+  CREATE TABLE replica (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    root_inode INTEGER NOT NULL
+  );
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+export interface IndexedChild {
+  readonly name: FileName;
+  readonly entry: IndexEntry;
+}
+
+export class FileIndex implements Disposable {
+  readonly #database: DatabaseSync;
+  readonly #onTrouble: (message: string) => void;
+  readonly #get: StatementSync;
+  readonly #put: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #children: StatementSync;
+  readonly #held: StatementSync;
+  #commitTimer: ReturnType<typeof setTimeout> | undefined;
+  #inTransaction = false;
+  #troubled = false;
+
+  private constructor(database: DatabaseSync, onTrouble: (message: string) => void) {
+    this.#database = database;
+    this.#onTrouble = onTrouble;
+    this.#get = database.prepare(
+      "SELECT version, deleted, records FROM entry WHERE directory = ? AND name = ?",
+    );
+    this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)");
+    this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
+    this.#children = database.prepare(
+      "SELECT name, version, deleted, records FROM entry WHERE directory = ?",
+    );
+    this.#held = database.prepare(
+      "SELECT directory, name FROM entry WHERE held = 1 AND (directory, name) > (?, ?) " +
+        "ORDER BY directory, name LIMIT ?",
+    );
+  }
+
+  /**
+   * Opens the index at `path`, which lies where no guest can write. One that cannot be read is kept beside
+   * (`….damaged`) and a new one begun; where not even that works, it lives in memory only.
+   */
+  static open(path: string, onTrouble: (message: string) => void): FileIndex {
+    try {
+      return new FileIndex(openDatabase(path), onTrouble);
+    } catch (error) {
+      onTrouble(
+        `the index ${path} cannot be used (${reasonOf(error)}): starting a new one; ` +
+          `shares are compared by content once`,
+      );
+    }
+    try {
+      setAside(path);
+      return new FileIndex(openDatabase(path), onTrouble);
+    } catch (error) {
+      onTrouble(
+        `no index can be written at ${path} (${reasonOf(error)}): going on without; ` +
+          `deletions made while the daemon is down will not be known`,
+      );
+      return new FileIndex(openDatabase(":memory:"), onTrouble);
+    }
+  }
+
+  get(path: RelativePath): IndexEntry {
+    return this.#attempt(() => {
+      const row = this.#get.get(parentOf(path), nameOf(path));
+      return row === undefined ? UNKNOWN_ENTRY : entryOf(row);
+    }, UNKNOWN_ENTRY);
+  }
+
+  /** Remembers `entry`; one without records is forgotten. */
+  put(path: RelativePath, entry: IndexEntry): void {
+    this.#write(() => {
+      const directory = parentOf(path);
+      const name = nameOf(path);
+      if (entry.records.length === 0) {
+        this.#delete.run(directory, name);
+        return;
+      }
+      const held = entry.records.some((record) => record.status === "held") ? 1 : 0;
+      const { version, deleted, records } = entry;
+      this.#put.run(directory, name, version, deleted ? 1 : 0, held, packRecords(records));
+    });
+  }
+
+  /** What is known of the entries of one directory. */
+  children(directory: RelativePath): IndexedChild[] {
+    return this.#attempt(() =>
+      this.#children.all(directory).map((row) => ({
+        name: String(row.name) as FileName, // only file names are ever written
+        entry: entryOf(row),
+      })), []);
+  }
+
+  /** Up to `limit` paths with something held, in order, behind `after`. */
+  heldPaths(limit: number, after: RelativePath | undefined): RelativePath[] {
+    const directory = after === undefined ? "" : parentOf(after);
+    const name = after === undefined ? "" : nameOf(after);
+    return this.#attempt(
+      () =>
+        this.#held.all(directory, name, limit).map((row) =>
+          (row.directory === "" ? String(row.name) : `${row.directory}/${row.name}`) as RelativePath
+        ),
+      [],
+    );
+  }
+
+  /** The number of a replica, and whether the index knew it with this root before. */
+  replicaId(name: string, rootInode: number): { id: ReplicaId; known: boolean } {
+    const row = this.#attempt(
+      () => this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?").get(name),
+      undefined,
+    );
+    if (row !== undefined && Number(row.root_inode) === rootInode) {
+      return { id: Number(row.id), known: true };
+    }
+    return { id: this.forgetReplica(name, rootInode), known: false };
+  }
+
+  /** Gives a replica a new number: nothing that was known of it counts any more. */
+  forgetReplica(name: string, rootInode: number): ReplicaId {
+    let id: ReplicaId = -1;
+    this.#write(() => {
+      this.#database.prepare("DELETE FROM replica WHERE name = ?").run(name);
+      const inserted = this.#database
+        .prepare("INSERT INTO replica (name, root_inode) VALUES (?, ?)")
+        .run(name, rootInode);
+      id = Number(inserted.lastInsertRowid);
+    });
+    return id >= 0 ? id : fallbackId--;
+  }
+
+  /** Whether anything at all is known of a replica. */
+  knowsFilesOf(id: ReplicaId): boolean {
+    return this.#attempt(() => {
+      for (
+        const row of this.#database.prepare("SELECT version, deleted, records FROM entry").iterate()
+      ) {
+        if (entryOf(row).records.some((record) => record.replica === id)) return true;
+      }
+      return false;
+    }, false);
+  }
+
+  /** Makes everything that was put last a crash of the daemon. `false` if it could not be written. */
+  commit(): boolean {
+    clearTimeout(this.#commitTimer);
+    this.#commitTimer = undefined;
+    if (!this.#inTransaction) return !this.#troubled;
+    this.#inTransaction = false;
+    try {
+      this.#database.exec("COMMIT");
+      this.#troubled = false;
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  close(): void {
+    this.commit();
+    this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #write(change: () => void): void {
+    try {
+      if (!this.#inTransaction) {
+        this.#database.exec("BEGIN");
+        this.#inTransaction = true;
+      }
+      change();
+      this.#commitTimer ??= setTimeout(() => this.commit(), COMMIT_AFTER_MS);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #attempt<T>(query: () => T, otherwise: T): T {
+    try {
+      return query();
+    } catch (error) {
+      this.#fail(error);
+      return otherwise;
+    }
+  }
+
+  /** What was not committed is as if it had never been known: the disk is compared again. */
+  #fail(error: unknown): void {
+    this.#inTransaction = false;
+    try {
+      this.#database.exec("ROLLBACK");
+    } catch {
+      // SQLite rolled back by itself
+    }
+    if (!this.#troubled) {
+      this.#onTrouble(
+        `the index cannot be used now (${reasonOf(error)}): going on; check the space on the disk`,
+      );
+    }
+    this.#troubled = true;
+  }
+}
+
+/** Numbers for replicas that could not be written down: negative, so never one of the index. */
+let fallbackId = -2;
+
+function openDatabase(path: string): DatabaseSync {
+  const database = new DatabaseSync(path);
+  try {
+    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");
+    const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
+    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+    else if (version !== SCHEMA_VERSION) throw new Error(`layout ${version} is not known here`);
+    const check = database.prepare("PRAGMA quick_check(1)").get();
+    if (check?.quick_check !== "ok") throw new Error("it is damaged");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function setAside(path: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    try {
+      Deno.renameSync(path + suffix, `${path}.damaged${suffix}`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+function entryOf(row: Record<string, unknown>): IndexEntry {
+  if (!(row.records instanceof Uint8Array)) throw new RangeError("index: broken row");
+  return {
+    version: Number(row.version),
+    deleted: row.deleted === 1,
+    records: unpackRecords(row.records),
+  };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

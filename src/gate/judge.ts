@@ -1,0 +1,115 @@
+/** From a snapshot to what may be done with it: the scanner's verdict under the channel's rules. */
+
+import { display, displayText, type RelativePath } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import type { Scanner, Verdict } from "../scanning/scanner.ts";
+import type { InfectedAction, ScanningConfig } from "./config/channel_config.ts";
+import { showPlace } from "./publisher.ts";
+import { quarantine } from "./quarantine.ts";
+import type { Replica } from "./replica.ts";
+import { readOnly, type Snapshot, type Stager } from "./snapshot.ts";
+import { VerdictMemory } from "./verdict_memory.ts";
+
+export type Judgement =
+  | { readonly kind: "clean" }
+  /** Not published, not deleted; tried again. */
+  | { readonly kind: "held" }
+  | { readonly kind: "infected"; readonly signature: string };
+
+export interface JudgeParts {
+  readonly channel: string;
+  readonly config: ScanningConfig;
+  readonly scanner: Scanner;
+  readonly stager: Stager;
+  readonly quarantine: Directory;
+  onMalware(place: Replica, path: RelativePath, signature: string): void;
+  onScanError(place: Replica, path: RelativePath, reason: string): void;
+  onTrouble(message: string): void;
+}
+
+const CLEAN: Judgement = { kind: "clean" };
+
+export class Judge {
+  readonly #parts: JudgeParts;
+  readonly #memory = new VerdictMemory();
+
+  constructor(parts: JudgeParts) {
+    this.#parts = parts;
+  }
+
+  get action(): InfectedAction {
+    return this.#parts.config.infectedAction;
+  }
+
+  /** `told`: the user has heard already that this version could not be scanned. */
+  async judge(
+    snapshot: Snapshot,
+    author: Replica,
+    path: RelativePath,
+    { told }: { readonly told: boolean },
+  ): Promise<Judgement> {
+    // An empty file holds nothing to scan.
+    if (!this.#parts.config.enable || snapshot.size === 0) return CLEAN;
+    if (snapshot.stable && this.#memory.isClean(snapshot.source)) return CLEAN;
+    const verdict = await this.#scan(snapshot);
+    switch (verdict.kind) {
+      case "clean":
+        if (snapshot.stable) this.#memory.remember(snapshot.source);
+        return CLEAN;
+      case "infected": {
+        this.#parts.onMalware(author, path, verdict.signature);
+        return { kind: "infected", signature: verdict.signature };
+      }
+      case "unscannable":
+      case "error":
+        return this.#withoutVerdict(verdict, author, path, told);
+    }
+  }
+
+  async #scan(snapshot: Snapshot): Promise<Verdict> {
+    const { scanner, config } = this.#parts;
+    using file = readOnly(snapshot.staged);
+    const limit = config.maxFileSize === undefined ? {} : { maxFileSize: config.maxFileSize };
+    return await scanner.scan(file, snapshot.size, limit);
+  }
+
+  #withoutVerdict(
+    verdict: Extract<Verdict, { reason: string }>,
+    author: Replica,
+    path: RelativePath,
+    told: boolean,
+  ): Judgement {
+    const { config, onScanError } = this.#parts;
+    const passes = verdict.kind === "error" ? config.permissive : config.oversize === "allow";
+    if (!told) onScanError(author, path, displayText(verdict.reason));
+    return passes ? CLEAN : { kind: "held" };
+  }
+
+  /** With `quarantine`, keeps a clone of what was found. A failure leaves the removal as it is. */
+  async keepEvidence(
+    snapshot: Snapshot,
+    author: Replica,
+    path: RelativePath,
+    signature: string,
+  ): Promise<void> {
+    if (this.action !== "quarantine") return;
+    const { channel, stager, onTrouble } = this.#parts;
+    const { source, staged, size } = snapshot;
+    try {
+      await quarantine(this.#parts.quarantine, stager, {
+        channel,
+        share: author.producer,
+        path,
+        signature: displayText(signature),
+        source,
+        staged,
+        size,
+      });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : display(author.name);
+      onTrouble(
+        `${showPlace(author, path)} could not be put into quarantine (${reason}): deleted instead`,
+      );
+    }
+  }
+}

@@ -1,0 +1,232 @@
+/** What is done to a replica: giving a name to a complete file, taking things away by identity, directories. */
+
+import {
+  display,
+  type FileName,
+  fileName,
+  join,
+  nameOf,
+  parentOf,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import { setOwnerAndMode } from "../../ffi/file_content.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
+import type { Origin, Outcome, Recovery } from "./recovery.ts";
+import { type Replica, View } from "./replica.ts";
+import type { FileIdentity } from "./replica_record.ts";
+import type { Stager } from "./snapshot.ts";
+
+export type Attributes = Pick<FileStatus, "uid" | "gid" | "mode" | "mtimeNs">;
+
+/** `blocked`: something that is no directory stands where a parent directory belongs. */
+export type PublishOutcome =
+  | { readonly kind: "done"; readonly status: FileStatus }
+  | { readonly kind: "changed" }
+  | { readonly kind: "blocked"; readonly at: RelativePath };
+
+const CHANGED: PublishOutcome = { kind: "changed" };
+
+export class Publisher {
+  readonly #staging: Directory;
+  readonly #stager: Stager;
+  readonly #recovery: Recovery;
+  #sequence = 0;
+
+  constructor(staging: Directory, stager: Stager, recovery: Recovery) {
+    this.#staging = staging;
+    this.#stager = stager;
+    this.#recovery = recovery;
+  }
+
+  /**
+   * Makes `path` in the viewed replica a file with the staged content, if the replica is still as viewed. Missing
+   * parents are made like those of `model`. Readers see the old or the new file, whole (I4).
+   */
+  async publish(
+    target: View,
+    path: RelativePath,
+    staged: Descriptor,
+    size: number,
+    attributes: Attributes,
+    model: Replica,
+  ): Promise<PublishOutcome> {
+    using prepared = await this.#stager.prepare(staged, size, attributes);
+    if (target.parent !== undefined) return this.#place(target, target.parent, path, prepared);
+    const made = this.#makeParents(target.replica, path, model);
+    if (!(made instanceof Directory)) return made;
+    using parent = made;
+    return this.#place(target, parent, path, prepared);
+  }
+
+  #place(
+    { replica, seen }: View,
+    parent: Directory,
+    path: RelativePath,
+    prepared: Descriptor,
+  ): PublishOutcome {
+    const name = nameOf(path);
+    if (seen.kind === "directory") {
+      // Only the export comes here with one that nobody has any more.
+      parent.removeDirectory(name);
+    }
+    if (seen.kind === "file" || seen.kind === "obstacle") {
+      const origin = originOf(replica, path);
+      const outcome = this.#recovery.replace(prepared, parent, origin, seen.status);
+      return outcome === "done" ? { kind: "done", status: statusOf(prepared) } : CHANGED;
+    }
+    try {
+      parent.linkUnnamed(prepared, name);
+    } catch (error) {
+      // Taken by somebody else meanwhile, or the directory is gone: look again.
+      if (isErrno(error, "EEXIST", "ENOENT")) return CHANGED;
+      throw error;
+    }
+    return { kind: "done", status: statusOf(prepared) };
+  }
+
+  /** Removes what was seen, by identity. `keep`: a writer that still holds it is waited for. */
+  remove(
+    { replica, parent }: View,
+    path: RelativePath,
+    expected: FileIdentity,
+    keep: boolean,
+  ): Outcome {
+    if (parent === undefined) return "changed";
+    return this.#recovery.remove(parent, originOf(replica, path), expected, keep);
+  }
+
+  /**
+   * Keeps the loser of a conflict under another name in its own share; the watcher tells of it, and it travels from
+   * there. `undefined` if there are too many already, or the file is not what was seen any more.
+   */
+  setAside(
+    { replica, parent, seen }: View,
+    path: RelativePath,
+  ): { kept: FileName } | "too many" | "changed" {
+    if (parent === undefined || seen.kind !== "file") return "changed";
+    const name = nameOf(path);
+    let copies = 0;
+    for (const entry of parent.entries()) {
+      if (isConflictCopyOf(entry.name, name) && ++copies >= MOST_CONFLICT_COPIES) return "too many";
+    }
+    const time = new Date();
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      const kept = conflictName(name, replica.producer, time, attempt);
+      try {
+        parent.rename(name, parent, kept);
+      } catch (error) {
+        if (isErrno(error, "EEXIST")) continue;
+        if (isErrno(error, "ENOENT")) return "changed";
+        throw error;
+      }
+      if (parent.status(kept)?.inode === seen.status.inode) return { kept };
+      // Another file had taken the name: give it back, unless the name is taken again.
+      try {
+        parent.rename(kept, parent, name);
+      } catch (error) {
+        if (!isErrno(error, "EEXIST", "ENOENT")) throw error;
+      }
+      return "changed";
+    }
+    return "changed";
+  }
+
+  /** Makes the directory, or gives the one that is there the same owner and permissions. */
+  makeDirectory(
+    target: View,
+    path: RelativePath,
+    model: Replica,
+    like: Attributes,
+  ): PublishOutcome {
+    const { replica, parent, seen } = target;
+    if (parent === undefined) {
+      const made = this.#makeParents(replica, path, model);
+      if (!(made instanceof Directory)) return made;
+      using directory = made;
+      return this.makeDirectory(new View(replica, directory, false, seen), path, model, like);
+    }
+    const name = nameOf(path);
+    if (seen.kind === "directory") {
+      using directory = parent.openSubdirectory(name);
+      if (directory === undefined || statusOf(directory).inode !== seen.status.inode) {
+        return CHANGED;
+      }
+      setOwnerAndMode(directory, like.uid, like.gid, like.mode & 0o777);
+      return { kind: "done", status: statusOf(directory) };
+    }
+    if (seen.kind !== "absent") {
+      const outcome = this.#recovery.remove(parent, originOf(replica, path), seen.status, true);
+      if (outcome === "changed") return CHANGED;
+    }
+    return this.#createDirectory(parent, name, like);
+  }
+
+  /** Prepared in staging, so that no guest sees it before it has its owner and permissions. */
+  #createDirectory(parent: Directory, name: FileName, like: Attributes): PublishOutcome {
+    const place = fileName(`directory-${this.#sequence++}`);
+    this.#staging.makeDirectory(place, 0o700);
+    using directory = this.#staging.openSubdirectory(place);
+    if (directory === undefined) return CHANGED;
+    try {
+      setOwnerAndMode(directory, like.uid, like.gid, like.mode & 0o777);
+      this.#staging.rename(place, parent, name);
+      return { kind: "done", status: statusOf(directory) };
+    } catch (error) {
+      this.#staging.removeDirectory(place);
+      if (isErrno(error, "EEXIST", "ENOENT")) return CHANGED;
+      throw error;
+    }
+  }
+
+  /** The directory that is to hold `path`, made with everything above it as it is in `model`. */
+  #makeParents(target: Replica, path: RelativePath, model: Replica): Directory | PublishOutcome {
+    const root = target.root;
+    if (root === undefined || model.root === undefined) return CHANGED;
+    let here = root.duplicate();
+    let above = "" as RelativePath;
+    for (const name of parentOf(path).split("/") as FileName[]) {
+      const at = join(above, name);
+      let next = here.openBeneath(name);
+      if (next === undefined) {
+        const outcome = this.#makeParent(target, model, here, at);
+        if (outcome.kind === "done") next = here.openBeneath(name);
+        else {
+          here.close();
+          return outcome;
+        }
+      }
+      here.close();
+      if (next === undefined) return CHANGED;
+      here = next;
+      above = at;
+    }
+    return here;
+  }
+
+  #makeParent(
+    target: Replica,
+    model: Replica,
+    parent: Directory,
+    path: RelativePath,
+  ): PublishOutcome {
+    using like = model.root?.openBeneath(path);
+    if (like === undefined) return CHANGED;
+    using view = target.view(path);
+    if (view.seen.kind === "file") return { kind: "blocked", at: path };
+    const held = new View(target, parent, false, view.seen);
+    return this.makeDirectory(held, path, model, statusOf(like));
+  }
+}
+
+function originOf(replica: Replica, path: RelativePath): Origin {
+  return { replica: replica.name, producer: replica.producer, path };
+}
+
+/** `share/alice/report.pdf`, harmless to read. */
+export function showPlace(replica: Replica, path: RelativePath): string {
+  return display(replica.name) + "/" + display(path);
+}

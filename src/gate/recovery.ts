@@ -1,0 +1,325 @@
+/**
+ * Removal and replacement by identity (I2, I3). Nothing is overwritten or unlinked where a guest can swap
+ * it: the thing is taken out into the recovery directory first, looked at there, and put back if it is
+ * not what was meant. What was taken out stays for a moment, since a guest may still write to it.
+ *
+ * A journal of plain lines tells a later start where each thing came from; it works without the index.
+ */
+
+import {
+  asRelativePath,
+  type ByteString,
+  display,
+  type FileName,
+  fileName,
+  join,
+  nameOf,
+  parentOf,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import { readSmall, truncate, writeAt } from "../../ffi/file_content.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
+import { conflictName } from "./conflict_name.ts";
+import { type FileIdentity, sameBeforeCtime, sameIdentity } from "./replica_record.ts";
+
+/** How long a replaced or removed file is kept for writers that still hold it. */
+const LINGER_MS = 1000;
+const MOST_LINGERING = 4096;
+const JOURNAL_LIMIT = 256 * 1024;
+const JOURNAL_MOST = 64 * 1024 * 1024;
+const JOURNAL = fileName("journal");
+
+/** Where a thing in recovery came from. */
+export interface Origin {
+  readonly replica: ByteString;
+  /** Stands in the name of a conflict copy. */
+  readonly producer: FileName;
+  readonly path: RelativePath;
+}
+
+interface JournalLine {
+  readonly name: FileName;
+  readonly replica: ByteString;
+  readonly producer: FileName;
+  readonly path: RelativePath;
+  /** What was meant to be taken out. */
+  readonly expected: { readonly inode: number; readonly size: number; readonly mtimeNs: string };
+  /** The inode of our own clone that waits to be exchanged; 0 for a removal. */
+  readonly clone: number;
+}
+
+interface Lingering {
+  readonly name: FileName;
+  readonly origin: Origin;
+  readonly identity: FileIdentity;
+  readonly until: number;
+}
+
+/** `changed`: what is there is not what was expected; it is as it was. */
+export type Outcome = "done" | "changed";
+
+/** Finds the directory of a replica, for putting things back. */
+export type FindReplica = (replica: ByteString) => Directory | undefined;
+
+export class Recovery implements Disposable {
+  readonly #directory: Directory;
+  readonly #findReplica: FindReplica;
+  readonly #onTrouble: (message: string) => void;
+  readonly #lingering: Lingering[] = [];
+  /** Things of shares that are not there now. */
+  readonly #stays: JournalLine[] = [];
+  #journal: Descriptor | undefined;
+  #journalSize = 0;
+  #sequence = 0;
+
+  constructor(
+    directory: Directory,
+    findReplica: FindReplica,
+    onTrouble: (message: string) => void,
+  ) {
+    this.#directory = directory;
+    this.#findReplica = findReplica;
+    this.#onTrouble = onTrouble;
+  }
+
+  /**
+   * At startup: discards our own clones and known versions whose removal had been decided, puts everything
+   * else back beside whatever is there now, and begins a new journal. What belongs to a share that is not there stays.
+   */
+  recover(): void {
+    const journal = this.#readJournal();
+    for (const { name } of [...this.#directory.entries()]) {
+      if (name === JOURNAL) continue;
+      const line = journal.get(name);
+      const status = this.#directory.status(name);
+      if (status === undefined) continue;
+      if (line === undefined) {
+        this.#onTrouble(
+          `recovery/${display(name)} is of unknown origin: kept there, have a look at it`,
+        );
+        continue;
+      }
+      const expected = { ...line.expected, mtimeNs: BigInt(line.expected.mtimeNs) };
+      const decided = status.inode === line.clone ||
+        sameBeforeCtime({ ...expected, ctimeNs: 0n }, status);
+      if (decided) this.#directory.removeFile(name);
+      else if (!this.#putBack(name, line)) this.#stays.push(line);
+    }
+    this.#directory.removeFile(JOURNAL);
+    this.#journal = this.#directory.createFile(JOURNAL, 0o600);
+    this.#journalSize = 0;
+    for (const line of this.#stays) this.#append(line);
+    // Names must not collide with what stays.
+    this.#sequence = Date.now();
+  }
+
+  /**
+   * Puts `prepared` (an unnamed, complete file) in the place of what is at `name`, if that is `expected`.
+   * Readers see the old or the new, never nothing.
+   */
+  replace(
+    prepared: Descriptor,
+    parent: Directory,
+    origin: Origin,
+    expected: FileIdentity,
+  ): Outcome {
+    const name = nameOf(origin.path);
+    using old = parent.openHandle(name);
+    if (old === undefined || !sameIdentity(statusOf(old), expected)) return "changed";
+    const place = this.#nextName();
+    const clone = statusOf(prepared).inode;
+    this.#append(lineOf(place, origin, expected, clone));
+    this.#directory.linkUnnamed(prepared, place);
+    try {
+      this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
+    } catch (error) {
+      this.#directory.removeFile(place);
+      if (isErrno(error, "ENOENT")) return "changed";
+      throw error;
+    }
+    const after = statusOf(old);
+    if (this.#holds(place, expected) && sameBeforeCtime(after, expected)) {
+      this.#linger(place, origin, after);
+      return "done";
+    }
+    // Somebody was quicker: what we took out is not what we had looked at. Exchange again.
+    this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
+    if (this.#directory.status(place)?.inode === clone) this.#directory.removeFile(place);
+    else this.#putBack(place, origin);
+    return "changed";
+  }
+
+  /** Removes what is at `name`, if it is `expected`. `keep`: a writer's last words are waited for. */
+  remove(parent: Directory, origin: Origin, expected: FileIdentity, keep: boolean): Outcome {
+    const name = nameOf(origin.path);
+    using old = parent.openHandle(name);
+    if (old === undefined || !sameIdentity(statusOf(old), expected)) return "changed";
+    const place = this.#nextName();
+    this.#append(lineOf(place, origin, expected, 0));
+    try {
+      parent.rename(name, this.#directory, place);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return "changed";
+      throw error;
+    }
+    const after = statusOf(old);
+    if (this.#holds(place, expected) && sameBeforeCtime(after, expected)) {
+      if (keep) this.#linger(place, origin, after);
+      else this.#directory.removeFile(place);
+      return "done";
+    }
+    this.#putBack(place, origin);
+    return "changed";
+  }
+
+  /** Discards what has been quiet since it was taken out; to be called now and then. */
+  sweep(now: number, everything = false): void {
+    while (this.#lingering.length > 0) {
+      const first = this.#lingering[0];
+      if (first === undefined) return;
+      const due = everything || first.until <= now || this.#lingering.length > MOST_LINGERING;
+      if (!due) return;
+      this.#lingering.shift();
+      this.#discard(first);
+    }
+    if (this.#journalSize > JOURNAL_LIMIT && this.#journal !== undefined) {
+      truncate(this.#journal, 0);
+      this.#journalSize = 0;
+      for (const line of this.#stays) this.#append(line);
+    }
+  }
+
+  /** A share is there again: what could not be put back goes there now. */
+  putBackWaiting(replica: ByteString): void {
+    const waiting = this.#stays.splice(0);
+    for (const line of waiting) {
+      if (line.replica !== replica || !this.#putBack(line.name, line)) this.#stays.push(line);
+    }
+  }
+
+  get lingering(): number {
+    return this.#lingering.length;
+  }
+
+  close(): void {
+    this.sweep(0, true);
+    this.#journal?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #discard({ name, origin, identity }: Lingering): void {
+    const status = this.#directory.status(name);
+    if (status === undefined) return;
+    if (sameIdentity(status, identity)) this.#directory.removeFile(name);
+    // Written to after it had been replaced or deleted elsewhere: a change of its own.
+    else this.#putBack(name, origin);
+  }
+
+  #linger(name: FileName, origin: Origin, identity: FileStatus): void {
+    this.#lingering.push({ name, origin, identity, until: performance.now() + LINGER_MS });
+  }
+
+  #holds(place: FileName, expected: FileIdentity): boolean {
+    return this.#directory.status(place)?.inode === expected.inode;
+  }
+
+  /** Back to where it came from, or beside what is there now. `false` if the share is not there. */
+  #putBack(place: FileName, origin: Origin): boolean {
+    const root = this.#findReplica(origin.replica);
+    if (root === undefined) return false;
+    using parent = root.openBeneath(parentOf(origin.path)) ?? root.duplicate();
+    const name = nameOf(origin.path);
+    const time = new Date();
+    for (let attempt = -1; attempt < 100; attempt++) {
+      const free = attempt < 0 ? name : conflictName(name, origin.producer, time, attempt);
+      try {
+        this.#directory.rename(place, parent, free);
+        if (attempt >= 0) {
+          this.#onTrouble(
+            `${display(origin.replica)}/${
+              display(origin.path)
+            } was changed from two sides at once: ` +
+              `one version is now ${display(join(parentOf(origin.path), free))}`,
+          );
+        }
+        return true;
+      } catch (error) {
+        if (!isErrno(error, "EEXIST")) throw error;
+      }
+    }
+    return false;
+  }
+
+  #nextName(): FileName {
+    return fileName(`taken-${this.#sequence++}`);
+  }
+
+  #append(line: JournalLine): void {
+    if (this.#journal === undefined) throw new Error("recovery was not started");
+    const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
+    writeAt(this.#journal, bytes, this.#journalSize);
+    this.#journalSize += bytes.length;
+  }
+
+  #readJournal(): Map<FileName, JournalLine> {
+    const lines = new Map<FileName, JournalLine>();
+    const opened = this.#directory.openRegular(JOURNAL);
+    if (opened === undefined) return lines;
+    using file = opened.file;
+    const text = new TextDecoder().decode(readSmall(file, JOURNAL_MOST));
+    for (const line of text.split("\n")) {
+      const parsed = parseLine(line);
+      if (parsed !== undefined) lines.set(parsed.name, parsed);
+    }
+    return lines;
+  }
+}
+
+function lineOf(
+  name: FileName,
+  origin: Origin,
+  expected: FileIdentity,
+  clone: number,
+): JournalLine {
+  const { inode, size, mtimeNs } = expected;
+  const { replica, producer, path } = origin;
+  return {
+    name,
+    replica,
+    producer,
+    path,
+    expected: { inode, size, mtimeNs: String(mtimeNs) },
+    clone,
+  };
+}
+
+/** A line that a crash cut off is no line. */
+function parseLine(text: string): JournalLine | undefined {
+  if (text === "") return undefined;
+  try {
+    const line = JSON.parse(text);
+    const path = asRelativePath(String(line.path) as ByteString);
+    if (path === undefined || path === "") return undefined;
+    return {
+      name: fileName(String(line.name)),
+      replica: String(line.replica) as ByteString,
+      producer: String(line.producer) as FileName,
+      path,
+      expected: {
+        inode: Number(line.expected.inode),
+        size: Number(line.expected.size),
+        mtimeNs: String(BigInt(line.expected.mtimeNs)),
+      },
+      clone: Number(line.clone),
+    };
+  } catch {
+    return undefined;
+  }
+}

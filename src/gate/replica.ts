@@ -1,0 +1,92 @@
+/** The places that one channel keeps equal: each producer's share, and the export. */
+
+import {
+  type ByteString,
+  type FileName,
+  fileName,
+  nameOf,
+  parentOf,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { statusOf } from "../../ffi/file_status.ts";
+import type { ReplicaRole, Seen } from "./planner.ts";
+import type { ReplicaId } from "./replica_record.ts";
+
+/** The export's name in the index and in messages; a producer's share is `share/NAME`. */
+export const EXPORT = fileName("export");
+
+export class Replica {
+  /** As in messages and in the index. */
+  readonly name: ByteString;
+  readonly role: ReplicaRole;
+  /** The producer; for the export, its own name. */
+  readonly producer: FileName;
+  id: ReplicaId = -1;
+  #root: Directory | undefined;
+  #mountId = -1;
+
+  constructor(role: ReplicaRole, producer: FileName) {
+    this.role = role;
+    this.producer = producer;
+    this.name = role === "export" ? EXPORT : `share/${producer}` as ByteString;
+  }
+
+  /** The root; `undefined` while the share is not there. */
+  get root(): Directory | undefined {
+    return this.#root;
+  }
+
+  /** Takes over the descriptor. */
+  attach(root: Directory, id: ReplicaId): void {
+    this.#root?.close();
+    this.#root = root;
+    this.#mountId = statusOf(root).mountId;
+    this.id = id;
+  }
+
+  detach(): void {
+    this.#root?.close();
+    this.#root = undefined;
+  }
+
+  /** Looks at `path`, with its parent directory held open. The root must be there. */
+  view(path: RelativePath): View {
+    const root = this.#root;
+    if (root === undefined) throw new Error(`${this.name} is not there`);
+    const parentPath = parentOf(path);
+    const parent = parentPath === "" ? root : root.openBeneath(parentPath);
+    const seen = parent === undefined ? ABSENT : look(parent, path, this.#mountId);
+    return new View(this, parent, parent !== root, seen);
+  }
+}
+
+const ABSENT: Seen = { kind: "absent" };
+
+function look(parent: Directory, path: RelativePath, mountId: number): Seen {
+  const status = parent.status(nameOf(path));
+  if (status === undefined) return ABSENT;
+  // A mount point inside a share is somebody else's file system: never entered, never copied.
+  const ours = status.mountId === mountId;
+  if (ours && status.kind === "file") return { kind: "file", status };
+  if (ours && status.kind === "directory") return { kind: "directory", status };
+  return { kind: "obstacle", status };
+}
+
+/** What one replica has at one path, and the directory that holds it (as long as that exists). */
+export class View implements Disposable {
+  readonly #ownsParent: boolean;
+
+  constructor(
+    readonly replica: Replica,
+    readonly parent: Directory | undefined,
+    ownsParent: boolean,
+    readonly seen: Seen,
+  ) {
+    this.#ownsParent = ownsParent;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#ownsParent) this.parent?.close();
+  }
+}

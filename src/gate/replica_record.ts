@@ -1,0 +1,167 @@
+/**
+ * What the daemon last knew of one path in one replica (a producer's share, or the export), and how that is
+ * stored in the index.
+ */
+
+import type { FileStatus } from "../../ffi/file_status.ts";
+
+/** Which version of a file an inode holds: changes whenever content or attributes do. */
+export interface FileIdentity {
+  readonly inode: number;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
+/** Numbers a replica in the index; a share that lost its memory gets a new one. */
+export type ReplicaId = number;
+
+/**
+ * `current`: the replica holds the channel's version `version`.
+ * `held`: its own change could not be scanned and waits; `infected`: its own change is malware that stays (`log`).
+ * For both, `version` is the channel's version that the change was made on.
+ */
+export type RecordStatus = "current" | "held" | "infected";
+
+export interface ReplicaRecord extends FileIdentity {
+  readonly replica: ReplicaId;
+  readonly kind: "file" | "directory";
+  readonly status: RecordStatus;
+  readonly version: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** All that the index holds of one path. */
+export interface IndexEntry {
+  /** Counts the versions that were published under this path. */
+  readonly version: number;
+  /** The last version is a deletion that a share which was not there has yet to learn of. */
+  readonly deleted: boolean;
+  readonly records: readonly ReplicaRecord[];
+}
+
+export const UNKNOWN_ENTRY: IndexEntry = { version: 0, deleted: false, records: [] };
+
+/** SUID, SGID and sticky never travel. */
+const TRAVELLING_MODE = 0o777;
+
+export function recordOf(
+  replica: ReplicaId,
+  status: FileStatus,
+  recordStatus: RecordStatus,
+  version: number,
+): ReplicaRecord {
+  return {
+    replica,
+    kind: status.kind === "directory" ? "directory" : "file",
+    status: recordStatus,
+    version,
+    inode: status.inode,
+    size: status.size,
+    mtimeNs: status.mtimeNs,
+    ctimeNs: status.ctimeNs,
+    mode: status.mode & TRAVELLING_MODE,
+    uid: status.uid,
+    gid: status.gid,
+  };
+}
+
+/** Whether what is seen is exactly what the record tells of. A directory's own times say nothing. */
+export function matches(record: ReplicaRecord, status: FileStatus): boolean {
+  if (record.kind === "directory") {
+    return status.kind === "directory" && record.uid === status.uid &&
+      record.gid === status.gid && record.mode === (status.mode & TRAVELLING_MODE);
+  }
+  return status.kind === "file" && sameIdentity(record, status);
+}
+
+export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
+  return a.inode === b.inode && a.ctimeNs === b.ctimeNs && a.size === b.size &&
+    a.mtimeNs === b.mtimeNs;
+}
+
+/** The same inode with the same content times: what rename, exchange and link leave alone. */
+export function sameBeforeCtime(a: FileIdentity, b: FileIdentity): boolean {
+  return a.inode === b.inode && a.size === b.size && a.mtimeNs === b.mtimeNs;
+}
+
+/** Whether owner, permissions, size and time of modification are the same. */
+export function sameAttributes(a: Attributes, b: Attributes): boolean {
+  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.uid === b.uid && a.gid === b.gid &&
+    (a.mode & TRAVELLING_MODE) === (b.mode & TRAVELLING_MODE);
+}
+
+interface Attributes {
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The entry with `record` in place of what it knew of that replica. */
+export function withRecord(entry: IndexEntry, record: ReplicaRecord): IndexEntry {
+  const others = entry.records.filter((other) => other.replica !== record.replica);
+  return {
+    version: Math.max(entry.version, record.version),
+    deleted: false,
+    records: [...others, record],
+  };
+}
+
+/** The entry without any memory of a replica. */
+export function withoutRecord(entry: IndexEntry, replica: ReplicaId): IndexEntry {
+  return { ...entry, records: entry.records.filter((other) => other.replica !== replica) };
+}
+
+const RECORD_SIZE = 56;
+const STATUSES: readonly RecordStatus[] = ["current", "held", "infected"];
+
+/** Fixed-size little-endian records: replica u32, version u32, inode f64, size f64, mtime i64, ctime i64, uid u32, gid u32, mode u16, kind u8, status u8. */
+export function packRecords(records: readonly ReplicaRecord[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(records.length * RECORD_SIZE);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const record of records) {
+    view.setUint32(at, record.replica, true);
+    view.setUint32(at + 4, record.version, true);
+    view.setFloat64(at + 8, record.inode, true);
+    view.setFloat64(at + 16, record.size, true);
+    view.setBigInt64(at + 24, record.mtimeNs, true);
+    view.setBigInt64(at + 32, record.ctimeNs, true);
+    view.setUint32(at + 40, record.uid, true);
+    view.setUint32(at + 44, record.gid, true);
+    view.setUint16(at + 48, record.mode, true);
+    view.setUint8(at + 50, record.kind === "directory" ? 1 : 0);
+    view.setUint8(at + 51, STATUSES.indexOf(record.status));
+    at += RECORD_SIZE;
+  }
+  return bytes;
+}
+
+/** Throws for a blob that is not whole records. */
+export function unpackRecords(bytes: Uint8Array): ReplicaRecord[] {
+  if (bytes.length % RECORD_SIZE !== 0) throw new RangeError("index: broken record");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const records: ReplicaRecord[] = [];
+  for (let at = 0; at < bytes.length; at += RECORD_SIZE) {
+    const status = STATUSES[view.getUint8(at + 51)];
+    if (status === undefined) throw new RangeError("index: broken record");
+    records.push({
+      replica: view.getUint32(at, true),
+      version: view.getUint32(at + 4, true),
+      inode: view.getFloat64(at + 8, true),
+      size: view.getFloat64(at + 16, true),
+      mtimeNs: view.getBigInt64(at + 24, true),
+      ctimeNs: view.getBigInt64(at + 32, true),
+      uid: view.getUint32(at + 40, true),
+      gid: view.getUint32(at + 44, true),
+      mode: view.getUint16(at + 48, true),
+      kind: view.getUint8(at + 50) === 1 ? "directory" : "file",
+      status,
+    });
+  }
+  return records;
+}

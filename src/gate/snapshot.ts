@@ -1,0 +1,108 @@
+/**
+ * Snapshots: an unnamed clone in staging, that nobody else can reach, is what gets scanned and what gets
+ * published (I1). Being unnamed it leaves nothing behind when the daemon dies.
+ */
+
+import type { FileName } from "../../ffi/byte_string.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { type Directory, reopen } from "../../ffi/directory.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import {
+  cloneNow,
+  cloneOrCopy,
+  sameVersion,
+  setModificationTime,
+  setOwnerAndMode,
+} from "../../ffi/file_content.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { O } from "../../ffi/platform.ts";
+
+/** Sources up to this size are cloned in place while the disk is quick; larger ones on the thread pool. */
+const INLINE_BYTES = 1024 * 1024;
+/** An inline clone that takes longer than this moves the next ones to the thread pool. */
+const QUICK_MS = 1;
+const CALM_AFTER = 64;
+
+/** A frozen copy of one version of a file. */
+export interface Snapshot extends Disposable {
+  /** What the source was before it was cloned. */
+  readonly source: FileStatus;
+  /** The staged clone, readable and writable by us alone. */
+  readonly staged: Descriptor;
+  readonly size: number;
+  /** Nothing happened to the source while it was cloned: the staged content is that version's. */
+  readonly stable: boolean;
+}
+
+/** Makes clones in one channel's staging directory. */
+export class Stager {
+  readonly #staging: Directory;
+  /** Clones that are still to go to the thread pool, since the disk was slow. */
+  #slow = 0;
+
+  constructor(staging: Directory) {
+    this.#staging = staging;
+  }
+
+  /** A snapshot of the regular file `name`; `undefined` if there is none. */
+  async take(parent: Directory, name: FileName): Promise<Snapshot | undefined> {
+    const opened = parent.openRegular(name);
+    if (opened === undefined) return undefined;
+    using source = opened.file;
+    const staged = this.#staging.createUnnamed();
+    try {
+      if (opened.status.size > 0) await this.#clone(source, staged, opened.status.size);
+      const { size } = statusOf(staged);
+      const stable = sameVersion(opened.status, statusOf(source));
+      return {
+        source: opened.status,
+        staged,
+        size,
+        stable,
+        [Symbol.dispose]: () => staged.close(),
+      };
+    } catch (error) {
+      staged.close();
+      throw error;
+    }
+  }
+
+  /** A complete unnamed file with the snapshot's content, ready to be given a name. */
+  async prepare(
+    staged: Descriptor,
+    size: number,
+    attributes: Pick<FileStatus, "uid" | "gid" | "mode" | "mtimeNs">,
+  ): Promise<Descriptor> {
+    const prepared = this.#staging.createUnnamed();
+    try {
+      if (size > 0) await this.#clone(staged, prepared, size);
+      // SUID, SGID and sticky never travel.
+      setOwnerAndMode(prepared, attributes.uid, attributes.gid, attributes.mode & 0o777);
+      setModificationTime(prepared, attributes.mtimeNs);
+      return prepared;
+    } catch (error) {
+      prepared.close();
+      throw error;
+    }
+  }
+
+  async #clone(source: Descriptor, target: Descriptor, size: number): Promise<void> {
+    if (size > INLINE_BYTES || this.#slow > 0) {
+      if (this.#slow > 0) this.#slow--;
+      return await cloneOrCopy(source, target);
+    }
+    const started = performance.now();
+    try {
+      cloneNow(source, target);
+    } catch (error) {
+      if (!isErrno(error, "EINVAL", "EOPNOTSUPP", "EXDEV", "ENOTTY", "ETXTBSY")) throw error;
+      return await cloneOrCopy(source, target);
+    }
+    if (performance.now() - started > QUICK_MS) this.#slow = CALM_AFTER;
+  }
+}
+
+/** The staged clone for a scanner: readable only, so that a scanner that was taken over cannot change it. */
+export function readOnly(staged: Descriptor): Descriptor {
+  return reopen(staged, O.RDONLY | O.CLOEXEC);
+}

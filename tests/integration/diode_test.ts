@@ -1,0 +1,165 @@
+/** Diode producers give and never receive, and never overwrite (the table of the specification). */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { EICAR } from "../support/eicar.ts";
+import { onEachFilesystem } from "../support/fixture.ts";
+import { waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+onEachFilesystem(
+  "diodes",
+  (kind) =>
+    World.start(kind, {
+      channels: {
+        docs: { producers: ["ann", "bob", "web", "mail"], diodeProducers: ["web", "mail"] },
+      },
+    }),
+  (test) => {
+    /** Places that a diode's file reaches. */
+    const PLACES = ["ann", "bob", "export"];
+
+    test("what others write, change and delete never reaches a diode", async ({ only }) => {
+      await only.share("ann").write("theirs/file", "1");
+      await waitFor("bob has it", () => only.share("bob").has("theirs/file"));
+      await only.share("bob").write("theirs/file", "2");
+      await only.share("bob").shell("mkdir theirs/dir");
+      await waitFor(
+        "ann has the change",
+        async () =>
+          await only.share("ann").readText("theirs/file") === "2" &&
+          only.share("ann").has("theirs/dir"),
+      );
+      await only.quiet();
+      for (const diode of ["web", "mail"]) assert(!only.share(diode).has("theirs"));
+      await only.settled("theirs");
+    });
+
+    test("a diode's new file reaches the others and export, not the other diode", async ({ only }) => {
+      await only.share("web").write("down/load/file.pdf", "downloaded", { mode: 0o640, uid: 1000 });
+      await waitFor(
+        "all have it",
+        () => PLACES.every((name) => only.share(name).has("down/load/file.pdf")),
+      );
+      await only.settled("down");
+      assert(!only.share("mail").has("down"));
+    });
+
+    test("a diode's update goes only where the file does not exist", async ({ only }) => {
+      await only.share("web").write("update/file", "first");
+      await waitFor(
+        "all have it",
+        () => PLACES.every((name) => only.share(name).has("update/file")),
+      );
+      await only.share("web").write("update/file", "second, longer");
+      await only.quiet();
+      for (const name of PLACES) {
+        assertEquals(await only.share(name).readText("update/file"), "first");
+      }
+      assertEquals(await only.share("web").readText("update/file"), "second, longer");
+    });
+
+    test("a diode never overwrites the others' file, and makes no conflict copy", async ({ only }) => {
+      await only.share("ann").write("over/file", "by ann");
+      await only.settled("over");
+      await only.share("mail").write("over/file", "by mail");
+      await only.quiet();
+      for (const name of PLACES) {
+        assertEquals(await only.share(name).readText("over/file"), "by ann");
+        assertEquals(only.share(name).list("over"), ["file"]);
+      }
+      assertEquals(only.share("mail").list("over"), ["file"]);
+    });
+
+    test("a diode's deletion stays with it", async ({ only }) => {
+      await only.share("web").write("kept/file", "kept");
+      await waitFor("all have it", () => PLACES.every((name) => only.share(name).has("kept/file")));
+      await only.share("web").shell("rm -r kept");
+      await only.quiet();
+      for (const name of PLACES) assertEquals(await only.share(name).readText("kept/file"), "kept");
+      assert(!only.share("web").has("kept"));
+    });
+
+    test("a diode's rename is a new file; the old name stays with the others", async ({ only }) => {
+      await only.share("web").write("rename/name.crdownload", "half");
+      await waitFor(
+        "all have it",
+        () => PLACES.every((name) => only.share(name).has("rename/name.crdownload")),
+      );
+      await only.share("web").shell(
+        "cd rename; printf whole > name.crdownload; mv name.crdownload name",
+      );
+      await waitFor("all have the new name", async () => {
+        for (const name of PLACES) {
+          if (await only.share(name).readText("rename/name") !== "whole") return false;
+        }
+        return true;
+      });
+      await only.quiet();
+      for (const name of PLACES) {
+        assertEquals(only.share(name).list("rename"), ["name", "name.crdownload"]);
+      }
+      assertEquals(only.share("web").list("rename"), ["name"]);
+      await only.settled("rename");
+    });
+
+    test("the others may change and delete what came from a diode", async ({ only }) => {
+      await only.share("web").write("given/a", "1");
+      await only.share("web").write("given/b", "1");
+      await waitFor("bob has both", () => only.share("bob").list("given").length === 2);
+      await only.settled("given");
+      await only.share("bob").shell("cd given; rm a; echo 2 > b");
+      await waitFor(
+        "ann and export see it",
+        async () =>
+          !only.share("ann").has("given/a") && !only.export.has("given/a") &&
+          await only.share("ann").readText("given/b") === "2\n" &&
+          await only.export.readText("given/b") === "2\n",
+      );
+      await only.quiet();
+      assertEquals(await only.share("web").readText("given/a"), "1");
+      assertEquals(await only.share("web").readText("given/b"), "1");
+      await only.settled("given");
+    });
+
+    test("I1: a diode's malware reaches nobody and is deleted", async ({ only }) => {
+      await only.share("mail").write("bad/attachment", EICAR);
+      await waitFor("it is deleted", () => !only.share("mail").has("bad/attachment"));
+      await only.quiet();
+      assertEquals(await only.infectedElsewhere(), []);
+    });
+
+    test("a tree of 300 files from a diode arrives whole", async ({ only }) => {
+      await only.share("web").shell(`
+        for d in 1 2 3; do mkdir -p tree/$d; for i in $(seq 100); do echo $d $i > tree/$d/$i; done; done
+      `);
+      await waitFor(
+        "export has all",
+        () => [1, 2, 3].every((d) => only.export.list(`tree/${d}`).length === 100),
+      );
+      await only.settled("tree");
+    });
+
+    test("I3: a restart keeps to the table, too", async (world) => {
+      const { only } = world;
+      await world.gate.term();
+      await only.share("web").write("offline/new", "new");
+      await only.share("web").write("update/file", "third, while it was down");
+      await only.share("ann").write("offline/by-ann", "ann");
+      await world.startGate();
+      await waitFor(
+        "all have both",
+        () => PLACES.every((name) => only.share(name).list("offline").length === 2),
+      );
+      await only.quiet();
+      for (const name of PLACES) {
+        assertEquals(await only.share(name).readText("update/file"), "first");
+        assertEquals(await only.share(name).readText("kept/file"), "kept");
+      }
+      assertEquals(only.share("web").list("offline"), ["new"]);
+      assertEquals(only.share("mail").has("offline"), false);
+      assertEquals(await only.share("web").readText("given/a"), "1");
+      assert(!only.share("ann").has("given/a"), "what the others deleted stays deleted");
+    });
+  },
+);

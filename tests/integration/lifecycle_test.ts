@@ -1,0 +1,98 @@
+/** Starting, being ready, ending: what a service manager and an administrator see. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
+import { testOnEachFilesystem } from "../support/fixture.ts";
+import { Gate } from "../support/gate.ts";
+import { waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+testOnEachFilesystem(
+  "READY=1 once, then STOPPING=1; SIGTERM and SIGINT end it with 0",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const gate = await world.startGate();
+      await world.only.share("ann").write(`at-${signal}`, "x");
+      await waitFor("it works", () => world.only.export.has(`at-${signal}`));
+      const started = Date.now();
+      const status = await gate.term(signal);
+      assertEquals(status.code, 0, gate.tail());
+      assertEquals(status.signal, null);
+      assertLess(Date.now() - started, 20_000);
+      const said = gate.serviceManager.said();
+      assertEquals(said.filter((line) => line === "READY=1").length, 1);
+      assert(said.includes("STOPPING=1"));
+      assert(said.some((line) => line.startsWith("STATUS=")));
+      assert(said.indexOf("READY=1") < said.indexOf("STOPPING=1"));
+    }
+  },
+);
+
+testOnEachFilesystem(
+  "I3: SIGTERM in a burst: staging is clean, and the rest follows at the next start",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const writing = world.only.share("ann").shell(
+      "mkdir d; for i in $(seq 400); do echo $i > d/$i; done",
+    );
+    await waitFor("it has begun", () => world.only.export.list("d").length > 5);
+    const { code } = await world.gate.term();
+    assertEquals(code, 0, world.gate.tail());
+    assertEquals(world.only.staged(), []);
+    await writing;
+    await world.startGate();
+    await waitFor("all have arrived", () => world.only.export.list("d").length === 400);
+    await world.only.settled();
+  },
+);
+
+testOnEachFilesystem(
+  "I3: it is ready while the first sync still runs, and misses nothing meanwhile",
+  async (kind) => {
+    await using world = await World.prepare(kind, { channels: { docs: {} } });
+    await world.only.share("ann").shell(`
+    for d in $(seq 20); do mkdir -p old/$d; for i in $(seq 50); do echo $i > old/$d/$i; done; done
+  `);
+    await world.clamd.start();
+    await world.startGate();
+    await world.only.share("bob").write("while-syncing", "new");
+    await waitFor("the new file arrives", () => world.only.share("ann").has("while-syncing"));
+    await waitFor("the old files arrive", () => world.only.export.has("old/20/50"));
+    await world.only.settled();
+    await world.verify();
+  },
+);
+
+testOnEachFilesystem(
+  "the log goes to stderr with journald's priorities, one line each",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    await world.only.share("ann").write("file", "x");
+    await waitFor("it works", () => world.only.export.has("file"));
+    await world.gate.term();
+    // Deno itself says one line about permission sets before our program begins.
+    const lines = world.gate.log.trimEnd().split("\n");
+    const ours = lines.slice(lines.findIndex((line) => /^<\d>/.test(line)));
+    assert(ours.length > 1, world.gate.log);
+    for (const line of ours) assertMatch(line, /^<[0-7]>\S/);
+  },
+);
+
+Deno.test("no good channel at all: it says so and ends with an error, without a stack trace", async () => {
+  await using gate = Gate.launch({
+    configuration: { docs: { basePath: "/nonexistent/x", producers: ["ann"] } },
+    clamdSocket: "/nonexistent/clamd.ctl",
+  });
+  const { code } = await gate.exit();
+  assert(code !== 0);
+  assertMatch(gate.log, /docs/);
+  assertNotMatch(gate.log, /^\s+at .*\.ts:\d+/m);
+});
+
+Deno.test("a configuration that is not JSON: named, exit 1, without a stack trace", async () => {
+  await using gate = Gate.launch({ configuration: "{ not json" });
+  assertEquals((await gate.exit()).code, 1);
+  assertMatch(gate.log, /channels\.json/);
+  assertNotMatch(gate.log, /^\s+at .*\.ts:\d+/m);
+});

@@ -1,0 +1,197 @@
+/** `verify`: every fault is named with its channel and field, exit 1, nothing is changed. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import { must, run } from "../support/command.ts";
+import { testOnEachFilesystem } from "../support/fixture.ts";
+import { GATE_COMMAND, REPOSITORY } from "../support/gate.ts";
+import { LoopFilesystem } from "../support/loop_filesystem.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+interface Outcome {
+  readonly code: number;
+  readonly text: string;
+}
+
+async function verify(configuration: unknown, ...args: string[]): Promise<Outcome> {
+  const path = `${scratchDirectory("verify")}/channels.json`;
+  const text = typeof configuration === "string" ? configuration : JSON.stringify(configuration);
+  await Deno.writeTextFile(path, text);
+  return await gate("verify", "--config", path, ...args);
+}
+
+async function gate(...args: string[]): Promise<Outcome> {
+  const result = await run(Deno.execPath(), [...GATE_COMMAND, ...args], { cwd: REPOSITORY });
+  const text = new TextDecoder().decode(result.stdout) + result.stderr;
+  assertNotMatch(text, /^\s+at .*\.ts:\d+/m, "a stack trace for a user's mistake");
+  return { code: result.code, text };
+}
+
+const GOOD = { basePath: "/srv/files", producers: ["ann", "bob"] };
+
+/** What is wrong, and the words that must appear. */
+const FAULTS: readonly [string, unknown, readonly RegExp[]][] = [
+  ["no basePath", { docs: { producers: ["ann"] } }, [/docs/, /basePath/]],
+  ["no producers", { docs: { basePath: "/srv/files" } }, [/docs/, /producers/]],
+  ["empty producers", { docs: { ...GOOD, producers: [] } }, [/docs/, /producers/]],
+  ["a relative basePath", { docs: { ...GOOD, basePath: "files" } }, [/docs/, /basePath/]],
+  ["a wrong type", { docs: { ...GOOD, debounceMs: "soon" } }, [/docs/, /debounceMs/]],
+  ["a negative time", { docs: { ...GOOD, debounceMs: -1 } }, [/docs/, /debounceMs/]],
+  ["an unknown key", { docs: { ...GOOD, debounce: 7 } }, [/docs/, /debounce/]],
+  [
+    "an unknown key in scanning",
+    { docs: { ...GOOD, scanning: { infectedActoin: "delete" } } },
+    [/docs/, /scanning/, /infectedActoin/],
+  ],
+  [
+    "an unknown action",
+    { docs: { ...GOOD, scanning: { infectedAction: "burn" } } },
+    [/docs/, /infectedAction/],
+  ],
+  ["a producer with a slash", { docs: { ...GOOD, producers: ["../etc"] } }, [/docs/, /producers/]],
+  ["a producer twice", { docs: { ...GOOD, producers: ["ann", "ann"] } }, [/docs/, /ann/]],
+  [
+    "a diode that is no producer",
+    { docs: { ...GOOD, diodeProducers: ["web"] } },
+    [/docs/, /diodeProducers/, /web/],
+  ],
+  [
+    "the same basePath twice",
+    { docs: GOOD, more: { ...GOOD, basePath: "/srv//files/" } },
+    [/docs/, /more/, /basePath/],
+  ],
+  [
+    "a basePath in another",
+    { docs: GOOD, more: { ...GOOD, basePath: "/srv/files/share/ann" } },
+    [/docs/, /more/, /basePath/],
+  ],
+  ["two faults, both named", {
+    docs: { ...GOOD, debounceMs: "soon" },
+    more: { basePath: 5, producers: ["x"] },
+  }, [/docs/, /debounceMs/, /more/, /basePath/]],
+  ["no JSON", '{"docs": ', [/JSON/]],
+  ["not an object", [GOOD], [/object/i]],
+];
+
+for (const [what, configuration, words] of FAULTS) {
+  Deno.test(`verify: ${what} is a fault in words, exit 1`, async () => {
+    const { code, text } = await verify(configuration, "--offline");
+    assertEquals(code, 1, text);
+    for (const word of words) assertMatch(text, word);
+  });
+}
+
+Deno.test("verify: I9: what a configuration holds is shown escaped", async () => {
+  const { code, text } = await verify(
+    { "do\u001b[2Jcs": { ...GOOD, "unk\nnown": 1 } },
+    "--offline",
+  );
+  assertEquals(code, 1);
+  assert(!text.includes("\u001b[2J"));
+});
+
+Deno.test("verify: a file that does not exist is named, exit 1", async () => {
+  const { code, text } = await gate("verify", "--config", "/nonexistent/channels.json");
+  assertEquals(code, 1);
+  assertMatch(text, /\/nonexistent\/channels\.json/);
+});
+
+Deno.test("verify: both vocabularies of the field are good offline, and verbose shows defaults", async () => {
+  const { code, text } = await verify(
+    {
+      documents: {
+        basePath: "/var/lib/virtiofs/documents",
+        producers: ["chromium-vm", "office-vm"],
+        consumers: ["reader-vm"],
+        debounceMs: 1000,
+        scanning: {
+          infectedAction: "quarantine",
+          permissive: false,
+          ignoreFilePatterns: [".crdownload", "~$"],
+          ignorePathPatterns: [".Trash-"],
+          notifySocket: "/run/clamav/notify.sock",
+        },
+        notify: { guests: [10, 11], port: 3401 },
+      },
+      downloads: {
+        basePath: "/var/lib/virtiofs/downloads",
+        producers: ["web-vm", "office-vm"],
+        diodeProducers: ["web-vm"],
+        scanning: { enable: true },
+        userNotify: { enable: true, socket: "/run/clamav/notify.sock" },
+        guestNotify: { guests: [12], port: 3401 },
+      },
+    },
+    "--offline",
+    "--verbose",
+  );
+  assertEquals(code, 0, text);
+  for (const word of [/documents/, /downloads/, /chromium-vm/, /web-vm/, /1000/, /3401/]) {
+    assertMatch(text, word);
+  }
+});
+
+Deno.test("verify: nothing is said to be wrong with a surprising pattern, but warned of", async () => {
+  const { code, text } = await verify(
+    { docs: { ...GOOD, scanning: { ignoreFilePatterns: [".part"] } } },
+    "--offline",
+  );
+  assertEquals(code, 0, text);
+  assertMatch(text, /\.part/);
+});
+
+testOnEachFilesystem(
+  "verify: a good layout is good, and nothing is changed in it",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+    const basePath = await filesystem.directory();
+    await Deno.mkdir(`${basePath}/share/ann`, { recursive: true });
+    await Deno.mkdir(`${basePath}/share/bob`);
+    for (const name of ["staging", "export", "quarantine"]) await Deno.mkdir(`${basePath}/${name}`);
+    const list = () => must("find", [basePath, "-printf", "%P %y %m %U %T@\n"]);
+    const before = await list();
+    const { code, text } = await verify({ docs: { ...GOOD, basePath } });
+    assertEquals(code, 0, text);
+    assertEquals(await list(), before);
+  },
+);
+
+testOnEachFilesystem("verify: I4: a part on another filesystem is a fault", async (kind) => {
+  await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+  const basePath = await filesystem.directory();
+  await Deno.mkdir(`${basePath}/share/ann`, { recursive: true });
+  await Deno.mkdir(`${basePath}/share/bob`);
+  for (const name of ["staging", "export", "quarantine"]) await Deno.mkdir(`${basePath}/${name}`);
+  await must("mount", ["-t", "tmpfs", "none", `${basePath}/share/bob`]);
+  try {
+    const { code, text } = await verify({ docs: { ...GOOD, basePath } });
+    assertEquals(code, 1, text);
+    assertMatch(text, /docs/);
+    assertMatch(text, /bob/);
+  } finally {
+    await must("umount", [`${basePath}/share/bob`]);
+  }
+});
+
+Deno.test("verify: a filesystem without reflink is a fault", async () => {
+  const folder = scratchDirectory("no-reflink", "memory");
+  const { stdout } = await run("stat", ["-f", "-c", "%T", folder]);
+  const type = new TextDecoder().decode(stdout).trim();
+  if (type === "btrfs" || type === "xfs") return; // this machine's own disk can
+  for (const name of ["share/ann", "share/bob", "staging", "export", "quarantine"]) {
+    await Deno.mkdir(`${folder}/${name}`, { recursive: true });
+  }
+  const { code, text } = await verify({ docs: { ...GOOD, basePath: folder } });
+  assertEquals(code, 1, text);
+  assertMatch(text, /docs/);
+  assertMatch(text, /reflink|FICLONE/i);
+});
+
+Deno.test("the command line: help is exit 0, an unknown option is named, exit 2 or 1", async () => {
+  const help = await gate("--help");
+  assertEquals(help.code, 0);
+  for (const word of [/run/, /verify/]) assertMatch(help.text, word);
+  const wrong = await gate("run", "--confgi", "x");
+  assert(wrong.code !== 0);
+  assertMatch(wrong.text, /confgi/);
+});

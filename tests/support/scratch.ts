@@ -34,8 +34,16 @@ function ownPaths(): { disk: string; memory: string } {
   Deno.mkdirSync(own.disk, { recursive: true });
   Deno.chmodSync(own.disk, 0o755);
   const paths = own;
-  globalThis.addEventListener("unload", () => sweep([paths.disk, paths.memory]));
+  globalThis.addEventListener("unload", () => removeOwn([paths.disk, paths.memory]));
   return own;
+}
+
+/**
+ * At the end of a test file. Where processes or mounts are left, tests have failed to clean up: then the
+ * directories stay for the runner, which counts that as a failure, or for the next run.
+ */
+function removeOwn(paths: readonly string[]): void {
+  if (leftovers(paths).length === 0) sweep(paths);
 }
 
 function temporaryDirectory(): string {
@@ -60,14 +68,23 @@ function startTime(pid: number): string | undefined {
   }
 }
 
+/** The scratch directories of a process, also one that has ended. */
+export function scratchPathsOf(pid: number): string[] {
+  return allScratch((name) => name.startsWith(`${PREFIX}${pid}-`));
+}
+
 /** Scratch directories whose owner has ended. */
 export function abandonedScratch(): string[] {
+  return allScratch((name) => {
+    const [pid, started] = name.slice(PREFIX.length).split("-");
+    return startTime(Number(pid)) !== started;
+  });
+}
+
+function allScratch(chosen: (name: string) => boolean): string[] {
   return [temporaryDirectory(), MEMORY].flatMap((parent) =>
     listDirectory(parent)
-      .filter((name) => {
-        const [pid, started] = name.startsWith(PREFIX) ? name.slice(PREFIX.length).split("-") : [];
-        return started !== undefined && startTime(Number(pid)) !== started;
-      })
+      .filter((name) => name.startsWith(PREFIX) && chosen(name))
       .map((name) => `${parent}/${name}`)
   );
 }

@@ -1,0 +1,192 @@
+/**
+ * `deno task test [FILTER …]`: every test, in the order of their weight, each file in a process of its own.
+ *
+ * A filter that occurs in the path of a test file chooses that file; one that occurs in none is looked for in
+ * the tests' names. The last line is the count; the exit code is 1 if anything failed.
+ */
+
+import { installMissing } from "./support/packages.ts";
+import { obstacles } from "./support/prerequisites.ts";
+import { abandonedScratch, leftovers, scratchPathsOf, sweep } from "./support/scratch.ts";
+import {
+  add,
+  type Counts,
+  inWords,
+  NOTHING,
+  readReport,
+  type Report,
+} from "./support/test_report.ts";
+
+/** Folders below tests/, the light ones first: what is wrong there explains what fails later. */
+const GROUPS: readonly { readonly folder: string; readonly sideBySide: number }[] = [
+  { folder: "unit", sideBySide: 2 },
+  { folder: "property", sideBySide: 2 },
+  { folder: "integration", sideBySide: 1 },
+  { folder: "attack", sideBySide: 1 },
+  { folder: "vm", sideBySide: 1 },
+];
+
+const ROOT = new URL("./", import.meta.url).pathname;
+const REPOSITORY = new URL("../", import.meta.url).pathname;
+const plain = !Deno.stdout.isTerminal();
+
+const running = new Set<Deno.ChildProcess>();
+
+function say(line = ""): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+function heading(text: string): string {
+  return plain ? text : `\x1b[1m${text}\x1b[0m`;
+}
+
+/** Test files of a group, by path relative to the repository. */
+function testFiles(folder: string): string[] {
+  const found: string[] = [];
+  const visit = (path: string) => {
+    for (const entry of Deno.readDirSync(path)) {
+      if (entry.isDirectory) visit(`${path}/${entry.name}`);
+      else if (/_test\.tsx?$/.test(entry.name)) found.push(`${path}/${entry.name}`);
+    }
+  };
+  try {
+    visit(`${ROOT}${folder}`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // a group that is still to come
+  }
+  return found.map((path) => path.slice(REPOSITORY.length)).sort();
+}
+
+interface Choice {
+  readonly files: (path: string) => boolean;
+  readonly names: readonly string[];
+}
+
+function choose(filters: readonly string[], all: readonly string[]): Choice {
+  const byPath = filters.filter((filter) => all.some((path) => path.includes(filter)));
+  return {
+    files: (path) => byPath.length === 0 || byPath.some((filter) => path.includes(filter)),
+    names: filters.filter((filter) => !byPath.includes(filter)),
+  };
+}
+
+/** Runs one file; its output is shown as it comes, or (`held`) at its end, so that two do not mingle. */
+async function runFile(path: string, names: readonly string[], held: boolean): Promise<Report> {
+  const junit = await Deno.makeTempFile({ prefix: "junit-" });
+  const filter = names.length === 0 ? [] : ["--filter", `/${names.map(literally).join("|")}/`];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "-A",
+      "--no-prompt",
+      "--no-check",
+      "-q",
+      `--junit-path=${junit}`,
+      ...filter,
+      path,
+    ],
+    cwd: REPOSITORY,
+    env: plain ? { NO_COLOR: "1" } : { FORCE_COLOR: "1" },
+    stdin: "null",
+    stdout: held ? "piped" : "inherit",
+    stderr: held ? "piped" : "inherit",
+  }).spawn();
+  running.add(child);
+  const code = held ? await showAtTheEnd(child) : (await child.status).code;
+  running.delete(child);
+  const report = readReport(await Deno.readTextFile(junit), code, path);
+  await Deno.remove(junit);
+  return withLeftovers(report, path, child.pid);
+}
+
+async function showAtTheEnd(child: Deno.ChildProcess): Promise<number> {
+  const { code, stdout, stderr } = await child.output();
+  for (const text of [stdout, stderr]) Deno.stdout.writeSync(text);
+  return code;
+}
+
+function literally(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+}
+
+/** A test file that leaves a process, a mount or a loop device behind has failed, whatever its tests say. */
+function withLeftovers(report: Report, path: string, pid: number): Report {
+  const scratch = scratchPathsOf(pid);
+  const left = leftovers(scratch);
+  if (scratch.length > 0) sweep(scratch);
+  const failures = left.map((what) => `${path}: left behind: ${what}`);
+  return {
+    ...report,
+    failed: report.failed + failures.length,
+    failures: [...report.failures, ...failures],
+  };
+}
+
+async function runGroup(
+  files: readonly string[],
+  sideBySide: number,
+  names: readonly string[],
+): Promise<Report[]> {
+  const reports: Report[] = [];
+  const waiting = [...files];
+  const worker = async () => {
+    for (let path; (path = waiting.shift()) !== undefined;) {
+      if (sideBySide === 1) say(heading(`\n── ${path}`));
+      reports.push(await runFile(path, names, sideBySide > 1));
+    }
+  };
+  await Promise.all(Array.from({ length: sideBySide }, worker));
+  return reports;
+}
+
+function endOnSignal(signal: Deno.Signal, code: number): void {
+  Deno.addSignalListener(signal, () => {
+    for (const child of running) {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+      sweep(scratchPathsOf(child.pid));
+    }
+    Deno.exit(code);
+  });
+}
+
+async function main(filters: readonly string[]): Promise<number> {
+  endOnSignal("SIGINT", 130);
+  endOnSignal("SIGTERM", 143);
+  const abandoned = abandonedScratch();
+  if (abandoned.length > 0) {
+    say(`removing what an earlier run left behind: ${abandoned.join(" ")}`);
+    sweep(abandoned);
+  }
+  const failure = await installMissing(say);
+  if (failure !== undefined) say(failure);
+  for (const reason of obstacles()) say(`some tests cannot run here and are skipped: ${reason}`);
+
+  const groups = GROUPS.map((group) => ({ ...group, files: testFiles(group.folder) }));
+  const choice = choose(filters, groups.flatMap(({ files }) => files));
+  const reports: Report[] = [];
+  for (const { folder, sideBySide, files } of groups) {
+    const chosen = files.filter(choice.files);
+    if (chosen.length === 0) continue;
+    say(heading(`\n━━ ${folder}`));
+    reports.push(...await runGroup(chosen, sideBySide, choice.names));
+  }
+  const failures = reports.flatMap((report) => report.failures);
+  const skips = reports.flatMap((report) => report.skips);
+  if (skips.length > 0) say(heading("\nSkipped:"));
+  for (const name of skips) say(`  ${name}`);
+  if (failures.length > 0) say(heading("\nFailed:"));
+  for (const name of failures) say(`  ${name}`);
+  const counts = reports.reduce<Counts>(add, NOTHING);
+  if (counts.passed + counts.failed + counts.skipped === 0) {
+    say("\nno test has such a name or path");
+  }
+  say();
+  say(inWords(counts));
+  return counts.failed > 0 || counts.passed + counts.skipped === 0 ? 1 : 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

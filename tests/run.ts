@@ -8,6 +8,7 @@
 import { installMissing } from "./support/packages.ts";
 import { obstacles } from "./support/prerequisites.ts";
 import { abandonedScratch, leftovers, scratchPathsOf, sweep } from "./support/scratch.ts";
+import { bold, coloured, say } from "./support/terminal.ts";
 import {
   add,
   type Counts,
@@ -28,17 +29,7 @@ const GROUPS: readonly { readonly folder: string; readonly sideBySide: number }[
 
 const ROOT = new URL("./", import.meta.url).pathname;
 const REPOSITORY = new URL("../", import.meta.url).pathname;
-const plain = !Deno.stdout.isTerminal();
-
 const running = new Set<Deno.ChildProcess>();
-
-function say(line = ""): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-}
-
-function heading(text: string): string {
-  return plain ? text : `\x1b[1m${text}\x1b[0m`;
-}
 
 /** Test files of a group, by path relative to the repository. */
 function testFiles(folder: string): string[] {
@@ -86,7 +77,7 @@ async function runFile(path: string, names: readonly string[], held: boolean): P
       path,
     ],
     cwd: REPOSITORY,
-    env: plain ? { NO_COLOR: "1" } : { FORCE_COLOR: "1" },
+    env: coloured ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" },
     stdin: "null",
     stdout: held ? "piped" : "inherit",
     stderr: held ? "piped" : "inherit",
@@ -131,7 +122,7 @@ async function runGroup(
   const waiting = [...files];
   const worker = async () => {
     for (let path; (path = waiting.shift()) !== undefined;) {
-      if (sideBySide === 1) say(heading(`\n── ${path}`));
+      if (sideBySide === 1) say(bold(`\n── ${path}`));
       reports.push(await runFile(path, names, sideBySide > 1));
     }
   };
@@ -171,14 +162,14 @@ async function main(filters: readonly string[]): Promise<number> {
   for (const { folder, sideBySide, files } of groups) {
     const chosen = files.filter(choice.files);
     if (chosen.length === 0) continue;
-    say(heading(`\n━━ ${folder}`));
+    say(bold(`\n━━ ${folder}`));
     reports.push(...await runGroup(chosen, sideBySide, choice.names));
   }
   const failures = reports.flatMap((report) => report.failures);
   const skips = reports.flatMap((report) => report.skips);
-  if (skips.length > 0) say(heading("\nSkipped:"));
+  if (skips.length > 0) say(bold("\nSkipped:"));
   for (const name of skips) say(`  ${name}`);
-  if (failures.length > 0) say(heading("\nFailed:"));
+  if (failures.length > 0) say(bold("\nFailed:"));
   for (const name of failures) say(`  ${name}`);
   const counts = reports.reduce<Counts>(add, NOTHING);
   if (counts.passed + counts.failed + counts.skipped === 0) {

@@ -1,6 +1,7 @@
 /** Log records → lines. Whatever a record holds, it becomes exactly one line (I9). */
 
 import type { LogLevel, LogRecord } from "@logtape/logtape";
+import { oneLine } from "./one_line.ts";
 
 /** Renders a record as a line, without the end of line. */
 export type LineStyle = (record: LogRecord) => string;
@@ -50,19 +51,6 @@ export function messageText({ message }: LogRecord): string {
   );
   const shown = text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE)}… (cut)` : text;
   return oneLine(shown);
-}
-
-/**
- * The safety net: whoever forgot `display`, no record forges a second line, an escape sequence or
- * reversed text. Text that went through `display` stays as it is.
- */
-export function oneLine(text: string): string {
-  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => {
-    const point = character.codePointAt(0) ?? 0;
-    return point < 0x80
-      ? `\\x${point.toString(16).padStart(2, "0")}`
-      : `\\u{${point.toString(16)}}`;
-  });
 }
 
 /** The part of the program that speaks; the journal and the terminal know the program itself. */

@@ -5,8 +5,9 @@ import fc from "fast-check";
 import { display, fromBytes } from "../../ffi/byte_string.ts";
 import { LineWriter } from "../../src/logging/line_writer.ts";
 import { lineSink } from "../../src/logging/logging.ts";
+import { oneLine } from "../../src/logging/one_line.ts";
 import { RateLimit } from "../../src/logging/rate_limit.ts";
-import { journalStyle, oneLine, terminalStyle } from "../../src/logging/record_text.ts";
+import { journalStyle, terminalStyle } from "../../src/logging/record_text.ts";
 
 function record(level: LogLevel, message: unknown[], more: Partial<LogRecord> = {}): LogRecord {
   return {

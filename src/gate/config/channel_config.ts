@@ -25,16 +25,16 @@ export interface ScanningConfig {
   readonly maxFileSize: number | undefined;
 }
 
-/** Where a message to the user goes; absolute. */
 export interface UserNotifyConfig {
   readonly enable: boolean;
-  readonly socket: ByteString;
+  /** Absolute path, as text like every address of a socket. */
+  readonly socket: string;
 }
 
 /** A guest that is told of changes: a vsock CID, or the hybrid-vsock socket of its VMM. */
 export type Guest =
   | { readonly kind: "vsock"; readonly cid: number }
-  | { readonly kind: "hybrid"; readonly socket: ByteString };
+  | { readonly kind: "hybrid"; readonly socket: string };
 
 export interface GuestNotifyConfig {
   readonly guests: readonly Guest[];

@@ -42,7 +42,7 @@ export function normalForm(name: string, written: WrittenChannel): NormalForm {
       scanning: scanningForm(scanning),
       userNotify: {
         enable: userNotify.enable ?? DEFAULTS.userNotify.enable,
-        socket: fromText(normalPath(socket)),
+        socket: normalPath(socket),
       },
       guestNotify: {
         guests: [...new Set(guestNotify.guests ?? notify.guests ?? [])].map(guestForm),
@@ -69,7 +69,7 @@ function scanningForm(
 function guestForm(written: GuestEntries[number]): Guest {
   return typeof written === "number"
     ? { kind: "vsock", cid: written }
-    : { kind: "hybrid", socket: fromText(normalPath(written)) };
+    : { kind: "hybrid", socket: normalPath(written) };
 }
 
 /** Without `.` and doubled or trailing slashes; the schema has refused `..`. */

@@ -1,6 +1,6 @@
 /** Whether a channel's directory and sockets lie where they can, among the other channels. */
 
-import { type ByteString, display, displayText } from "../../../ffi/byte_string.ts";
+import { display, displayText, fromText } from "../../../ffi/byte_string.ts";
 import type { ChannelConfig } from "./channel_config.ts";
 import { type ChannelFault, fault } from "./fault.ts";
 
@@ -41,18 +41,21 @@ function overlap(channel: ChannelConfig, other: ChannelConfig): readonly Channel
 /** Guests write below share/: a socket there would be whatever a guest puts in its place (I2). */
 function reachable(
   field: string,
-  socket: ByteString,
+  socket: string,
   owner: ChannelConfig,
 ): readonly ChannelFault[] {
-  if (!isBelow(socket, `${owner.basePath}/share`)) return [];
+  if (!isBelow(fromText(socket), `${owner.basePath}/share`)) return [];
   const whose = `the channel ${displayText(owner.name)}`;
   return [
-    fault(field, `the socket ${display(socket)} lies in a share of ${whose}; move it elsewhere`),
+    fault(
+      field,
+      `the socket ${displayText(socket)} lies in a share of ${whose}; move it elsewhere`,
+    ),
   ];
 }
 
 function socketsOf({ userNotify, guestNotify }: ChannelConfig) {
-  const sockets: (readonly [field: string, socket: ByteString])[] = [];
+  const sockets: (readonly [field: string, socket: string])[] = [];
   if (userNotify.enable) sockets.push(["userNotify.socket", userNotify.socket]);
   for (const guest of guestNotify.guests) {
     if (guest.kind === "hybrid") sockets.push(["guestNotify.guests", guest.socket]);

@@ -35,3 +35,8 @@ export function onStopSignal(
     },
   };
 }
+
+/** Resolves with the first stop signal; a second one ends the process. */
+export function stopSignal(options: StopOptions = {}): Promise<StopSignal> {
+  return new Promise((resolve) => onStopSignal(resolve, options));
+}

@@ -1,35 +1,13 @@
-/** What `verify` says: the faults, and every channel as it will run, in plain words. */
+/** `verify --verbose`: every channel as it will run, in plain words. */
 
 import { type ByteString, display, displayText, type FileName } from "../../../ffi/byte_string.ts";
 import { showBytes } from "../../command_line/option_value.ts";
 import type { ChannelConfig, Guest } from "./channel_config.ts";
-import type { Configuration } from "./configuration.ts";
-import { formatFault, quote } from "./fault.ts";
+import { quote } from "./fault.ts";
 
 type Line = readonly [label: string, text: string];
 
 const LABEL_WIDTH = 22;
-
-/** The report on a whole configuration; with `verbose` also on what is right. Ends with a newline. */
-export function describeConfiguration(
-  { channels, faults, warnings }: Configuration,
-  { verbose }: { readonly verbose: boolean },
-): string {
-  const counts = [
-    count(channels.length, "channel that can run", "channels that can run"),
-    count(faults.length, "fault", "faults"),
-    count(warnings.length, "warning", "warnings"),
-  ];
-  return [
-    ...(verbose ? channels.map((channel) => `${describeChannel(channel)}\n`) : []),
-    ...[...warnings, ...faults].map(formatFault),
-    `${counts.join(", ")}\n`,
-  ].join("\n");
-}
-
-function count(number: number, one: string, many: string): string {
-  return `${number} ${number === 1 ? one : many}`;
-}
 
 /** Several lines, without an end of line at the end. */
 export function describeChannel(channel: ChannelConfig): string {

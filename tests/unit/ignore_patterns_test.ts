@@ -159,15 +159,18 @@ Deno.test("what lies below an ignored directory is ignored", () => {
 Deno.test("I6: a hostile name costs time in proportion to its length, not more", () => {
   const glob = compileGlob("*a*a*a*a*a*a*a*a*a*a*b", "path");
   const cost = (text: ByteString) => {
-    const start = performance.now();
-    for (let i = 0; i < 5; i++) assert(!glob(text));
-    return performance.now() - start;
+    const times = Array.from({ length: 7 }, () => {
+      const start = performance.now();
+      assert(!glob(text));
+      return performance.now() - start;
+    });
+    return Math.min(...times); // whatever else the machine does, does not count
   };
   const short = fromText("a".repeat(2_000));
   const long = fromText("a".repeat(20_000));
   cost(short); // warms the code up
   // Ten times the length: linear is 10, quadratic 100.
-  assertLess(cost(long), 50 * Math.max(cost(short), 1));
+  assertLess(cost(long), 50 * Math.max(cost(short), 0.1));
 });
 
 Deno.test("patterns that make no sense are refused with what to write instead", () => {

@@ -31,7 +31,8 @@ export interface ParseOptions {
 
 /**
  * Reads a whole configuration. A fault in one channel never touches the others; of two channels
- * that cannot both run (the same name, directories in one another) the first in the text stands.
+ * that cannot both run (the same name, directories in one another) the first in the text stands
+ * (names that are whole numbers come before others, as in every JavaScript object).
  */
 export function parseConfiguration(text: string, options: ParseOptions): Configuration {
   const reading = parseJson(text);

@@ -58,6 +58,11 @@ export function fromText(text: string): ByteString {
   return fromBytes(encoder.encode(text));
 }
 
+/** The text behind `fromText`, for interfaces that take a host's own path as text. */
+export function toText(bytes: ByteString): string {
+  return new TextDecoder().decode(toBytes(bytes));
+}
+
 /** Checks one component that came from a guest; `undefined` if no directory entry can have this name. */
 export function asFileName(untrustedName: ByteString): FileName | undefined {
   if (untrustedName === "" || untrustedName === "." || untrustedName === "..") return undefined;

@@ -14,6 +14,9 @@ const SYMBOLS = {
   copyFromAddress: { name: "memcpy", parameters: ["buffer", "usize", "usize"], result: "void" },
   __errno_location: { parameters: [], result: "usize" },
 
+  // clockid_t, struct timespec *
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+
   // Descriptors
   close: { parameters: ["i32"], result: "i32" },
   // The third argument is variadic: int, or a pointer in the second form.

@@ -545,11 +545,12 @@ class Look implements Disposable {
     this.views = views;
   }
 
-  observations(): Observation[] {
+  /** An ignored file is as good as absent, and a rename to an ignored name as good as a deletion. */
+  observations(filesIgnored: boolean): Observation[] {
     return this.views.map(({ replica, seen }) => ({
       replica: replica.id,
       role: replica.role,
-      seen,
+      seen: filesIgnored && seen.kind === "file" ? { kind: "absent" } : seen,
     }));
   }
 

@@ -22,6 +22,7 @@ export interface TreeReaderParts {
   isIgnoredDirectory(path: RelativePath): boolean;
   /** A path that is to be looked at closely. */
   lookAt(path: RelativePath): void;
+  isStopped(): boolean;
   /** Settles when there is room for more paths. */
   room(): Promise<void>;
 }
@@ -54,7 +55,7 @@ export async function readTree(
   const reading: Reading = { files: 0, directories: 0, differing: 0 };
   const pace = new Pace();
   const tasks: Task[] = [{ enter: directory }];
-  for (let task = tasks.pop(); task !== undefined; task = tasks.pop()) {
+  for (let task = tasks.pop(); task && !parts.isStopped(); task = tasks.pop()) {
     if ("lookAt" in task) {
       parts.lookAt(task.lookAt);
       continue;

@@ -1,0 +1,14 @@
+/** Clocks that Deno does not offer: clock_gettime(2). */
+
+import { check } from "./errno.ts";
+import { libc } from "./libc.ts";
+
+const CLOCK_MONOTONIC = 1;
+const timespec = new BigInt64Array(2);
+const timespecBytes = new Uint8Array(timespec.buffer);
+
+/** CLOCK_MONOTONIC in microseconds, as the service manager counts. */
+export function monotonicUsec(): bigint {
+  check(libc.clock_gettime(CLOCK_MONOTONIC, timespecBytes), "clock_gettime");
+  return (timespec[0] ?? 0n) * 1_000_000n + (timespec[1] ?? 0n) / 1000n;
+}

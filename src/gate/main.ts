@@ -1,0 +1,17 @@
+/** `virtiofs-gate`: shares files between virtual machines, scanned first. */
+
+import { invocationOrExit } from "../command_line/start.ts";
+import { GATE } from "./options.ts";
+import { run } from "./run.ts";
+import { verify } from "./verify.ts";
+
+if (import.meta.main) {
+  const invocation = invocationOrExit(GATE);
+  switch (invocation.command) {
+    case "run":
+      Deno.exit(await run(invocation.options));
+      break;
+    case "verify":
+      Deno.exit(await verify({ clamdConfig: "/etc/clamav/clamd.conf", ...invocation.options }));
+  }
+}

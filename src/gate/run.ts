@@ -1,0 +1,195 @@
+/** `run`: serves all channels until it is asked to stop. */
+
+import { displayText } from "../../ffi/byte_string.ts";
+import { monotonicUsec } from "../../ffi/clock.ts";
+import { Reactor } from "../../ffi/reactor.ts";
+import { sendDatagram } from "../../ffi/socket.ts";
+import { exitCode } from "../command_line/exit_codes.ts";
+import type { Invocation } from "../command_line/definition.ts";
+import { configureLogging, type Logger, logger } from "../logging/logging.ts";
+import { ClamdScanner } from "../scanning/clamd.ts";
+import { readClamdLimits } from "../scanning/clamd_configuration.ts";
+import { NoScanner } from "../scanning/no_scanner.ts";
+import type { Scanner } from "../scanning/scanner.ts";
+import { readServiceEnvironment } from "../service_manager/environment.ts";
+import { revokeAllPermissions } from "../service_manager/permissions.ts";
+import { ServiceManager } from "../service_manager/service_manager.ts";
+import { stopSignal } from "../service_manager/stop_signal.ts";
+import { Channel } from "./channel.ts";
+import type { ChannelConfig } from "./config/channel_config.ts";
+import { parseConfiguration } from "./config/configuration.ts";
+import { formatFault } from "./config/fault.ts";
+import { LayoutFault } from "./layout.ts";
+import type { GATE } from "./options.ts";
+import { Scheduler } from "./scheduler.ts";
+import { readConfiguration } from "./verify.ts";
+
+export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];
+
+/** What may still be finished after a stop signal. */
+const LAST_WORDS_MS = 5000;
+const PROGRESS_EVERY_MS = 2000;
+const STATUS_EVERY_MS = 10_000;
+/** A large tree may take its time, as long as it gets on. */
+const EXTENSION_MS = 60_000;
+
+/** Serves until SIGTERM or SIGINT; the exit code. */
+export async function run(options: RunOptions): Promise<number> {
+  const logging = configureLogging({ debug: options.debug });
+  const log = logger("gate");
+  const stopping = stopSignal({ signals: ["SIGTERM", "SIGINT"] });
+  const configs = await readChannels(options, log);
+  if (configs.length === 0) {
+    log.fatal("no channel can run: see the faults above, or try 'verify --config {config}'", {
+      config: displayText(options.config),
+    });
+    return exitCode("failure");
+  }
+  const reactor = new Reactor();
+  const scanner = await chooseScanner(options, configs, reactor, log);
+  const scheduler = new Scheduler(() => scanner.concurrency);
+  const channels = configs.flatMap((config) =>
+    openChannel({ config, reactor, scheduler, scanner }, log)
+  );
+  if (channels.length === 0) {
+    log.fatal("no channel can run: see the faults above");
+    return exitCode("failure");
+  }
+  const manager = new ServiceManager({
+    environment: readServiceEnvironment(),
+    send: sendDatagram,
+    monotonicUsec,
+    onFailure: (error) => log.warn("the service manager cannot be told: {error}", { error }),
+  });
+
+  const serving = await Promise.race([
+    startAll(channels, manager, log),
+    stopping.then(() => undefined),
+  ]);
+  if (serving !== undefined) {
+    revokeAllPermissions();
+    using _ = manager.startWatchdog();
+    const status = () => statusOf(serving);
+    manager.ready(status());
+    log.info("serving {status}", { status: status() });
+    const timer = setInterval(() => manager.status(status()), STATUS_EVERY_MS);
+    await stopping;
+    clearInterval(timer);
+  }
+
+  manager.stopping("finishing what is in flight");
+  log.info("stopping");
+  for (const channel of channels) channel.stop();
+  await Promise.race([scheduler.stop(), new Promise((done) => setTimeout(done, LAST_WORDS_MS))]);
+  for (const channel of channels) await channel.close();
+  scanner.close();
+  logging.flush();
+  return exitCode("ok");
+}
+
+/** The channels that can run; what is wrong with the others is logged. */
+async function readChannels(options: RunOptions, log: Logger): Promise<readonly ChannelConfig[]> {
+  const text = await readConfiguration(options.config);
+  if ("problem" in text) {
+    log.fatal("{problem}", { problem: text.problem });
+    return [];
+  }
+  const { channels, faults, warnings } = parseConfiguration(text.text, { unknownKeys: "warning" });
+  for (const one of [...faults, ...warnings]) log.warn("{fault}", { fault: formatFault(one) });
+  const skipped = new Set(faults.map(({ channel }) => channel));
+  for (const { name } of channels) skipped.delete(name);
+  for (const channel of skipped) {
+    if (channel === undefined) continue;
+    log.error("channel {channel} is skipped", { channel: displayText(channel) });
+  }
+  if (!options.noScan) return channels;
+  log.warn("NOTHING IS SCANNED (--no-scan): every file counts as clean and travels");
+  return channels.map((config) => ({ ...config, scanning: { ...config.scanning, enable: false } }));
+}
+
+async function chooseScanner(
+  options: RunOptions,
+  configs: readonly ChannelConfig[],
+  reactor: Reactor,
+  log: Logger,
+): Promise<Scanner> {
+  if (!configs.some(({ scanning }) => scanning.enable)) return new NoScanner();
+  const { clamdSocket, clamdConfig, scanConcurrency } = options;
+  const limits = await readClamdLimits(clamdConfig);
+  if (limits?.alertExceedsMax === false) {
+    log.warn(
+      `{clamdConfig} does not set "AlertExceedsMax yes": members of archives beyond clamd's ` +
+        `limits pass unseen`,
+      { clamdConfig: displayText(clamdConfig) },
+    );
+  }
+  const scanner = new ClamdScanner({
+    reactor,
+    socket: clamdSocket,
+    ...(scanConcurrency === undefined ? {} : { concurrency: scanConcurrency }),
+    ...(limits === undefined ? {} : { limits }),
+    onTrouble: (message) => log.warn("clamd: {message}", { message }),
+  });
+  const answer = await scanner.check();
+  if (answer.available) {
+    log.info("scanning with {version}", { version: displayText(answer.version) });
+  } else {
+    log.warn("clamd does not answer ({reason}): strict channels hold files until it does", {
+      reason: displayText(answer.reason),
+    });
+  }
+  return scanner;
+}
+
+function openChannel(
+  parts: {
+    readonly config: ChannelConfig;
+    readonly reactor: Reactor;
+    readonly scheduler: Scheduler;
+    readonly scanner: Scanner;
+  },
+  log: Logger,
+): Channel[] {
+  try {
+    return [new Channel({ ...parts, log, onChange: () => {} })];
+  } catch (error) {
+    const channel = displayText(parts.config.name);
+    const reason = error instanceof Error ? error.message : String(error);
+    const fault = error instanceof LayoutFault ? reason : `unexpected: ${reason}`;
+    log.error("channel {channel} is skipped: {fault}", { channel, fault });
+    return [];
+  }
+}
+
+/** Those that could be started. */
+async function startAll(
+  channels: readonly Channel[],
+  manager: ServiceManager,
+  log: Logger,
+): Promise<readonly Channel[]> {
+  let saidAt = 0;
+  const started = await Promise.all(channels.map(async (channel) => {
+    const name = displayText(channel.config.name);
+    try {
+      await channel.start((status) => {
+        if (performance.now() - saidAt < PROGRESS_EVERY_MS) return;
+        saidAt = performance.now();
+        manager.extendTimeout(EXTENSION_MS, `${name}: ${status}`);
+        log.info("{channel}: {status}", { channel: name, status });
+      });
+      return [channel];
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error("channel {channel} is skipped: {reason}", { channel: name, reason });
+      channel.stop();
+      return [];
+    }
+  }));
+  return started.flat();
+}
+
+function statusOf(channels: readonly Channel[]): string {
+  const pending = channels.reduce((sum, channel) => sum + channel.pending, 0);
+  const count = `${channels.length} channel${channels.length === 1 ? "" : "s"}`;
+  return pending === 0 ? count : `${count}, ${pending} paths in work`;
+}

@@ -1,0 +1,70 @@
+/**
+ * Tells the user over a Unix socket: one line a message, then the connection is closed. A socket that is not there, or
+ * that nobody reads, costs nothing: messages wait for a moment, and are forgotten then (I7).
+ */
+
+import { type ByteString, display, displayText } from "../../ffi/byte_string.ts";
+import { Connection } from "../../ffi/connection.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+
+const TIMEOUT_MS = 2000;
+/** Messages under way; more than a reader takes are dropped, since the log has them too. */
+const MOST_UNDER_WAY = 16;
+const MOST_WAITING = 256;
+
+export class UserNotifier {
+  readonly #reactor: Reactor;
+  readonly #socket: string;
+  readonly #onTrouble: (message: string) => void;
+  readonly #waiting: string[] = [];
+  #underWay = 0;
+
+  constructor(reactor: Reactor, socket: string, onTrouble: (message: string) => void) {
+    this.#reactor = reactor;
+    this.#socket = socket;
+    this.#onTrouble = onTrouble;
+  }
+
+  malware(path: ByteString, signature: string): void {
+    this.#tell(`Malware ${displayText(signature)} was detected in file: ${display(path)}`);
+  }
+
+  scanError(path: ByteString, error: string): void {
+    this.#tell(`Scan error for file ${display(path)}: ${displayText(error)}`);
+  }
+
+  #tell(line: string): void {
+    if (this.#waiting.length >= MOST_WAITING) {
+      this.#onTrouble(`${displayText(this.#socket)} is not read: messages to the user are dropped`);
+      return;
+    }
+    this.#waiting.push(line);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#underWay < MOST_UNDER_WAY) {
+      const line = this.#waiting.shift();
+      if (line === undefined) return;
+      this.#underWay++;
+      this.#send(line).finally(() => {
+        this.#underWay--;
+        this.#next();
+      });
+    }
+  }
+
+  async #send(line: string): Promise<void> {
+    try {
+      const address = { family: "unix", path: this.#socket } as const;
+      using connection = await Connection.connect(this.#reactor, address, TIMEOUT_MS);
+      await connection.write(new TextEncoder().encode(line + "\n"), TIMEOUT_MS);
+    } catch (error) {
+      // Nobody listens: nobody wants to be told.
+      if (isErrno(error, "ENOENT", "ECONNREFUSED", "EPIPE", "ECONNRESET", "EAGAIN")) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#onTrouble(`the user could not be told over ${displayText(this.#socket)}: ${reason}`);
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/** `verify`: says everything that is wrong with a configuration, and changes nothing. */
+
+import { displayText } from "../../ffi/byte_string.ts";
+import { exitCode } from "../command_line/exit_codes.ts";
+import { readClamdLimits } from "../scanning/clamd_configuration.ts";
+import type { ChannelConfig } from "./config/channel_config.ts";
+import { type Configuration, parseConfiguration } from "./config/configuration.ts";
+import { type Fault, formatFault } from "./config/fault.ts";
+import { describeChannel } from "./config/report.ts";
+import { layoutFaults } from "./layout.ts";
+
+export interface VerifyOptions {
+  readonly config: string;
+  readonly verbose: boolean;
+  /** The text alone, no file system. */
+  readonly offline: boolean;
+  readonly clamdConfig: string;
+}
+
+/** The exit code; what was found goes to standard output. */
+export async function verify(options: VerifyOptions): Promise<number> {
+  const text = await readConfiguration(options.config);
+  if ("problem" in text) {
+    say(`fault: ${text.problem}`);
+    return exitCode("failure");
+  }
+  const configuration = parseConfiguration(text.text, { unknownKeys: "fault" });
+  const faults = [...configuration.faults];
+  const warnings = [...configuration.warnings];
+  if (!options.offline) {
+    for (const channel of configuration.channels) faults.push(...filesystemFaults(channel));
+    warnings.push(...await scannerWarnings(configuration, options.clamdConfig));
+  }
+  for (const one of [...faults, ...warnings]) say(formatFault(one));
+  if (options.verbose) {
+    for (const channel of configuration.channels) say(`\n${describeChannel(channel)}`);
+    if (configuration.channels.length > 0) say("");
+  }
+  say(summary(options.config, configuration.channels.length, faults.length, warnings.length));
+  return faults.length > 0 ? exitCode("failure") : exitCode("ok");
+}
+
+/** The configuration's text, or why it cannot be read. */
+export async function readConfiguration(
+  path: string,
+): Promise<{ readonly text: string } | { readonly problem: string }> {
+  try {
+    return { text: await Deno.readTextFile(path) };
+  } catch (error) {
+    return { problem: `the configuration ${displayText(path)} ${reasonOf(error)}` };
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "does not exist";
+  if (error instanceof Deno.errors.PermissionDenied) return "may not be read by this user";
+  if (error instanceof Deno.errors.IsADirectory) return "is a directory";
+  return `cannot be read: ${error instanceof Error ? displayText(error.message) : error}`;
+}
+
+function filesystemFaults({ name, basePath, producers }: ChannelConfig): Fault[] {
+  return layoutFaults(basePath, producers).map((message) => ({
+    severity: "fault",
+    channel: name,
+    field: "basePath",
+    message,
+  }));
+}
+
+/** What clamd passes unseen looks like clean files. */
+async function scannerWarnings(
+  { channels }: Configuration,
+  clamdConfig: string,
+): Promise<Fault[]> {
+  if (!channels.some(({ scanning }) => scanning.enable)) return [];
+  const limits = await readClamdLimits(clamdConfig);
+  if (limits === undefined || limits.alertExceedsMax) return [];
+  return [{
+    severity: "warning",
+    channel: undefined,
+    field: "",
+    message:
+      `${displayText(clamdConfig)} does not set "AlertExceedsMax yes": clamd passes members ` +
+      `of archives beyond its limits unseen`,
+  }];
+}
+
+function summary(path: string, channels: number, faults: number, warnings: number): string {
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
+  const found = `${count(faults, "fault")}, ${count(warnings, "warning")}`;
+  return `${displayText(path)}: ${count(channels, "channel")}, ${found}`;
+}
+
+function say(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}

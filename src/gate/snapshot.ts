@@ -34,6 +34,20 @@ export interface Snapshot extends Disposable {
   readonly stable: boolean;
 }
 
+/**
+ * Before Linux 6.13 file times tick in milliseconds: a change right after a snapshot would bear the snapshot's own
+ * time. A version must be this old before it is taken for one of its own.
+ */
+const COARSE_TICK_MS = 10;
+
+/** Whether every change has a ctime of its own (multigrain timestamps, Linux 6.13). */
+export function hasFineTimes(kernelRelease: string): boolean {
+  const [major = 0, minor = 0] = kernelRelease.split(".").map((part) => parseInt(part, 10));
+  return major > 6 || (major === 6 && minor >= 13);
+}
+
+const fineTimes = hasFineTimes(Deno.osRelease());
+
 /** Makes clones in one channel's staging directory. */
 export class Stager {
   readonly #staging: Directory;
@@ -49,6 +63,7 @@ export class Stager {
     const opened = parent.openRegular(name);
     if (opened === undefined) return undefined;
     using source = opened.file;
+    if (!fineTimes) await untilOld(opened.status);
     const staged = this.#staging.createUnnamed();
     try {
       if (opened.status.size > 0) await this.#clone(source, staged, opened.status.size);
@@ -100,6 +115,12 @@ export class Stager {
     }
     if (performance.now() - started > QUICK_MS) this.#slow = CALM_AFTER;
   }
+}
+
+async function untilOld({ ctimeNs }: FileStatus): Promise<void> {
+  const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
+  if (ageMs < 0 || ageMs >= COARSE_TICK_MS) return;
+  await new Promise((resolve) => setTimeout(resolve, COARSE_TICK_MS - ageMs));
 }
 
 /** The staged clone for a scanner: readable only, so that a scanner that was taken over cannot change it. */

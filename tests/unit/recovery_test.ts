@@ -1,0 +1,248 @@
+/** Taking things out by identity, and what a crash leaves of it, on a real file system. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { writeAll } from "../../ffi/file_content.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { Recovery } from "../../src/gate/recovery.ts";
+
+const REPLICA = fromText("share/ann");
+const ORIGIN = {
+  replica: REPLICA,
+  producer: fileName("ann"),
+  path: fromText("folder/doc.txt") as RelativePath,
+};
+
+class Bench implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "recovery-" });
+  readonly folder: string;
+  readonly share: Directory;
+  readonly parent: Directory;
+  readonly recoveryDirectory: Directory;
+  readonly troubles: string[] = [];
+  recovery: Recovery;
+  shareIsThere = true;
+
+  constructor() {
+    this.folder = `${this.path}/share/folder`;
+    Deno.mkdirSync(this.folder, { recursive: true });
+    Deno.mkdirSync(`${this.path}/recovery`);
+    this.share = Directory.openTrusted(fromText(`${this.path}/share`));
+    this.parent = Directory.openTrusted(fromText(this.folder));
+    this.recoveryDirectory = Directory.openTrusted(fromText(`${this.path}/recovery`));
+    this.recovery = this.restart();
+  }
+
+  /** Another daemon on the same directory; the one before died. */
+  restart(): Recovery {
+    const recovery = new Recovery(
+      this.recoveryDirectory,
+      (name) => name === REPLICA && this.shareIsThere ? this.share : undefined,
+      (message) => this.troubles.push(message),
+    );
+    recovery.recover();
+    return this.recovery = recovery;
+  }
+
+  write(text: string, name = "doc.txt"): FileStatus {
+    Deno.writeTextFileSync(`${this.folder}/${name}`, text);
+    return this.status(name);
+  }
+
+  status(name = "doc.txt"): FileStatus {
+    const status = this.parent.status(fileName(name));
+    if (status === undefined) throw new Error(`${name} is not there`);
+    return status;
+  }
+
+  prepared(text: string): Descriptor {
+    const file = this.recoveryDirectory.createUnnamed();
+    writeAll(file, new TextEncoder().encode(text));
+    return file;
+  }
+
+  contents(): string[] {
+    const names = [...Deno.readDirSync(this.folder)].map(({ name }) => name);
+    return names.map((name) => Deno.readTextFileSync(`${this.folder}/${name}`)).sort();
+  }
+
+  /** What lies in recovery but the journal. */
+  taken(): string[] {
+    return [...Deno.readDirSync(`${this.path}/recovery`)].map(({ name }) => name)
+      .filter((name) => name !== "journal");
+  }
+
+  [Symbol.dispose](): void {
+    this.recovery.close();
+    for (const directory of [this.share, this.parent, this.recoveryDirectory]) directory.close();
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+Deno.test("a known version is replaced, and gone after a moment", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using prepared = bench.prepared("new");
+  assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "done");
+  assertEquals(bench.contents(), ["new"]);
+  assertEquals(bench.status().inode, statusOf(prepared).inode);
+  assertEquals(bench.taken().length, 1);
+  bench.recovery.sweep(Infinity);
+  assertEquals(bench.taken(), []);
+});
+
+Deno.test("I3: a version that is not the known one is not replaced", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  bench.write("newer");
+  using prepared = bench.prepared("new");
+  assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "changed");
+  assertEquals(bench.contents(), ["newer"]);
+  assertEquals(bench.taken(), []);
+});
+
+Deno.test("I3: another file under the same name is not removed", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  bench.write("other", "other.txt");
+  Deno.renameSync(`${bench.folder}/other.txt`, `${bench.folder}/doc.txt`);
+  assertEquals(bench.recovery.remove(bench.parent, ORIGIN, before, false), "changed");
+  assertEquals(bench.contents(), ["other"]);
+});
+
+Deno.test("a removal for good leaves nothing behind at once", () => {
+  using bench = new Bench();
+  const before = bench.write("malware");
+  assertEquals(bench.recovery.remove(bench.parent, ORIGIN, before, false), "done");
+  assertEquals([bench.contents(), bench.taken()], [[], []]);
+});
+
+Deno.test("a name that is gone is not replaced", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  Deno.removeSync(`${bench.folder}/doc.txt`);
+  using prepared = bench.prepared("new");
+  assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "changed");
+  assertEquals(bench.contents(), []);
+});
+
+Deno.test("I2: a symbolic link is replaced itself, its target stays", () => {
+  using bench = new Bench();
+  Deno.writeTextFileSync(`${bench.path}/canary`, "untouched");
+  Deno.symlinkSync(`${bench.path}/canary`, `${bench.folder}/doc.txt`);
+  using prepared = bench.prepared("new");
+  const outcome = bench.recovery.replace(prepared, bench.parent, ORIGIN, bench.status());
+  assertEquals(outcome, "done");
+  bench.recovery.sweep(Infinity);
+  assertEquals(Deno.readTextFileSync(`${bench.path}/canary`), "untouched");
+  assertEquals(bench.status().kind, "file");
+});
+
+Deno.test("I3: what is written to a replaced file that was still open comes back beside the new one", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  using prepared = bench.prepared("new");
+  assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "done");
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  bench.recovery.sweep(Infinity);
+  assertEquals(bench.contents(), ["new", "old, and more"]);
+});
+
+Deno.test("crash after a replacement: the replaced version had been given up", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using prepared = bench.prepared("new");
+  bench.recovery.replace(prepared, bench.parent, ORIGIN, before);
+  bench.restart();
+  assertEquals([bench.contents(), bench.taken()], [["new"], []]);
+});
+
+Deno.test("crash before the exchange: our own clone is discarded", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using prepared = bench.prepared("new");
+  bench.recovery.replace(prepared, bench.parent, ORIGIN, before);
+  // As if it had not happened yet: the clone back in recovery, the old version in its place.
+  const [taken] = bench.taken();
+  assert(taken !== undefined);
+  Deno.renameSync(`${bench.folder}/doc.txt`, `${bench.path}/clone`);
+  Deno.renameSync(`${bench.path}/recovery/${taken}`, `${bench.folder}/doc.txt`);
+  Deno.renameSync(`${bench.path}/clone`, `${bench.path}/recovery/${taken}`);
+  bench.restart();
+  assertEquals([bench.contents(), bench.taken()], [["old"], []]);
+});
+
+Deno.test("I3: crash with a guest's change in recovery: it comes back, beside the newcomer", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  using prepared = bench.prepared("new");
+  bench.recovery.replace(prepared, bench.parent, ORIGIN, before);
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  bench.restart();
+  assertEquals([bench.contents(), bench.taken()], [["new", "old, and more"], []]);
+});
+
+Deno.test("I3: a guest's change comes back to where it was, if nothing took its place", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  bench.recovery.remove(bench.parent, ORIGIN, before, true);
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  bench.restart();
+  assertEquals(Deno.readTextFileSync(`${bench.folder}/doc.txt`), "old, and more");
+});
+
+Deno.test("I3: what belongs to a share that is not there waits for it, over several starts", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  bench.recovery.remove(bench.parent, ORIGIN, before, true);
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  bench.shareIsThere = false;
+  bench.restart();
+  bench.restart();
+  assertEquals([bench.contents(), bench.taken().length], [[], 1]);
+  bench.shareIsThere = true;
+  bench.recovery.putBackWaiting(REPLICA);
+  assertEquals([bench.contents(), bench.taken()], [["old, and more"], []]);
+});
+
+Deno.test("what is of unknown origin stays in recovery, and is told", () => {
+  using bench = new Bench();
+  Deno.writeTextFileSync(`${bench.path}/recovery/taken-7`, "whose?");
+  bench.restart();
+  assertEquals(bench.taken(), ["taken-7"]);
+  assertEquals(bench.troubles.length, 1);
+});
+
+Deno.test("a journal that was cut off or overwritten with garbage stops nothing", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  bench.recovery.remove(bench.parent, ORIGIN, before, true);
+  const journal = `${bench.path}/recovery/journal`;
+  const line = Deno.readTextFileSync(journal);
+  Deno.writeTextFileSync(
+    journal,
+    `{"name":"taken-1","pa\n\0\0\n${line}{"name":"../x"}\n${line.slice(0, 30)}`,
+  );
+  bench.restart();
+  assertEquals([bench.contents(), bench.taken()], [[], []]);
+});
+
+Deno.test("a name of 255 bytes finds room for its conflict copy", () => {
+  using bench = new Bench();
+  const name = fileName("x".repeat(250) + ".text");
+  const origin = { ...ORIGIN, path: `folder/${name}` as RelativePath };
+  const before = bench.write("old", name);
+  using writer = Deno.openSync(`${bench.folder}/${name}`, { write: true, append: true });
+  using prepared = bench.prepared("new");
+  assertEquals(bench.recovery.replace(prepared, bench.parent, origin, before), "done");
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  bench.recovery.sweep(Infinity);
+  assertEquals(bench.contents(), ["new", "old, and more"]);
+});

@@ -28,8 +28,11 @@ export class ClamdControl {
 
   /** Whether it is alive: settles with the answer, rejects with NoAnswer. Works while all threads scan. */
   async ping(): Promise<void> {
-    const answer = await this.#ask(COMMAND.PING);
-    if (answer.trim() !== "PONG") throw new NoAnswer("what listens there is no clamd");
+    const answer = (await this.#ask(COMMAND.PING)).trim();
+    // A proxy whose places are all taken (by our own scans, perhaps) is alive too.
+    if (answer !== "PONG" && answer !== "ERROR: Too many connections") {
+      throw new NoAnswer("what listens there is no clamd");
+    }
   }
 
   /** Its version and that of its signatures, in one line. */

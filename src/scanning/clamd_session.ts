@@ -73,13 +73,9 @@ export class ClamdSession {
     });
   }
 
-  /** Gives up on the scan that is on its way, and on the connection. */
-  abandon(reason: string): void {
-    this.#end({ kind: "error", reason });
-  }
-
+  /** A scan that is on its way ends as an error. */
   close(): void {
-    this.abandon("the scanner was closed");
+    this.#end({ kind: "error", reason: "the connection to clamd was closed" });
   }
 
   #onReady(): void {

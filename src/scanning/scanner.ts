@@ -11,11 +11,6 @@ export type Verdict =
   /** No answer, a broken answer, or the scanner's own error: to be tried again. */
   | { readonly kind: "error"; readonly reason: string };
 
-export interface SizeLimit {
-  /** Bytes up to which a file counts as scannable, whatever the scanner says. */
-  readonly maxFileSize?: number;
-}
-
 export interface ScanLimits {
   /** The largest file, in bytes, whose scan counts: decided by the user, in place of what the scanner can prove. */
   readonly maxFileSize?: number;

@@ -211,6 +211,13 @@ function bindWithMode(
   if (failure !== undefined) throw failure;
 }
 
+/** ECONNABORTED: the peer left while it waited. */
+const NOBODY_WAITS: ReadonlySet<number> = new Set([
+  ERRNO.EAGAIN,
+  ERRNO.EINTR,
+  ERRNO.ECONNABORTED,
+]);
+
 export interface Accepted {
   readonly socket: StreamSocket;
   /** The peer's context id, for AF_VSOCK. */
@@ -225,10 +232,9 @@ export function acceptFrom(listener: StreamSocket): Accepted | undefined {
   const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
   const number = libc.accept4(listener.fd, address, lengthBytes, flags);
   if (number < 0) {
-    const failure = new SystemError("accept", errno());
-    // ECONNABORTED: the peer left while it waited.
-    if (failure.is("EAGAIN", "EINTR", "ECONNABORTED")) return undefined;
-    throw failure;
+    const failure = errno();
+    if (NOBODY_WAITS.has(failure)) return undefined;
+    throw new SystemError("accept", failure);
   }
   const view = new DataView(address.buffer);
   const isVsock = view.getUint16(0, true) === AF_VSOCK;

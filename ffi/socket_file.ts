@@ -9,7 +9,13 @@ import { Directory } from "./directory.ts";
 import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { AT, S_IFMT, STATX_BASIC_AND_MOUNT, STATX_SIZE } from "./platform.ts";
-import { type Address, listenOn, showAddress, startConnecting, type StreamSocket } from "./socket.ts";
+import {
+  type Address,
+  listenOn,
+  showAddress,
+  startConnecting,
+  type StreamSocket,
+} from "./socket.ts";
 
 const S_IFSOCK = 0o140000;
 

@@ -1,0 +1,29 @@
+/** Why nobody can listen at an address, in words for whoever can change it. */
+
+import { display } from "../../ffi/byte_string.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import { type Address, showAddress } from "../../ffi/socket.ts";
+
+export function listenFailure(error: unknown, address: Address): string {
+  return `cannot listen on ${display(showAddress(address))}: ${reason(error, address)}`;
+}
+
+function reason(error: unknown, address: Address): string {
+  if (isErrno(error, "EADDRINUSE")) {
+    return address.family === "unix"
+      ? "another process listens there, or the path is something other than a socket"
+      : "another process listens there";
+  }
+  if (isErrno(error, "EAFNOSUPPORT", "ENODEV", "EADDRNOTAVAIL") && address.family === "vsock") {
+    return "there is no vsock with this CID here; load the kernel module vhost_vsock on a host, " +
+      "give a guest a vsock device, or use a Unix socket (--uds)";
+  }
+  if (isErrno(error, "EACCES", "EPERM")) {
+    return address.family === "unix"
+      ? "no permission; change the folder's owner, or run as another user"
+      : "no permission; ports below 1024 need CAP_NET_BIND_SERVICE";
+  }
+  if (isErrno(error, "ENOENT", "ENOTDIR")) return "its folder does not exist; create it";
+  if (isErrno(error, "ENAMETOOLONG")) return "its path has more than 107 bytes";
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,82 @@
+/** clamd's one reply to the one command of a connection, awaited from the start: it may come before its time. */
+
+import { display, fromBytes } from "../../ffi/byte_string.ts";
+import type { Connection } from "../../ffi/connection.ts";
+import { ANSWERS, Refusal } from "./answers.ts";
+
+/** A longer reply is none of clamd's. */
+const LONGEST_REPLY = 16 * 1024;
+const NUL = 0;
+const NEWLINE = 10;
+
+export type Reply =
+  /** All of it, with the NUL or newline that ends it. */
+  | { readonly kind: "whole"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: "missing"; readonly refusal: Refusal };
+
+/** Collects a reply from its pieces. Pure. */
+export class ReplyCollector {
+  #bytes = new Uint8Array(0);
+
+  /** The whole reply once its end has come, nothing behind it; "more" before. */
+  push(piece: Uint8Array): Uint8Array<ArrayBuffer> | "more" | "too long" {
+    const end = piece.findIndex((byte) => byte === NUL || byte === NEWLINE);
+    const taken = end < 0 ? piece : piece.subarray(0, end + 1);
+    const bytes = new Uint8Array(this.#bytes.length + taken.length);
+    bytes.set(this.#bytes);
+    bytes.set(taken, this.#bytes.length);
+    if (bytes.length > LONGEST_REPLY) return "too long";
+    if (end >= 0) return bytes;
+    this.#bytes = bytes;
+    return "more";
+  }
+
+  /** What has come so far without its end, for messages: shortened and escaped. */
+  get shown(): string {
+    return display(fromBytes(this.#bytes, 0, Math.min(this.#bytes.length, 100)));
+  }
+}
+
+/** Begins to read clamd's reply. Ends at the latest when `clamd` is closed. */
+export class PendingReply {
+  /** Never rejects. */
+  readonly reply: Promise<Reply>;
+  #isSettled = false;
+
+  /** `onSettled` is called as soon as the reply is there, or can no longer come. */
+  constructor(clamd: Connection, onSettled: () => void) {
+    this.reply = readReply(clamd).then((reply) => {
+      this.#isSettled = true;
+      onSettled();
+      return reply;
+    });
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+}
+
+async function readReply(clamd: Connection): Promise<Reply> {
+  const collector = new ReplyCollector();
+  const buffer = new Uint8Array(512);
+  try {
+    for (;;) {
+      const count = await clamd.read(buffer);
+      if (count === 0) return missing("ended the connection", collector);
+      const result = collector.push(buffer.subarray(0, count));
+      if (result === "too long") return missing("gave an answer without end", collector);
+      if (result !== "more") return { kind: "whole", bytes: result };
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return missing(`failed (${reason})`, collector);
+  }
+}
+
+function missing(what: string, collector: ReplyCollector): Reply {
+  const partial = collector.shown === ""
+    ? ""
+    : ` in the middle of its answer ("${collector.shown}")`;
+  return { kind: "missing", refusal: new Refusal(ANSWERS.clamdCutOff, `clamd ${what}${partial}`) };
+}

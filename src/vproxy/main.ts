@@ -1,0 +1,76 @@
+/** `clamd-vproxy`: lets guests scan over vsock without letting them talk to clamd. */
+
+import { display } from "../../ffi/byte_string.ts";
+import { Connection } from "../../ffi/connection.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import { type Address, showAddress, VMADDR_CID_HOST } from "../../ffi/socket.ts";
+import type { OptionValues } from "../command_line/definition.ts";
+import { optionsOrExit } from "../command_line/start.ts";
+import { runDaemon, type Service, StartFailure } from "../daemon/daemon.ts";
+import type { Logger } from "../logging/logging.ts";
+import { inWords } from "../scanning/trouble.ts";
+import { hostSideAddress } from "../transport/hybrid_vsock.ts";
+import { listenFailure } from "../transport/listen_failure.ts";
+import { VPROXY } from "./options.ts";
+import { Proxy } from "./proxy.ts";
+
+type Options = OptionValues<typeof VPROXY["options"]>;
+
+const CONNECT_TIMEOUT_MS = 5000;
+
+if (import.meta.main) {
+  const options = optionsOrExit(VPROXY);
+  const start = (reactor: Reactor, log: Logger) => startProxy(options, reactor, log);
+  Deno.exit(await runDaemon({ name: "vproxy", debug: options.debug, start }));
+}
+
+async function startProxy(options: Options, reactor: Reactor, log: Logger): Promise<Service> {
+  const clamd: Address = { family: "unix", path: options.clamd };
+  await checkClamd(reactor, clamd, log);
+  const proxy = new Proxy(reactor, {
+    clamd,
+    limits: {
+      maxConnections: options.maxConnections,
+      maxConnectionsPerGuest: options.maxConnectionsPerGuest,
+      maxStreamSize: options.maxStreamSize,
+      maxChunkSize: options.maxChunkSize,
+      commandTimeoutMs: options.commandTimeoutSecs * 1000,
+      readTimeoutMs: options.readTimeoutSecs * 1000,
+      streamTimeoutMs: options.streamTimeoutSecs * 1000,
+    },
+    log,
+  });
+  const addresses = addressesOf(options);
+  for (const address of addresses) {
+    try {
+      proxy.listen(address);
+    } catch (error) {
+      proxy.close();
+      throw new StartFailure(listenFailure(error, address));
+    }
+  }
+  const places = addresses.map((address) => display(showAddress(address))).join(", ");
+  return {
+    status: `serving ${places} with clamd at ${display(showAddress(clamd))}`,
+    [Symbol.dispose]: () => proxy.close(),
+  };
+}
+
+/** Unix sockets instead of vsock, unless a CID is given too. */
+function addressesOf({ uds, cid, port }: Options): readonly Address[] {
+  const unix = uds.map((path) => hostSideAddress(path, port));
+  if (unix.length > 0 && cid === undefined) return unix;
+  return [...unix, { family: "vsock", cid: cid ?? VMADDR_CID_HOST, port }];
+}
+
+/** A clamd that is down for the moment comes back; one that was never there is a mistake. */
+async function checkClamd(reactor: Reactor, clamd: Address, log: Logger): Promise<void> {
+  try {
+    using _ = await Connection.connect(reactor, clamd, CONNECT_TIMEOUT_MS);
+  } catch (error) {
+    const reason = inWords(error, clamd);
+    if (!isErrno(error, "ECONNREFUSED", "ETIMEDOUT", "EAGAIN")) throw new StartFailure(reason);
+    log.warn("{reason}; guests get an ERROR until it answers", { reason });
+  }
+}

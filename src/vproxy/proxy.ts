@@ -1,0 +1,131 @@
+/** Serves guests within limits: one request a connection, others' places never taken by one guest. */
+
+import { display, fromBytes } from "../../ffi/byte_string.ts";
+import { type Connection, Listener } from "../../ffi/connection.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import { type Address, showAddress } from "../../ffi/socket.ts";
+import type { Logger } from "../logging/logging.ts";
+import { Admission, type ConnectionLimits, type Place } from "./admission.ts";
+import { ANSWERS } from "./answers.ts";
+import { Farewells } from "./farewell.ts";
+import { type Outcome, Request, type RequestContext, type RequestLimits } from "./request.ts";
+
+export interface ProxyOptions {
+  readonly clamd: Address;
+  readonly limits: RequestLimits & ConnectionLimits;
+  readonly log: Logger;
+}
+
+/** A request is read and relayed through one of these. */
+const BUFFER_SIZE = 256 * 1024;
+/** How often it is looked whether the guests are still there. */
+const CHECK_MS = 1000;
+const ANSWER_TIMEOUT_MS = 2000;
+
+export class Proxy implements Disposable {
+  readonly #context: RequestContext;
+  readonly #log: Logger;
+  readonly #admission: Admission;
+  readonly #farewells = new Farewells();
+  readonly #listeners: Listener[] = [];
+  readonly #requests = new Set<Request>();
+  readonly #guests = new Set<Connection>();
+  readonly #freeBuffers: Uint8Array<ArrayBuffer>[] = [];
+  readonly #checking: ReturnType<typeof setInterval>;
+
+  constructor(reactor: Reactor, options: ProxyOptions) {
+    this.#context = { reactor, clamd: options.clamd, limits: options.limits };
+    this.#log = options.log;
+    this.#admission = new Admission(options.limits);
+    this.#checking = setInterval(() => {
+      for (const request of this.#requests) request.checkGuest();
+    }, CHECK_MS);
+  }
+
+  /** Serves whoever connects to `address`. A guest is a CID, or everybody who uses one Unix socket. */
+  listen(address: Address): void {
+    const place = display(showAddress(address));
+    this.#listeners.push(
+      new Listener(this.#context.reactor, address, (connection, cid) => {
+        this.#accept(connection, cid === undefined ? place : `guest ${cid}`);
+      }),
+    );
+  }
+
+  /** Stops listening, and ends what is going on: its guests see their connection end. */
+  close(): void {
+    clearInterval(this.#checking);
+    for (const listener of this.#listeners) listener.close();
+    for (const guest of this.#guests) guest.close();
+    this.#farewells.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #accept(connection: Connection, guest: string): void {
+    const place = this.#admission.enter(guest);
+    if (place !== undefined) {
+      this.#serve(connection, guest, place);
+      return;
+    }
+    this.#log.warn("{guest}: refused, too many connections at once", { guest });
+    this.#farewells.say(connection, ANSWERS.tooManyConnections);
+  }
+
+  async #serve(connection: Connection, guest: string, place: Place): Promise<void> {
+    const startMs = performance.now();
+    const buffer = this.#freeBuffers.pop() ?? new Uint8Array(BUFFER_SIZE);
+    const request = new Request(connection, this.#context, buffer);
+    this.#requests.add(request);
+    this.#guests.add(connection);
+    let outcome: Outcome | undefined;
+    try {
+      outcome = await request.serve();
+    } catch (error) {
+      this.#log.warn("{guest}: its request failed: {error}", { guest, error });
+    } finally {
+      this.#requests.delete(request);
+      this.#guests.delete(connection);
+      this.#freeBuffers.push(buffer);
+      place.release(); // before the answer: the guest's next connection may follow at once
+    }
+    await this.#end(connection, outcome);
+    this.#report(guest, outcome, performance.now() - startMs);
+  }
+
+  async #end(connection: Connection, outcome: Outcome | undefined): Promise<void> {
+    if (outcome === undefined || outcome.kind === "vanished") return connection.close();
+    if (outcome.kind === "refused" || outcome.isEarly) {
+      return await this.#farewells.say(connection, outcome.answer);
+    }
+    await connection.write(outcome.answer, ANSWER_TIMEOUT_MS).catch(() => {}); // it no longer listens
+    connection.close();
+  }
+
+  #report(guest: string, outcome: Outcome | undefined, durationMs: number): void {
+    switch (outcome?.kind) {
+      case undefined:
+        return;
+      case "vanished":
+        return this.#log.debug("{guest}: went away", { guest });
+      case "refused":
+        return this.#log.warn("{guest}: refused, {reason}", { guest, reason: outcome.reason });
+      case "answered": {
+        const { command, size } = outcome;
+        const ms = durationMs.toFixed(1);
+        const text = "{guest}: {command} of {size} bytes answered in {ms} ms: {answer}";
+        const answer = showAnswer(outcome.answer);
+        const properties = { guest, command, size, ms, answer };
+        if (answer.endsWith(" FOUND")) this.#log.info(text, properties);
+        else this.#log.debug(text, properties);
+      }
+    }
+  }
+}
+
+/** Without its end; escaped, for what clamd says is not trusted either. */
+function showAnswer(answer: Uint8Array): string {
+  return display(fromBytes(answer, 0, answer.length - 1));
+}

@@ -1,0 +1,202 @@
+/** One guest's connection: one command, one answer. */
+
+import { display, fromBytes } from "../../ffi/byte_string.ts";
+import { Connection } from "../../ffi/connection.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import type { Address } from "../../ffi/socket.ts";
+import { inWords } from "../scanning/trouble.ts";
+import { type Answer, ANSWERS, Refusal } from "./answers.ts";
+import { PendingReply } from "./clamd_reply.ts";
+import { type Command, type CommandName, decide } from "./command_filter.ts";
+import type { StreamLimits } from "./instream.ts";
+import { StreamRelay } from "./stream_relay.ts";
+
+export interface RequestLimits extends StreamLimits {
+  /** To read the command. */
+  readonly commandTimeoutMs: number;
+  /** Between two reads from the guest; also for clamd's answer to PING and VERSION. */
+  readonly readTimeoutMs: number;
+  /** For a whole INSTREAM, clamd's verdict included. */
+  readonly streamTimeoutMs: number;
+}
+
+export interface RequestContext {
+  readonly reactor: Reactor;
+  readonly clamd: Address;
+  readonly limits: RequestLimits;
+}
+
+export type Outcome =
+  | {
+    readonly kind: "answered";
+    readonly command: CommandName;
+    /** Bytes of the stream's content. */
+    readonly size: number;
+    /** clamd's reply as it came. */
+    readonly answer: Answer;
+    /** clamd answered before the stream's end: the guest may still be sending. */
+    readonly isEarly: boolean;
+  }
+  | { readonly kind: "refused"; readonly answer: Answer; readonly reason: string }
+  /** Nobody is there any more to be answered. */
+  | { readonly kind: "vanished" };
+
+class Vanished extends Error {
+  override readonly name = "Vanished";
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+
+export class Request {
+  readonly #guest: Connection;
+  readonly #context: RequestContext;
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  #clamd: Connection | undefined;
+  /** Why it was given up from outside its flow. */
+  #end: Refusal | Vanished | undefined;
+
+  /** `buffer` is used until `serve` has settled. */
+  constructor(guest: Connection, context: RequestContext, buffer: Uint8Array<ArrayBuffer>) {
+    this.#guest = guest;
+    this.#context = context;
+    this.#buffer = buffer;
+  }
+
+  /** Reads the command and has it answered by clamd. Sends the guest nothing and leaves its connection open. */
+  async serve(): Promise<Outcome> {
+    try {
+      const { command, filled } = await this.#readCommand();
+      using clamd = await this.#connect();
+      return command.name === "INSTREAM"
+        ? await this.#stream(command, clamd, filled)
+        : await this.#ask(command, clamd);
+    } catch (error) {
+      if (error instanceof Refusal) {
+        return { kind: "refused", answer: error.answer, reason: error.message };
+      }
+      if (error instanceof Vanished || isErrno(error, "ECONNRESET", "EPIPE", "ECONNABORTED")) {
+        return { kind: "vanished" };
+      }
+      throw error;
+    }
+  }
+
+  /** Gives the request up if the guest has gone. Nothing tells that while clamd is waited for: so ask. */
+  checkGuest(): void {
+    if (this.#guest.isOpen && this.#guest.socket.peerIsGone) this.#giveUp(new Vanished());
+  }
+
+  async #readCommand(): Promise<{ command: Command; filled: number }> {
+    const deadline = performance.now() + this.#context.limits.commandTimeoutMs;
+    for (let filled = 0;;) {
+      const leftMs = Math.max(0, deadline - performance.now());
+      const count = await this.#readCommandPiece(filled, leftMs);
+      const request = this.#buffer.subarray(0, filled += count);
+      const decision = decide(request);
+      if (decision === "refused" || count === 0) throw notAllowed(request);
+      if (decision !== "undecided") return { command: decision, filled };
+    }
+  }
+
+  async #readCommandPiece(filled: number, timeoutMs: number): Promise<number> {
+    try {
+      return await this.#guest.read(this.#buffer.subarray(filled), timeoutMs);
+    } catch (error) {
+      if (!isErrno(error, "ETIMEDOUT")) throw error;
+      throw new Refusal(ANSWERS.commandTimeout, "it sent no command in time");
+    }
+  }
+
+  async #connect(): Promise<Connection> {
+    const { reactor, clamd } = this.#context;
+    try {
+      this.#clamd = await Connection.connect(reactor, clamd, CONNECT_TIMEOUT_MS);
+      return this.#clamd;
+    } catch (error) {
+      throw new Refusal(ANSWERS.clamdUnavailable, inWords(error, clamd));
+    }
+  }
+
+  /** PING and VERSION. */
+  async #ask(command: Command, clamd: Connection): Promise<Outcome> {
+    this.#refuseMore();
+    const pending = new PendingReply(clamd, () => {});
+    using _limit = this.#limitTime(
+      this.#context.limits.readTimeoutMs,
+      new Refusal(ANSWERS.clamdSilent, `clamd did not answer ${command.name} in time`),
+    );
+    await clamd.write(command.bytes).catch(() => {}); // the reply tells what is wrong
+    const answer = await this.#wholeReply(pending);
+    this.#refuseMore();
+    return { kind: "answered", command: command.name, size: 0, answer, isEarly: false };
+  }
+
+  async #stream(command: Command, clamd: Connection, filled: number): Promise<Outcome> {
+    const { limits } = this.#context;
+    const pending = new PendingReply(clamd, () => (this.#guest.wake(), clamd.wake()));
+    const relay = new StreamRelay({
+      guest: this.#guest,
+      clamd,
+      limits,
+      isOver: () => pending.isSettled || !clamd.isOpen,
+    });
+    using _limit = this.#limitTime(
+      limits.streamTimeoutMs,
+      new Refusal(ANSWERS.streamTimeout, "its INSTREAM took too long as a whole"),
+    );
+    const isWhole = await relay.run(command, this.#buffer, filled);
+    const answer = await this.#wholeReply(pending);
+    if (!isWhole && saysClean(answer)) {
+      // A verdict on a part would pass for one on the whole.
+      throw new Refusal(ANSWERS.clamdTooEarly, "clamd said OK before it had the whole stream");
+    }
+    return {
+      kind: "answered",
+      command: command.name,
+      size: relay.size,
+      answer,
+      isEarly: !isWhole,
+    };
+  }
+
+  async #wholeReply(pending: PendingReply): Promise<Answer> {
+    const reply = await pending.reply;
+    if (this.#end !== undefined) throw this.#end;
+    if (reply.kind === "missing") throw reply.refusal;
+    return reply.bytes;
+  }
+
+  /** A second command behind a complete one: never relayed, and the first is not answered either. */
+  #refuseMore(): void {
+    const more = this.#guest.socket.receive(this.#buffer.subarray(0, 1));
+    if (more !== "again" && more > 0) {
+      throw new Refusal(ANSWERS.notAllowed, "it sent more behind its command");
+    }
+  }
+
+  #limitTime(limitMs: number, refusal: Refusal): Disposable {
+    const timer = setTimeout(() => this.#giveUp(refusal), limitMs);
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  }
+
+  /** Closing clamd's connection settles its reply, and with it everything that goes on. */
+  #giveUp(reason: Refusal | Vanished): void {
+    if (this.#clamd === undefined) return;
+    this.#end ??= reason;
+    this.#clamd.close();
+  }
+}
+
+const SHOWN_COMMAND = 40;
+
+function notAllowed(untrustedRequest: Uint8Array): Refusal {
+  const shown = display(
+    fromBytes(untrustedRequest, 0, Math.min(untrustedRequest.length, SHOWN_COMMAND)),
+  );
+  return new Refusal(ANSWERS.notAllowed, `its command is not allowed: "${shown}"`);
+}
+
+function saysClean(answer: Answer): boolean {
+  return / OK$/.test(fromBytes(answer, 0, answer.length - 1));
+}

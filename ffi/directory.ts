@@ -46,7 +46,13 @@ howView.setBigUint64(16, BigInt(RESOLVE_CONFINED), true);
 let openat2Works = true;
 
 /** Errors that mean: by this path there is no such thing of ours (any more). */
-const NOT_THERE = ["ENOENT", "ENOTDIR", "ELOOP", "EXDEV", "ENAMETOOLONG"] as const;
+const NOT_THERE: ReadonlySet<number> = new Set([
+  ERRNO.ENOENT,
+  ERRNO.ENOTDIR,
+  ERRNO.ELOOP,
+  ERRNO.EXDEV,
+  ERRNO.ENAMETOOLONG,
+]);
 
 export interface DirectoryEntry {
   readonly name: FileName;
@@ -101,13 +107,15 @@ export class Directory extends Descriptor {
     }
     if (openat2Works) {
       howView.setBigUint64(0, BigInt(flags), true);
-      const number = Number(
+      const opened = Number(
         libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, BigInt(OPEN_HOW_SIZE)),
       );
-      if (number >= 0) return new Directory(number);
-      const failure = new SystemError("openat2", errno(), path);
-      if (isErrno(failure, ...NOT_THERE)) return undefined;
-      if (!isErrno(failure, "ENOSYS", "EPERM")) throw failure;
+      if (opened >= 0) return new Directory(opened);
+      const number = errno();
+      if (NOT_THERE.has(number)) return undefined;
+      if (number !== ERRNO.ENOSYS && number !== ERRNO.EPERM) {
+        throw new SystemError("openat2", number, path);
+      }
       openat2Works = false;
     }
     return this.#walk(path);
@@ -120,14 +128,12 @@ export class Directory extends Descriptor {
     let current: Directory | undefined;
     for (const name of path.split("/") as FileName[]) {
       const base: Directory = current ?? this;
-      const number = libc.openat(base.fd, z(name), flags, 0);
-      const failure = number < 0 ? new SystemError("openat", errno(), path) : undefined;
+      const opened = libc.openat(base.fd, z(name), flags, 0);
+      const number = opened < 0 ? errno() : 0;
       if (base !== this) base.close();
-      if (failure !== undefined) {
-        if (isErrno(failure, ...NOT_THERE)) return undefined;
-        throw failure;
-      }
-      current = new Directory(number);
+      if (NOT_THERE.has(number)) return undefined;
+      if (number !== 0) throw new SystemError("openat", number, path);
+      current = new Directory(opened);
       if (statusOf(current).mountId !== mountId) {
         current.close();
         return undefined;
@@ -139,9 +145,9 @@ export class Directory extends Descriptor {
   /** What `name` is, links not followed; `undefined` if it does not exist. */
   status(name: FileName): FileStatus | undefined {
     if (statxAt(this.fd, z(name)) === 0) return lastStatus();
-    const failure = new SystemError("statx", errno(), name);
-    if (isErrno(failure, "ENOENT")) return undefined;
-    throw failure;
+    const number = errno();
+    if (number === ERRNO.ENOENT) return undefined;
+    throw new SystemError("statx", number, name);
   }
 
   /**
@@ -149,13 +155,13 @@ export class Directory extends Descriptor {
    * O_PATH descriptor first: opening a device or a FIFO would have effects.
    */
   openRegular(name: FileName): OpenedFile | undefined {
-    const number = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
-    if (number < 0) {
-      const failure = new SystemError("openat", errno(), name);
-      if (isErrno(failure, ...NOT_THERE)) return undefined;
-      throw failure;
+    const opened = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+    if (opened < 0) {
+      const number = errno();
+      if (NOT_THERE.has(number)) return undefined;
+      throw new SystemError("openat", number, name);
     }
-    using handle = new Descriptor(number);
+    using handle = new Descriptor(opened);
     const status = statusOf(handle);
     if (status.kind !== "file" || status.mountId !== statusOf(this).mountId) return undefined;
     const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
@@ -165,20 +171,20 @@ export class Directory extends Descriptor {
   /** The directory `name` opened for reading, so that its attributes can be set; undefined if there is none. */
   openSubdirectory(name: FileName): Directory | undefined {
     const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
-    const number = libc.openat(this.fd, z(name), flags, 0);
-    if (number >= 0) return new Directory(number);
-    const failure = new SystemError("openat", errno(), name);
-    if (isErrno(failure, ...NOT_THERE)) return undefined;
-    throw failure;
+    const opened = libc.openat(this.fd, z(name), flags, 0);
+    if (opened >= 0) return new Directory(opened);
+    const number = errno();
+    if (NOT_THERE.has(number)) return undefined;
+    throw new SystemError("openat", number, name);
   }
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */
   openHandle(name: FileName): Descriptor | undefined {
-    const number = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
-    if (number >= 0) return new Descriptor(number);
-    const failure = new SystemError("openat", errno(), name);
-    if (isErrno(failure, ...NOT_THERE)) return undefined;
-    throw failure;
+    const opened = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+    if (opened >= 0) return new Descriptor(opened);
+    const number = errno();
+    if (NOT_THERE.has(number)) return undefined;
+    throw new SystemError("openat", number, name);
   }
 
   /** A file without a name on this directory's filesystem, readable and writable (O_TMPFILE), mode 0600. */
@@ -271,9 +277,9 @@ const DOT = "." as ByteString;
 
 function removed(result: number, call: string, name: FileName): boolean {
   if (result === 0) return true;
-  const failure = new SystemError(call, errno(), name);
-  if (isErrno(failure, "ENOENT")) return false;
-  throw failure;
+  const number = errno();
+  if (number === ERRNO.ENOENT) return false;
+  throw new SystemError(call, number, name);
 }
 
 /** As many whole components as one system call takes. */

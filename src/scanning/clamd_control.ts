@@ -5,8 +5,12 @@ import { Connection } from "../../ffi/connection.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
-import { COMMAND, REPLY_MAX, threadsOf, versionOf } from "./clamd_protocol.ts";
+import { COMMAND, REPLY_MAX, threadsOf, verdictOf, versionOf } from "./clamd_protocol.ts";
 import { inWords } from "./trouble.ts";
+
+/** Where an answer of one line ends, in the two forms that commands have. */
+const LINE_END = /[\0\n]/;
+const STATS_END = /\0|\nEND\n/;
 
 /** A question without a useful answer; the message is in words for the log. */
 export class NoAnswer extends Error {
@@ -28,23 +32,25 @@ export class ClamdControl {
 
   /** Whether it is alive: settles with the answer, rejects with NoAnswer. Works while all threads scan. */
   async ping(): Promise<void> {
-    const answer = (await this.#ask(COMMAND.PING)).trim();
+    const answer = await this.#ask(COMMAND.PING, LINE_END);
     // A proxy whose places are all taken (by our own scans, perhaps) is alive too.
-    if (answer !== "PONG" && answer !== "ERROR: Too many connections") {
-      throw new NoAnswer("what listens there is no clamd");
-    }
+    if (answer === "PONG" || answer === "ERROR: Too many connections") return;
+    const meaning = verdictOf(answer);
+    throw new NoAnswer(
+      meaning.kind === "error" ? meaning.reason : "what listens there is no clamd",
+    );
   }
 
   /** Its version and that of its signatures, in one line. */
   async version(): Promise<string> {
-    const version = versionOf((await this.#ask(COMMAND.VERSION)).trim() as ByteString);
+    const version = versionOf(await this.#ask(COMMAND.VERSION, LINE_END));
     if (version === undefined) throw new NoAnswer("clamd does not tell its version");
     return version;
   }
 
   /** How many scans it runs at once, if it tells. Waits behind the scans that are running. */
   async threads(): Promise<number | undefined> {
-    return threadsOf(await this.#ask(COMMAND.STATS));
+    return threadsOf(await this.#ask(COMMAND.STATS, STATS_END));
   }
 
   /** Ends all questions; they reject. */
@@ -53,8 +59,8 @@ export class ClamdControl {
     for (const connection of this.#open) connection.close();
   }
 
-  /** Everything up to the NUL or to the end of the connection. */
-  async #ask(command: Uint8Array<ArrayBuffer>): Promise<string> {
+  /** The answer up to its end. */
+  async #ask(command: Uint8Array<ArrayBuffer>, end: RegExp): Promise<ByteString> {
     if (this.#closed) throw new NoAnswer("the scanner was closed");
     let connection: Connection | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -67,7 +73,7 @@ export class ClamdControl {
         connection?.close();
       }, this.#timeoutMs);
       await connection.write(command);
-      return await readToEnd(connection);
+      return await readAnswer(connection, end);
     } catch (error) {
       if (error instanceof NoAnswer) throw error;
       const failure = late ? new SystemError("read", ERRNO.ETIMEDOUT) : error;
@@ -80,15 +86,16 @@ export class ClamdControl {
   }
 }
 
-async function readToEnd(connection: Connection): Promise<string> {
+async function readAnswer(connection: Connection, end: RegExp): Promise<ByteString> {
   const buffer = new Uint8Array(4096);
   let text = "";
   for (;;) {
     const length = await connection.read(buffer);
-    if (length === 0) return text;
+    // Without its end it may be a part of another answer.
+    if (length === 0) throw new SystemError("recv", ERRNO.ECONNRESET);
     text += fromBytes(buffer, 0, length);
-    const end = text.indexOf("\0");
-    if (end >= 0) return text.slice(0, end);
+    const at = text.search(end);
+    if (at >= 0) return text.slice(0, at) as ByteString;
     if (text.length > REPLY_MAX) throw new NoAnswer("clamd's answer has no end");
   }
 }

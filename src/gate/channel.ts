@@ -12,6 +12,8 @@ import { statusOf } from "../../ffi/file_status.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
+import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
+import { UserNotifier } from "../user_notification/user_notifier.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
@@ -26,10 +28,8 @@ import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
 import { EXPORT, Replica } from "./replica.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
-import type { JobSource, Scheduler } from "./scheduler.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
-import { UserNotifier } from "./user_notifier.ts";
 
 /** Paths in the queues above which reading a tree pauses. */
 const ROOM = 20_000;

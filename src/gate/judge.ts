@@ -3,12 +3,12 @@
 import { display, displayText, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
+import { VersionMemory } from "../scanning/version_memory.ts";
 import type { InfectedAction, ScanningConfig } from "./config/channel_config.ts";
 import { showPlace } from "./publisher.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Replica } from "./replica.ts";
 import { readOnly, type Snapshot, type Stager } from "./snapshot.ts";
-import { VerdictMemory } from "./verdict_memory.ts";
 
 export type Judgement =
   | { readonly kind: "clean" }
@@ -31,7 +31,7 @@ const CLEAN: Judgement = { kind: "clean" };
 
 export class Judge {
   readonly #parts: JudgeParts;
-  readonly #memory = new VerdictMemory();
+  readonly #memory = new VersionMemory();
 
   constructor(parts: JudgeParts) {
     this.#parts = parts;
@@ -50,7 +50,7 @@ export class Judge {
   ): Promise<Judgement> {
     // An empty file holds nothing to scan.
     if (!this.#parts.config.enable || snapshot.size === 0) return CLEAN;
-    if (snapshot.stable && this.#memory.isClean(snapshot.source)) return CLEAN;
+    if (snapshot.stable && this.#memory.has(snapshot.source)) return CLEAN;
     const verdict = await this.#scan(snapshot);
     switch (verdict.kind) {
       case "clean":

@@ -11,6 +11,7 @@ import { ClamdScanner } from "../scanning/clamd.ts";
 import { readClamdLimits } from "../scanning/clamd_configuration.ts";
 import { NoScanner } from "../scanning/no_scanner.ts";
 import type { Scanner } from "../scanning/scanner.ts";
+import { Scheduler } from "../scheduling/scheduler.ts";
 import { readServiceEnvironment } from "../service_manager/environment.ts";
 import { revokeAllPermissions } from "../service_manager/permissions.ts";
 import { ServiceManager } from "../service_manager/service_manager.ts";
@@ -21,7 +22,6 @@ import { parseConfiguration } from "./config/configuration.ts";
 import { formatFault } from "./config/fault.ts";
 import { LayoutFault } from "./layout.ts";
 import type { GATE } from "./options.ts";
-import { Scheduler } from "./scheduler.ts";
 import { readConfiguration } from "./verify.ts";
 
 export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];

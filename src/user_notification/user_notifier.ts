@@ -17,13 +17,21 @@ export class UserNotifier {
   readonly #reactor: Reactor;
   readonly #socket: string;
   readonly #onTrouble: (message: string) => void;
+  readonly #onNobody: (message: string) => void;
   readonly #waiting: string[] = [];
   #underWay = 0;
 
-  constructor(reactor: Reactor, socket: string, onTrouble: (message: string) => void) {
+  /** `onNobody` hears of each message that nobody listened to, for those who want to know. */
+  constructor(
+    reactor: Reactor,
+    socket: string,
+    onTrouble: (message: string) => void,
+    onNobody: (message: string) => void = () => {},
+  ) {
     this.#reactor = reactor;
     this.#socket = socket;
     this.#onTrouble = onTrouble;
+    this.#onNobody = onNobody;
   }
 
   malware(path: ByteString, signature: string): void {
@@ -61,10 +69,11 @@ export class UserNotifier {
       using connection = await Connection.connect(this.#reactor, address, TIMEOUT_MS);
       await connection.write(new TextEncoder().encode(line + "\n"), TIMEOUT_MS);
     } catch (error) {
-      // Nobody listens: nobody wants to be told.
-      if (isErrno(error, "ENOENT", "ECONNREFUSED", "EPIPE", "ECONNRESET", "EAGAIN")) return;
       const reason = error instanceof Error ? error.message : String(error);
-      this.#onTrouble(`the user could not be told over ${displayText(this.#socket)}: ${reason}`);
+      const message = `the user could not be told over ${displayText(this.#socket)}: ${reason}`;
+      if (isErrno(error, "ENOENT", "ECONNREFUSED", "EPIPE", "ECONNRESET", "EAGAIN")) {
+        this.#onNobody(message);
+      } else this.#onTrouble(message);
     }
   }
 }

@@ -21,8 +21,10 @@ import { FileIndex } from "./file_index.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { hostPath, type Layout, openLayout, openShare } from "./layout.ts";
+import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import { PathQueue } from "./path_queue.ts";
+import type { Seen } from "./planner.ts";
 import { Publisher } from "./publisher.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
@@ -35,6 +37,8 @@ import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
 const ROOM = 20_000;
 const SWEEP_MS = 500;
 const HELD_AT_ONCE = 200;
+/** A share is read for unknown hard links no more often than this. */
+const LINK_SEARCH_MS = 10_000;
 
 export interface ChannelParts {
   readonly config: ChannelConfig;
@@ -51,6 +55,7 @@ interface Share {
   readonly replica: Replica;
   readonly watcher: InotifyWatcher;
   readonly moves: MoveMemory;
+  readonly links: LinkedNames;
   readonly source: JobSource;
   /** Directories whose reading is due. */
   readonly rereads: Set<RelativePath>;
@@ -70,6 +75,7 @@ export class Channel {
   readonly #shares: Share[];
   readonly #export = new Replica("export", EXPORT);
   readonly #heldDue = new Set<RelativePath>();
+  readonly #linkSearches = new Map<Share, { again: boolean }>();
   #lastHeld: RelativePath | undefined;
   #unexpectedlyEmpty = false;
   #started = false;
@@ -130,8 +136,9 @@ export class Channel {
       publisher: new Publisher(this.#layout.staging, stager, this.#recovery),
       judge,
       conflictCopies: config.conflictCopies,
-      moves: (replica) => this.#shares.find((share) => share.replica === replica)?.moves,
+      moves: (replica) => this.#shareOf(replica)?.moves,
       isIgnored: this.#rules.isIgnored,
+      onSeen: (replica, path, seen, isKnown) => this.#onSeen(replica, path, seen, isKnown),
       orphansMayGo: () => this.#orphansMayGo(),
       lookAt: (path) => this.#lookAt(path),
       reread: (directory) => this.#requestReading(this.#shares[0], directory),
@@ -220,6 +227,7 @@ export class Channel {
     const share: Share = {
       replica,
       moves: new MoveMemory(),
+      links: new LinkedNames(),
       rereads: new Set(),
       source: () => this.#nextJob(share),
       watcher: new InotifyWatcher(this.#parts.reactor, this.#sinkOf(() => share), {
@@ -283,6 +291,38 @@ export class Channel {
     if (this.#stopped || path === ROOT || this.#rules.isIgnoredDirectory(path)) return;
     if (share.replica.root === undefined || this.#isEcho(share, path)) return;
     this.#enqueue(share, path);
+  }
+
+  /** A file was changed through one of its names. */
+  #onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void {
+    const share = this.#shareOf(replica);
+    if (share === undefined) return;
+    const status = seen.kind === "file" ? seen.status : undefined;
+    share.links.seen(path, status);
+    if (status === undefined || status.links === 1 || isKnown) return;
+    const { others, complete } = share.links.othersOf(path, status);
+    for (const other of others) this.#enqueue(share, other);
+    if (!complete) this.#findLinks(share);
+  }
+
+  /** Reads a share for names that no event told, now and then. */
+  #findLinks(share: Share): void {
+    const search = this.#linkSearches.get(share);
+    if (search !== undefined) {
+      search.again = true;
+      return;
+    }
+    const begun = { again: false };
+    this.#linkSearches.set(share, begun);
+    this.#requestReading(share, ROOT);
+    setTimeout(() => {
+      this.#linkSearches.delete(share);
+      if (begun.again) this.#findLinks(share);
+    }, LINK_SEARCH_MS);
+  }
+
+  #shareOf(replica: Replica): Share | undefined {
+    return this.#shares.find((share) => share.replica === replica);
   }
 
   #isEcho({ replica }: Share, path: RelativePath): boolean {

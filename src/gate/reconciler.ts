@@ -10,7 +10,7 @@ import type { FileStatus } from "../../ffi/file_status.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Judge, Judgement } from "./judge.ts";
 import type { MoveMemory } from "./move_memory.ts";
-import { type Findings, type Observation, plan, type Step } from "./planner.ts";
+import { type Findings, type Observation, plan, type Seen, type Step } from "./planner.ts";
 import { type Attributes, type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
 import {
@@ -51,6 +51,8 @@ export interface ReconcilerParts {
   /** Files that stay where they are; a directory of that name is none of them. */
   isIgnored(path: RelativePath): boolean;
   orphansMayGo(): boolean;
+  /** What a share has at a path, and whether the index knew; for files with several names. */
+  onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void;
   /** Another path, or everything below a directory, is to be looked at. */
   lookAt(path: RelativePath): void;
   reread(directory: RelativePath): void;
@@ -126,6 +128,7 @@ export class Reconciler {
     for (let round = 0; round < MOST_ROUNDS; round++) {
       using look = new Look(this.#parts.replicas, path);
       const entry = this.#known(this.#parts.index.get(path));
+      if (round === 0) this.#tellSeen(look, entry, path);
       const ignored = this.#parts.isIgnored(path);
       const step = plan(look.observations(ignored), entry, job, {
         conflictCopies: this.#parts.conflictCopies,
@@ -138,6 +141,15 @@ export class Reconciler {
       if (rest !== undefined) return rest;
     }
     return SOON;
+  }
+
+  #tellSeen(look: Look, entry: IndexEntry, path: RelativePath): void {
+    for (const { replica, seen } of look.views) {
+      if (replica.role === "export") continue;
+      const record = entry.records.find((one) => one.replica === replica.id);
+      const isKnown = seen.kind === "file" && record !== undefined && matches(record, seen.status);
+      this.#parts.onSeen(replica, path, seen, isKnown);
+    }
   }
 
   /** Without what older configurations and lost shares left behind. */

@@ -17,17 +17,31 @@ export class StartFailure extends Error {
 
 /** What serves until it is disposed. */
 export interface Service extends Disposable {
-  /** What it serves, in one line: for the log and the service manager. */
+  /** What it serves, in one line: for the log and the service manager. May change. */
   readonly status: string;
+  /** Begins nothing more, and settles when what is in flight has ended. */
+  finish?(): Promise<void>;
 }
+
+/** Tells the service manager that starting takes its time, and why. To be called now and then. */
+export type StillStarting = (status: string) => void;
 
 export interface DaemonOptions {
   /** The first part of its log category. */
   readonly name: string;
   readonly debug: boolean;
   /** Throws a StartFailure where somebody can do something about it. */
-  readonly start: (reactor: Reactor, log: Logger) => Promise<Service> | Service;
+  readonly start: (
+    reactor: Reactor,
+    log: Logger,
+    stillStarting: StillStarting,
+  ) => Promise<Service> | Service;
 }
+
+const STATUS_EVERY_MS = 10_000;
+const EXTENSION_MS = 60_000;
+/** What may still be finished after a stop signal. */
+const LAST_WORDS_MS = 4_000;
 
 /** Serves until SIGTERM, SIGINT or SIGHUP; the exit code. */
 export async function runDaemon({ name, debug, start }: DaemonOptions): Promise<number> {
@@ -42,14 +56,12 @@ export async function runDaemon({ name, debug, start }: DaemonOptions): Promise<
   });
   const reactor = new Reactor();
   try {
-    using service = await start(reactor, log);
-    revokeAllPermissions();
-    using _watchdog = manager.startWatchdog();
-    manager.ready(service.status);
-    log.info("{status}", { status: service.status });
-    await stopping;
+    const starting = start(reactor, log, (status) => manager.extendTimeout(EXTENSION_MS, status));
+    using service = await Promise.race([starting, stopping.then(() => undefined)]);
+    if (service !== undefined) await serve(service, manager, log, stopping);
     manager.stopping("stopping");
     log.info("stopping");
+    await Promise.race([service?.finish?.(), new Promise((end) => setTimeout(end, LAST_WORDS_MS))]);
     return exitCode("ok");
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error;
@@ -59,4 +71,22 @@ export async function runDaemon({ name, debug, start }: DaemonOptions): Promise<
     await reactor.stop();
     logging.flush();
   }
+}
+
+async function serve(
+  service: Service,
+  manager: ServiceManager,
+  log: Logger,
+  stopping: Promise<unknown>,
+): Promise<void> {
+  revokeAllPermissions();
+  using _watchdog = manager.startWatchdog();
+  manager.ready(service.status);
+  log.info("{status}", { status: service.status });
+  let said = service.status;
+  const telling = setInterval(() => {
+    if (service.status !== said) manager.status(said = service.status);
+  }, STATUS_EVERY_MS);
+  await stopping;
+  clearInterval(telling);
 }

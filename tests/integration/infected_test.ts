@@ -33,7 +33,7 @@ onEachFilesystem(
         if (!keeps) await left(channel, "ann", "new/eicar.com");
         await channel.quiet();
         assertEquals(channel.share("ann").has("new/eicar.com"), keeps);
-        assertEquals(await channel.infectedElsewhere(keeps ? ["ann"] : []), []);
+        assertEquals(await channel.infectedElsewhere(keeps ? ["ann"] : [], "new"), []);
         assertEquals(channel.export.list("new"), ["innocent"]);
         assertEquals(channel.share("bob").list("new"), ["innocent"]);
       });
@@ -56,7 +56,7 @@ onEachFilesystem(
           assertEquals(await readTree(place.at("doc")), before);
           assertEquals(await place.readText("doc/letter"), "clean version");
         }
-        assertEquals(await channel.infectedElsewhere(keeps ? ["bob"] : []), []);
+        assertEquals(await channel.infectedElsewhere(keeps ? ["bob"] : [], "doc"), []);
         // It stays a document like any other.
         await channel.share("bob").write("doc/letter", "clean again");
         await waitFor(
@@ -78,7 +78,7 @@ onEachFilesystem(
         if (!keeps) await left(channel, "cid", "tree/a/bad");
         await channel.quiet();
         assertEquals(channel.export.list("tree/a"), ["clean"]);
-        assertEquals(await channel.infectedElsewhere(keeps ? ["cid"] : []), []);
+        assertEquals(await channel.infectedElsewhere(keeps ? ["cid"] : [], "tree"), []);
       });
 
       test(`I9: ${action}: the user's line is one line, whatever the name`, async (world) => {

@@ -156,7 +156,7 @@ const NONSENSE: Readonly<Record<string, (command: FakeCommand) => FakeAnswer>> =
   "answers garbage": () => "\x01\x02 what?\n\0",
   "closes without an answer": () => "close",
   "answers with an error": ({ id }) => `${prefix(id)}fd[7]: lstat() failed. ERROR\0`,
-  "answers half a line": ({ id }) => `${prefix(id)}fd[7]: Some.Virus FOU`,
+  "answers half a line": ({ id }) => [`${prefix(id)}fd[7]: Some.Virus FOU`, "close"],
   "answers for another number": () => "9999: fd[7]: Some.Virus FOUND\0",
 };
 

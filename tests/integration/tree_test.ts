@@ -49,7 +49,7 @@ onEachFilesystem(
         for a in $(seq 10); do for b in $(seq 49); do
           mkdir -p $a/$b
           for c in 1 2 3 4; do echo "$a $b $c" > $a/$b/$c; done
-        done; for c in 1 2 3 4; do echo "$a $c" > $a/$c; done; done
+        done; for c in 1 2 3 4; do echo "$a $c" > $a/file-$c; done; done
       `,
         "sh",
         source,

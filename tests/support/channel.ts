@@ -158,12 +158,12 @@ export class Channel {
     await sleep(5 * DEBOUNCE_MS);
   }
 
-  /** The files with infected content in any place but the listed shares (I1). */
-  async infectedElsewhere(than: readonly string[] = []): Promise<string[]> {
+  /** The files below `directory` with infected content, in any place but the listed shares (I1). */
+  async infectedElsewhere(than: readonly string[] = [], directory = ""): Promise<string[]> {
     const places = this.producers.filter((name) => !than.includes(name));
     return await filesThatHold(
       EICAR,
-      [...places, "export"].map((name) => this.share(name).path),
+      [...places, "export"].map((name) => this.share(name).at(directory)),
     );
   }
 }

@@ -11,7 +11,7 @@ export interface FakeCommand {
 
 /**
  * What to do about a command: bytes to send (an array is sent piece by piece, with pauses), `hang` (never answer)
- * or `close` (end the connection).
+ * or `close` (end the connection, after the bytes before it).
  */
 export type FakeAnswer = string | readonly string[] | "hang" | "close";
 
@@ -71,34 +71,29 @@ export class FakeClamd implements AsyncDisposable {
           if (next.name === "END") return;
           if (session !== undefined) session++;
           const answer = this.answer({ name: next.name, id: session });
-          if (answer === "close") return;
-          if (answer !== "hang") await send(connection, answer);
+          const pieces = typeof answer === "string" ? [answer] : answer;
+          for (const [index, piece] of pieces.entries()) {
+            if (piece === "close") return;
+            if (piece === "hang") continue;
+            if (index > 0) await sleep(10);
+            await connection.write(new TextEncoder().encode(piece));
+          }
         }
       }
     } catch {
       // The client went away.
     } finally {
-      this.#connections.delete(connection);
-      connection.close();
+      if (this.#connections.delete(connection)) connection.close();
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#listener.close();
-    for (const connection of [...this.#connections]) {
-      await connection.closeWrite().catch(() => {}); // gone already
-      connection.close();
-    }
+    const connections = [...this.#connections];
+    this.#connections.clear();
+    for (const connection of connections) connection.close();
     await Deno.remove(this.socket).catch(() => {}); // the listener may have removed it
-  }
-}
-
-async function send(connection: Deno.Conn, answer: string | readonly string[]): Promise<void> {
-  const pieces = typeof answer === "string" ? [answer] : answer;
-  for (const [index, piece] of pieces.entries()) {
-    if (index > 0) await sleep(10);
-    await connection.write(new TextEncoder().encode(piece));
   }
 }
 

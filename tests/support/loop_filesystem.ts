@@ -30,7 +30,7 @@ export class LoopFilesystem implements AsyncDisposable {
     readonly kind: FilesystemKind,
     /** Where it is mounted. */
     readonly path: string,
-    private readonly folder: string,
+    private readonly imageFolder: string,
   ) {}
 
   static async create(
@@ -38,24 +38,23 @@ export class LoopFilesystem implements AsyncDisposable {
     options: FilesystemOptions = {},
   ): Promise<LoopFilesystem> {
     const sizeMiB = Math.max(options.sizeMiB ?? 2048, LEAST_MIB[kind]);
-    const folder = scratchDirectory(kind, options.where ?? "memory");
-    const image = `${folder}/image`;
-    const path = `${folder}/mount`;
+    const imageFolder = scratchDirectory(kind, options.where ?? "memory");
+    const image = `${imageFolder}/image`;
+    // Not below /dev/shm: Deno keeps programs with scoped permissions out of /dev.
+    const path = scratchDirectory(`${kind}-mount`);
     using file = await Deno.open(image, { write: true, createNew: true });
     await file.truncate(sizeMiB * 2 ** 20);
     const [command = "", ...args] = MAKE[kind];
     await must(command, [...args, image]);
-    await Deno.mkdir(path);
     // With "loop" the device is freed by the kernel as soon as nothing is mounted from it any more.
     const flags = ["loop", ...(options.mountOptions === undefined ? [] : [options.mountOptions])];
     await must("mount", ["-t", kind, "-o", flags.join(","), image, path]);
-    return new LoopFilesystem(kind, path, folder);
+    return new LoopFilesystem(kind, path, imageFolder);
   }
 
   /** A fresh directory on it. */
   async directory(label = "base"): Promise<string> {
     const path = `${this.path}/${label}-${this.#directories++}`;
-    await Deno.mkdir(path);
     return path;
   }
 
@@ -71,6 +70,6 @@ export class LoopFilesystem implements AsyncDisposable {
       // A process of a failed test still uses it; its end frees the rest.
       await must("umount", ["-l", this.path]);
     }
-    await must("rm", ["-rf", "--one-file-system", this.folder]);
+    await must("rm", ["-rf", "--one-file-system", this.imageFolder, this.path]);
   }
 }

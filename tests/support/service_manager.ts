@@ -4,6 +4,7 @@ import { fromText, toBytes } from "../../ffi/byte_string.ts";
 import { Descriptor } from "../../ffi/descriptor.ts";
 import { check } from "../../ffi/errno.ts";
 import { libc } from "../../ffi/libc.ts";
+import { sleep } from "./wait.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -23,14 +24,28 @@ export class ServiceManager implements Disposable {
     address[0] = AF_UNIX;
     address.set(toBytes(fromText(path)), 2);
     check(libc.bind(this.#socket.fd, address, address.length), "bind", fromText(path));
+    this.#listen();
+  }
+
+  /** The kernel queues ten datagrams for a reader that is slow; a service manager is not. */
+  async #listen(): Promise<void> {
+    while (this.#socket.isOpen) {
+      this.said();
+      await sleep(10);
+    }
   }
 
   /** Everything that was said so far: `READY=1`, `STATUS=…`. */
   said(): readonly string[] {
+    if (this.#socket.isOpen) this.#receive();
+    return this.#assignments;
+  }
+
+  #receive(): void {
     for (;;) {
       const size = BigInt(this.#buffer.length);
       const length = libc.recv(this.#socket.fd, this.#buffer, size, MSG_DONTWAIT);
-      if (length <= 0) return this.#assignments;
+      if (length <= 0) return;
       const text = new TextDecoder().decode(this.#buffer.subarray(0, length));
       this.#assignments.push(...text.split("\n").filter((line) => line !== ""));
     }

@@ -47,9 +47,10 @@ export async function readTree(path: string): Promise<Tree> {
   return new Map([...tree].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
-/** SHA-256 of every regular file in the tree at `path`. */
+/** SHA-256 of every regular file in the tree at `path`; empty if there is none. */
 export async function hashTree(path: string): Promise<ReadonlyMap<ByteString, string>> {
-  const script = 'cd "$1" && find . -type f -print0 | xargs -0 -r sha256sum -z --';
+  const script =
+    'cd "$1" 2>/dev/null || exit 0; find . -type f -print0 | xargs -0 -r sha256sum -z --';
   const { code, stdout, stderr } = await run("sh", ["-c", script, "sh", path]);
   if (code !== 0) throw new Error(`cannot read ${path}: ${stderr}`);
   const lines = fromBytes(stdout).split("\0").slice(0, -1);

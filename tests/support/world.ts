@@ -97,7 +97,13 @@ export class World implements Fixture {
 
   report(): string {
     if (this.#gate === undefined) return "the gate was not started";
-    return `the gate's log of this test ends so:\n${this.#gate.tail(40, this.#gate.recentLog)}`;
+    const { status } = this.#gate;
+    const ended = status === undefined
+      ? ""
+      : ` (it ended with ${status.signal ?? `exit code ${status.code}`})`;
+    return `the gate's log of this test ends so${ended}:\n${
+      this.#gate.tail(40, this.#gate.recentLog)
+    }`;
   }
 
   async verify(): Promise<void> {

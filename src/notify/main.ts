@@ -1,0 +1,61 @@
+/** `virtiofs-notify`: refreshes a guest's file browsers when its shares change on the host. */
+
+import { display } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import { type Address, showAddress, VMADDR_CID_ANY } from "../../ffi/socket.ts";
+import type { OptionValues } from "../command_line/definition.ts";
+import { exitForUsage, optionsOrExit } from "../command_line/start.ts";
+import { runDaemon, type Service, StartFailure } from "../daemon/daemon.ts";
+import type { Logger } from "../logging/logging.ts";
+import { hostSideAddress } from "../transport/hybrid_vsock.ts";
+import { listenFailure } from "../transport/listen_failure.ts";
+import { type ChannelMap, NOTIFY, readMap } from "./options.ts";
+import { NotificationServer } from "./server.ts";
+
+type Options = OptionValues<typeof NOTIFY["options"]>;
+
+if (import.meta.main) {
+  const options = optionsOrExit(NOTIFY);
+  const reading = readMap(options.map);
+  if ("problem" in reading) exitForUsage(NOTIFY.name, `--map ${reading.problem}`);
+  const start = (reactor: Reactor, log: Logger) => startServer(options, reading.map, reactor, log);
+  Deno.exit(await runDaemon({ name: "notify", debug: options.debug, start }));
+}
+
+function startServer(
+  { uds, port, allowCid }: Options,
+  channels: ChannelMap,
+  reactor: Reactor,
+  log: Logger,
+): Service {
+  for (const [channel, path] of channels) {
+    try {
+      Directory.openTrusted(path).close();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new StartFailure(
+        `--map ${display(channel)}: ${display(path)} must be a directory: ${reason}`,
+      );
+    }
+  }
+  const address: Address = uds === undefined
+    ? { family: "vsock", cid: VMADDR_CID_ANY, port }
+    : hostSideAddress(uds, port);
+  const server = new NotificationServer(reactor, {
+    channels,
+    allowedCids: new Set(allowCid),
+    log,
+  });
+  try {
+    server.listen(address, port);
+  } catch (error) {
+    throw new StartFailure(listenFailure(error, address));
+  }
+  return {
+    status: `listening on ${display(showAddress(address))} for ${channels.size} ${
+      channels.size === 1 ? "channel" : "channels"
+    }`,
+    [Symbol.dispose]: () => server[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,205 @@
+/** virtiofs-notify as users run it, over its Unix socket. AF_VSOCK itself: tests/vm. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
+import { fromText } from "../../ffi/byte_string.ts";
+import { Reactor } from "../../ffi/reactor.ts";
+import { logger } from "../../src/logging/logging.ts";
+import { NotificationServer } from "../../src/notify/server.ts";
+import { Daemon } from "../support/daemon.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { Guest as Peer } from "../support/stream_peer.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("virtiofs-notify", async (t) => {
+  const [docs, music] = [scratchDirectory("docs"), scratchDirectory("music")];
+  const uds = `${scratchDirectory("notify")}/vm`;
+  const path = `${uds}_3401`;
+  const maps = ["--map", `docs=${docs}`, "-m", `music=${music}`];
+  await using daemon = await Daemon.start("notify", ["--uds", uds, ...maps, "--debug"]);
+  const trigger = (folder: string) => exists(`${folder}/.virtiofs-refresh`);
+  /** As the gate does: the message, then the end of sending; what comes back until the end. */
+  const notify = async (message: string): Promise<string> => {
+    using peer = await Peer.connect(path);
+    await peer.send(message);
+    await peer.endSending();
+    return await peer.answer();
+  };
+
+  await t.step(
+    "a channel's name toggles the trigger in its directory, and in no other",
+    async () => {
+      assertEquals(await notify("docs\n"), "");
+      assert(trigger(docs) && !trigger(music));
+      await notify("docs\nmusic\n");
+      assert(!trigger(docs) && trigger(music));
+      await notify("music\n");
+    },
+  );
+
+  await t.step("a guest's watcher sees an event each time", async () => {
+    using watcher = Deno.watchFs(docs);
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const { kind } of watcher) {
+        if (kind === "create" || kind === "remove") seen.push(kind);
+        if (seen.length === 2) return;
+      }
+    })();
+    await notify("docs\n");
+    await notify("docs\n");
+    await watching;
+    assertEquals(seen, ["create", "remove"]);
+  });
+
+  await t.step(
+    "unknown channels and lines that are too long change nothing; the rest counts",
+    async () => {
+      await notify(`nonsense\n../docs\n\n${"x".repeat(5000)}\ndocs\n`);
+      assert(trigger(docs));
+      await daemon.logged(/unknown channel nonsense/);
+      await daemon.logged(/too long/);
+      await notify("docs\n");
+    },
+  );
+
+  await t.step("I9: a channel's name is logged escaped", async () => {
+    await notify("a\x1b[31mb\rc\n");
+    await daemon.logged(/unknown channel a\\+x1b\[31mb\\+x0dc/);
+  });
+
+  await t.step("a cut last line is no notification", async () => {
+    await notify("doc");
+    await notify("docs");
+    assert(!trigger(docs));
+  });
+
+  await t.step("the hybrid handshake is answered, for the right port", async () => {
+    assertEquals(await notify("CONNECT 3401\ndocs\n"), "OK 3401\n");
+    assert(trigger(docs));
+    assertEquals(await notify("CONNECT 9\ndocs\n"), "");
+    assert(trigger(docs), "what follows is not for us");
+    await notify("docs\n");
+  });
+
+  await t.step(
+    "a directory that is replaced (a new mount) is refreshed where it is now",
+    async () => {
+      Deno.renameSync(docs, `${docs}.old`);
+      await notify("docs\n");
+      await daemon.logged(new RegExp(`docs: ${docs} cannot be refreshed: .*ENOENT`));
+      Deno.mkdirSync(docs);
+      await notify("docs\n");
+      assert(trigger(docs) && !trigger(`${docs}.old`));
+      await notify("docs\n");
+    },
+  );
+
+  await t.step("I2: a link of the trigger's name is reported, and leads nowhere", async () => {
+    const outside = scratchDirectory("outside");
+    Deno.symlinkSync(`${outside}/file`, `${docs}/.virtiofs-refresh`);
+    await notify("docs\n");
+    await daemon.logged(/docs: .*not a regular file/);
+    assert(!exists(`${outside}/file`));
+    Deno.removeSync(`${docs}/.virtiofs-refresh`);
+  });
+
+  await t.step("I6: 64 silent peers and more: a new one is served, the oldest goes", async () => {
+    const silent = [];
+    for (let i = 0; i < 64; i++) silent.push(await Peer.connect(path));
+    await sleep(50);
+    silent[0]?.send("music\n"); // a sign of life
+    await waitFor("the first was heard", () => trigger(music));
+    await notify("docs\n");
+    assert(trigger(docs));
+    const gone = await Promise.race([silent[1]?.answer(), sleep(10_000).then(() => "there")]);
+    assertEquals(gone, "", "the one that was silent longest");
+    await silent[0]?.send("music\n");
+    await waitFor("the first is still there", () => !trigger(music));
+    for (const peer of silent) peer.close();
+    assertLess(daemon.memoryMiB(), 100);
+    await notify("docs\n");
+  });
+
+  await t.step("SIGTERM: exit 0, and its socket goes with it", async () => {
+    assertEquals(await daemon.stop(), 0);
+    assert(daemon.said("STOPPING=1"));
+    assert(!exists(path));
+    assertNotMatch(daemon.log, /^\s+at /m, "no stack trace");
+  });
+});
+
+Deno.test("a peer that stays silent is dropped, one that talks now and then is not", async () => {
+  const folder = scratchDirectory("notify");
+  const reactor = new Reactor();
+  const path = `${folder}/socket`;
+  using server = new NotificationServer(reactor, {
+    channels: new Map([[fromText("docs"), fromText(folder)]]),
+    allowedCids: new Set(),
+    log: logger("notify"),
+    silenceMs: 500,
+  });
+  server.listen({ family: "unix", path }, 3401);
+  using silent = await Peer.connect(path);
+  using talking = await Peer.connect(path);
+  const answer = talking.answer();
+  const dropped = silent.answer();
+  for (let i = 0; i < 10; i++) {
+    await talking.send("x");
+    await sleep(100);
+  }
+  assertEquals(await dropped, "");
+  await talking.send("\ndocs\n");
+  await waitFor("the other is still heard", () => exists(`${folder}/.virtiofs-refresh`));
+  server[Symbol.dispose]();
+  assertEquals(await answer, "");
+  await reactor.stop();
+});
+
+Deno.test("I8: it asks Deno for nothing but libc and the service manager's variables", async () => {
+  const folder = scratchDirectory("notify");
+  const audit = `${folder}/permissions`;
+  const args = ["--uds", `${folder}/vm`, "--map", `docs=${folder}`];
+  await using daemon = await Daemon.start("notify", args, { DENO_AUDIT_PERMISSIONS: audit });
+  assertEquals(await daemon.stop(), 0);
+  for (const line of Deno.readTextFileSync(audit).trim().split("\n")) {
+    const { permission, value } = JSON.parse(line);
+    const isNeeded = permission === "ffi" ? /\/libc\.so\.6$/ : /^(NOTIFY_SOCKET|WATCHDOG_\w+)$/;
+    assertMatch(value, isNeeded, permission);
+  }
+});
+
+Deno.test("mistakes are told in words, with what to do", async (t) => {
+  const folder = scratchDirectory("notify");
+  const file = `${folder}/file`;
+  Deno.writeTextFileSync(file, "");
+  const uds = ["--uds", `${folder}/vm`];
+  const cases: [string, number, string[], RegExp][] = [
+    ["no map", 2, uds, /--map CHANNEL=PATH is required/],
+    ["a map without =", 2, [...uds, "--map", "docs"], /--map needs CHANNEL=PATH, got "docs"/],
+    [
+      "a missing path",
+      1,
+      [...uds, "--map", "docs=/nonexistent/x"],
+      /docs: \/nonexistent\/x .*ENOENT/,
+    ],
+    ["a file", 1, [...uds, "--map", `docs=${file}`], /must be a directory/],
+  ];
+  for (const [name, code, args, message] of cases) {
+    await t.step(name, async () => {
+      await using daemon = Daemon.launch("notify", args);
+      assertEquals(await daemon.exitCode(), code);
+      assertMatch(daemon.log, message);
+      assertNotMatch(daemon.log, /^\s+at /m, "no stack trace");
+    });
+  }
+});

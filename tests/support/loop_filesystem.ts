@@ -55,6 +55,7 @@ export class LoopFilesystem implements AsyncDisposable {
   /** A fresh directory on it. */
   async directory(label = "base"): Promise<string> {
     const path = `${this.path}/${label}-${this.#directories++}`;
+    await Deno.mkdir(path);
     return path;
   }
 

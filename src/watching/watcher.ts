@@ -30,7 +30,14 @@ export interface WatchSink {
   rootFound(root: Directory): void;
 }
 
-export type RereadReason = "moved" | "overflow" | "limit" | "unwatched";
+/**
+ * `created`: a new directory is watched now. Each entry that was found in it is told by `changed` as well, after its
+ * own quiet time. But whoever looked into the directory before may know entries that went before the watch
+ * was set: only those have to be looked for.
+ * `moved`: a tree moved in, out or within, or a directory went that was not watched. `overflow`: events were lost.
+ * `limit`: more happened at once than can be told singly. `unwatched`: it cannot be watched, and is polled.
+ */
+export type RereadReason = "created" | "moved" | "overflow" | "limit" | "unwatched";
 
 export interface WatcherOptions {
   readonly debounceMs: number;

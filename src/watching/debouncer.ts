@@ -1,0 +1,140 @@
+/**
+ * Which changed paths have been quiet for long enough to be told. Pure: events and a clock in, paths out.
+ *
+ * A path is due when nothing has happened to it for the debounce time. One that never comes to rest is due
+ * all the same, at the latest a maximum wait after its first settled event. Beyond its limits the
+ * debouncer stops keeping paths apart and asks for everything to be read again (I6).
+ */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+
+export interface Touch {
+  /**
+   * The event ends a change (closed, moved, deleted), so the maximum wait starts. Others (created, being
+   * written, attributes) only make the path wait until it is quiet.
+   */
+  readonly settled: boolean;
+  readonly below: Below;
+}
+
+/** What may have changed below the path without being told: weakest first. See `RereadReason`. */
+export type Below = "nothing" | "created" | "moved";
+const STRENGTH: readonly Below[] = ["nothing", "created", "moved"];
+
+export type Due =
+  | { readonly kind: "path"; readonly path: RelativePath; readonly below: Below }
+  /** Too much was waiting to be kept apart. */
+  | { readonly kind: "everything" };
+
+export interface DebouncerLimits {
+  readonly paths: number;
+  /** Of all waiting paths together: a path may be as long as a guest likes. */
+  readonly bytes: number;
+}
+
+const DEFAULT_LIMITS: DebouncerLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
+
+/** In debounces and in milliseconds; whichever is less. */
+const MOST_DEBOUNCES = 10;
+const MOST_MS = 10_000;
+
+interface Waiting {
+  dueAt: number;
+  /** When it is due whatever happens; Infinity before its first settled event. */
+  latestAt: number;
+  below: Below;
+}
+
+export class Debouncer {
+  /** In the order of their due times: whoever is put off goes to the end. */
+  readonly #waiting = new Map<RelativePath, Waiting>();
+  readonly #maximumWaitMs: number;
+  #bytes = 0;
+  #everything: Waiting | undefined;
+
+  constructor(
+    private readonly debounceMs: number,
+    private readonly limits: DebouncerLimits = DEFAULT_LIMITS,
+  ) {
+    // Never shorter than the debounce, which the user asked for.
+    this.#maximumWaitMs = Math.max(debounceMs, Math.min(MOST_DEBOUNCES * debounceMs, MOST_MS));
+  }
+
+  /** Paths that wait. */
+  get size(): number {
+    return this.#everything === undefined ? this.#waiting.size : 1;
+  }
+
+  /** Something happened at `path`. `nowMs` never runs backwards. */
+  touch(path: RelativePath, nowMs: number, { settled, below }: Touch): void {
+    if (this.#everything !== undefined) {
+      this.#putOff(this.#everything, nowMs, true);
+      return;
+    }
+    const known = this.#waiting.get(path);
+    if (known === undefined) {
+      this.#waiting.set(path, this.#begin(nowMs, settled, below));
+      this.#bytes += path.length;
+      this.#checkLimits(nowMs);
+      return;
+    }
+    known.below = stronger(known.below, below);
+    if (!this.#putOff(known, nowMs, settled)) return;
+    this.#waiting.delete(path);
+    this.#waiting.set(path, known);
+  }
+
+  #begin(nowMs: number, settled: boolean, below: Below): Waiting {
+    const latestAt = settled ? nowMs + this.#maximumWaitMs : Infinity;
+    return { dueAt: nowMs + this.debounceMs, latestAt, below };
+  }
+
+  /** `false` if it keeps its due time, because another debounce would pass its maximum wait. */
+  #putOff(waiting: Waiting, nowMs: number, settled: boolean): boolean {
+    if (settled && waiting.latestAt === Infinity) waiting.latestAt = nowMs + this.#maximumWaitMs;
+    const dueAt = nowMs + this.debounceMs;
+    if (dueAt > waiting.latestAt) return false;
+    waiting.dueAt = dueAt;
+    return true;
+  }
+
+  #checkLimits(nowMs: number): void {
+    if (this.#waiting.size <= this.limits.paths && this.#bytes <= this.limits.bytes) return;
+    this.clear();
+    this.#everything = this.#begin(nowMs, true, "moved");
+  }
+
+  /** When the next path is due; Infinity if none waits. */
+  get nextDueAt(): number {
+    if (this.#everything !== undefined) return this.#everything.dueAt;
+    return this.#waiting.values().next().value?.dueAt ?? Infinity;
+  }
+
+  /** What is due by now, at most `limit` of it, in the order of due times. It is forgotten here. */
+  due(nowMs: number, limit = Infinity): Due[] {
+    if (this.nextDueAt > nowMs) return [];
+    if (this.#everything !== undefined) {
+      this.#everything = undefined;
+      return [{ kind: "everything" }];
+    }
+    const due: Due[] = [];
+    for (const [path, { dueAt, below }] of this.#waiting) {
+      if (dueAt > nowMs || due.length >= limit) break;
+      due.push({ kind: "path", path, below });
+      this.#waiting.delete(path);
+      this.#bytes -= path.length;
+    }
+    return due;
+  }
+
+  /** Forgets what waits. */
+  clear(): void {
+    this.#waiting.clear();
+    this.#bytes = 0;
+    this.#everything = undefined;
+  }
+}
+
+function stronger(one: Below, other: Below): Below {
+  return STRENGTH.indexOf(one) >= STRENGTH.indexOf(other) ? one : other;
+}

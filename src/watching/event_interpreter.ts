@@ -1,0 +1,155 @@
+/**
+ * What inotify's events mean for the tree of watched directories and for those who are told. Pure: events and
+ * a clock in; the tree, and calls to `Findings`, out.
+ */
+
+import { asFileName, type FileName, type RelativePath } from "../../ffi/byte_string.ts";
+import { IN, type InotifyEvent } from "../../ffi/inotify.ts";
+import type { Touch } from "./debouncer.ts";
+import { MovePairing } from "./move_pairing.ts";
+import type { Purpose } from "./tree_armer.ts";
+import { UNWATCHED, type WatchNode, type WatchTree } from "./watch_tree.ts";
+
+export interface Findings {
+  touch(path: RelativePath, touch: Touch): void;
+  moved(from: RelativePath, to: RelativePath): void;
+  /** A directory is there that is to be watched, with everything below it. */
+  arrived(parent: WatchNode, name: FileName, purpose: Purpose): void;
+  /** Events were lost. */
+  overflow(): void;
+  /** The root was removed, moved or unmounted; `unwatched` if its watch is gone with it. */
+  rootChanged(unwatched: boolean): void;
+  /** The kernel has removed this watch. */
+  watchGone(watch: number): void;
+}
+
+interface Departure {
+  /** Not kept where it is so long that thousands of them would matter (I6). */
+  readonly path: RelativePath | undefined;
+  /** The directory that left, if it was known. */
+  readonly node: WatchNode | undefined;
+}
+
+const PATH_MAX = 4096;
+
+const ENTRY_SETTLED: Touch = { settled: true, below: "nothing" };
+const ENTRY_UNSETTLED: Touch = { settled: false, below: "nothing" };
+const TREE_SETTLED: Touch = { settled: true, below: "moved" };
+
+const SETTLED = IN.CLOSE_WRITE | IN.DELETE;
+const OF_THE_DIRECTORY_ITSELF = IN.IGNORED | IN.UNMOUNT | IN.DELETE_SELF | IN.MOVE_SELF;
+
+export class EventInterpreter {
+  readonly #moves = new MovePairing<Departure>();
+
+  constructor(
+    private readonly tree: WatchTree,
+    private readonly findings: Findings,
+    private readonly excludes?: (directory: RelativePath) => boolean,
+  ) {}
+
+  handle(event: InotifyEvent, nowMs: number): void {
+    const { mask, watch } = event;
+    if (mask & IN.Q_OVERFLOW) return this.findings.overflow();
+    const node = this.tree.byWatch(watch);
+    if (mask & OF_THE_DIRECTORY_ITSELF) return this.#directoryItself(watch, mask, node);
+    // Attributes of the directory itself have no name: its parent tells them too.
+    const name = asFileName(event.name);
+    if (node === undefined || name === undefined) return;
+    if (mask & IN.MOVED_FROM) this.#movedFrom(node, name, event, nowMs);
+    else if (mask & IN.MOVED_TO) this.#movedTo(node, name, event);
+    else if (mask & IN.ISDIR) this.#directory(node, name, mask);
+    else this.#touch(node, name, mask & SETTLED ? ENTRY_SETTLED : ENTRY_UNSETTLED);
+  }
+
+  /** When `expire` has something to do. */
+  get nextExpiryAt(): number {
+    return this.#moves.nextExpiryAt;
+  }
+
+  /**
+   * Forgets directories that were moved out of the tree, so that nothing outside is told. Only when all
+   * events so far have been handled.
+   */
+  expire(nowMs: number): void {
+    for (const departure of this.#moves.expired(nowMs)) this.#movedOut(departure);
+  }
+
+  #movedOut({ node }: Departure): void {
+    // It has a place again if it was met somewhere before its arrival was told.
+    if (node !== undefined && !this.tree.isAttached(node)) this.tree.remove(node);
+  }
+
+  #directoryItself(watch: number, mask: number, node: WatchNode | undefined): void {
+    const isGone = (mask & (IN.IGNORED | IN.UNMOUNT)) !== 0;
+    if (isGone) this.findings.watchGone(watch);
+    if (node === this.tree.root) this.findings.rootChanged(isGone);
+    else if (node !== undefined && isGone) this.tree.watchEnded(node);
+  }
+
+  /** A directory was created or removed, or its attributes changed. */
+  #directory(parent: WatchNode, name: FileName, mask: number): void {
+    if (mask & IN.CREATE) {
+      this.#touch(parent, name, ENTRY_SETTLED);
+      if (!this.#isExcluded(parent, name)) this.findings.arrived(parent, name, "created");
+      return;
+    }
+    if (!(mask & IN.DELETE)) {
+      this.#touch(parent, name, ENTRY_UNSETTLED);
+      return;
+    }
+    const node = this.tree.child(parent, name);
+    // A directory is empty when it is removed. Who emptied it was told only if it was watched.
+    const isWatched = node !== undefined && node.watch !== UNWATCHED;
+    this.#touch(parent, name, isWatched ? ENTRY_SETTLED : TREE_SETTLED);
+    if (node !== undefined) this.tree.remove(node);
+  }
+
+  #movedFrom(parent: WatchNode, name: FileName, event: InotifyEvent, nowMs: number): void {
+    const isDirectory = (event.mask & IN.ISDIR) !== 0;
+    const path = this.#touch(parent, name, isDirectory ? TREE_SETTLED : ENTRY_SETTLED);
+    const node = isDirectory ? this.tree.child(parent, name) : undefined;
+    if (node !== undefined) this.tree.detach(node);
+    const kept = path !== undefined && path.length <= PATH_MAX ? path : undefined;
+    const expelled = this.#moves.departed(event.cookie, { path: kept, node }, nowMs);
+    if (expelled !== undefined) this.#movedOut(expelled);
+  }
+
+  #movedTo(parent: WatchNode, name: FileName, { cookie, mask }: InotifyEvent): void {
+    const departure = this.#moves.arrived(cookie);
+    const path = this.tree.pathIn(parent, name);
+    if (departure?.path !== undefined && path !== undefined) {
+      this.findings.moved(departure.path, path);
+    }
+    this.#touch(parent, name, ENTRY_SETTLED);
+    if (!(mask & IN.ISDIR)) return;
+    if (this.#isExcluded(parent, name)) {
+      if (departure !== undefined) this.#movedOut(departure);
+      return;
+    }
+    if (departure?.node !== undefined) this.#settle(departure.node, parent, name);
+    // Also where its watches came with it: an event may have been assigned to a name that was out of date.
+    this.findings.arrived(parent, name, "moved");
+  }
+
+  /** Gives a directory that left its place the one where it arrived. */
+  #settle(node: WatchNode, parent: WatchNode, name: FileName): void {
+    if (this.tree.isForgotten(node) || this.tree.isAttached(node)) return;
+    // What is known of the new place may be of a later time, when it lay below this directory. Then both have
+    // moved since, and what tells that arms them again.
+    if (!this.tree.attach(node, parent, name)) this.tree.remove(node);
+  }
+
+  #isExcluded(parent: WatchNode, name: FileName): boolean {
+    if (this.excludes === undefined) return false;
+    const path = this.tree.pathIn(parent, name);
+    return path !== undefined && this.excludes(path);
+  }
+
+  /** The path, unless the directory has none: then it is read again as a whole when it arrives somewhere. */
+  #touch(parent: WatchNode, name: FileName, touch: Touch): RelativePath | undefined {
+    const path = this.tree.pathIn(parent, name);
+    if (path !== undefined) this.findings.touch(path, touch);
+    return path;
+  }
+}

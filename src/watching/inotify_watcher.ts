@@ -1,0 +1,194 @@
+/** Watches one directory tree with inotify(7), and waits for its root wherever there is none. */
+
+import { ROOT } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { SystemError } from "../../ffi/errno.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { Inotify } from "../../ffi/inotify.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import { TreeWatch } from "./tree_watch.ts";
+import type { Watcher, WatcherOptions, WatchSink } from "./watcher.ts";
+
+/** How often a missing root is looked for, and whether one that is there is still the one at its path. */
+const MISSING_ROOT_MS = 1_000;
+const PRESENT_ROOT_MS = 5_000;
+/** How often a tree without any watch is read again, and inotify is tried again. */
+const UNWATCHED_ROOT_MS = 10_000;
+/** The same trouble is not reported more often: guests can make it at will. */
+const SAME_TROUBLE_MS = 60_000;
+
+export interface InotifyWatcherOptions extends WatcherOptions {
+  /**
+   * The most directories that this watcher watches (default: no limit but the kernel's, which all share).
+   * Others are polled, as where the kernel's limit is reached.
+   */
+  readonly mostWatches?: number;
+}
+
+/** The root that is held now. */
+interface Root {
+  readonly status: FileStatus;
+  readonly directory: Directory;
+  /** `undefined` where inotify could not be had: everything is polled. */
+  watch: TreeWatch | undefined;
+  /** The sink knows of it. */
+  told: boolean;
+}
+
+export class InotifyWatcher implements Watcher {
+  #root: Root | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #nextPollAt = Infinity;
+  readonly #started = Promise.withResolvers<void>();
+  #progress: ((directories: number) => void) | undefined;
+  readonly #reportedAt = new Map<string, number>();
+  #closed = false;
+
+  constructor(
+    private readonly reactor: Reactor,
+    private readonly sink: WatchSink,
+    private readonly options: InotifyWatcherOptions,
+  ) {}
+
+  start(progress?: (directories: number) => void): Promise<void> {
+    this.#progress = progress;
+    this.#check();
+    return this.#started.promise;
+  }
+
+  get pending(): number {
+    return this.#root?.watch?.pending ?? 0;
+  }
+
+  get watched(): number {
+    return this.#root?.watch?.watched ?? 0;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#release();
+    this.#started.resolve();
+  }
+
+  /** Looks whether the root is there and still the same, now and from time to time. */
+  #check(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    const found = this.#openRoot();
+    if (this.#root !== undefined && isSame(this.#root.status, found?.status)) {
+      found?.directory.close();
+      this.#pollUnwatched(this.#root);
+    } else {
+      this.#lose();
+      if (found !== undefined) this.#hold(found);
+    }
+    if (this.#root === undefined) this.#started.resolve();
+    const pauseMs = this.#root === undefined ? MISSING_ROOT_MS : PRESENT_ROOT_MS;
+    if (!this.#closed) this.#timer = setTimeout(() => this.#check(), pauseMs);
+  }
+
+  #openRoot(): { directory: Directory; status: FileStatus } | undefined {
+    let directory: Directory | undefined;
+    try {
+      directory = this.options.openRoot();
+      return directory === undefined ? undefined : { directory, status: statusOf(directory) };
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      directory?.close();
+      this.#report("root", `cannot open the root, trying again: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  #hold({ directory, status }: { directory: Directory; status: FileStatus }): void {
+    const root: Root = { directory, status, watch: undefined, told: false };
+    this.#root = root;
+    if (this.#watch(root)) return;
+    this.#nextPollAt = performance.now() + UNWATCHED_ROOT_MS;
+    this.#found(root);
+  }
+
+  #found(root: Root): void {
+    this.#progress = undefined;
+    try {
+      const directory = root.directory.duplicate();
+      root.told = true;
+      this.sink.rootFound(directory);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#report("root", `cannot hold the root, trying again: ${error.message}`);
+      this.#release();
+    }
+    this.#started.resolve();
+  }
+
+  /** `false` if inotify is not to be had. */
+  #watch(root: Root): boolean {
+    const { options, reactor, sink } = this;
+    try {
+      using owned = new DisposableStack();
+      const inotify = owned.use(new Inotify());
+      const directory = owned.use(root.directory.duplicate());
+      root.watch = new TreeWatch(reactor, inotify, directory, sink, {
+        debounceMs: options.debounceMs,
+        mostWatches: options.mostWatches ?? Infinity,
+        excludes: options.excludes?.bind(options),
+        onArmed: () => root.told ? sink.reread(ROOT, "unwatched") : this.#found(root),
+        onProgress: (directories) => this.#progress?.(directories),
+        onRootChanged: (unwatched) => {
+          if (unwatched) this.#lose();
+          this.#check();
+        },
+        onTrouble: (kind, message) => this.#report(kind, message),
+      });
+      root.watch.start();
+      owned.move(); // to the watch, which closes them
+      return true;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      root.watch = undefined;
+      this.#report(
+        "inotify",
+        `no change is noticed at once, everything is read again every ${
+          UNWATCHED_ROOT_MS / 1000
+        } s ` +
+          `(${error.message}; raise the sysctl fs.inotify.max_user_instances)`,
+      );
+      return false;
+    }
+  }
+
+  #pollUnwatched(root: Root): void {
+    if (root.watch !== undefined || performance.now() < this.#nextPollAt) return;
+    this.#nextPollAt = performance.now() + UNWATCHED_ROOT_MS;
+    // Once it is watched, everything is read when the watches are set.
+    if (!this.#watch(root)) this.sink.reread(ROOT, "unwatched");
+  }
+
+  #lose(): void {
+    const wasTold = this.#root?.told ?? false;
+    this.#release();
+    if (wasTold) this.sink.rootLost();
+  }
+
+  #release(): void {
+    this.#root?.watch?.close();
+    this.#root?.directory.close();
+    this.#root = undefined;
+  }
+
+  #report(kind: string, message: string): void {
+    const now = performance.now();
+    if (now - (this.#reportedAt.get(kind) ?? -Infinity) < SAME_TROUBLE_MS) return;
+    this.#reportedAt.set(kind, now);
+    this.options.onTrouble(message);
+  }
+}
+
+/** The same directory on the same mount. */
+function isSame(held: FileStatus, found: FileStatus | undefined): boolean {
+  return held.inode === found?.inode && held.device === found.device &&
+    held.mountId === found.mountId;
+}

@@ -1,0 +1,283 @@
+/**
+ * The watch on one root directory, for as long as it is there: reads inotify's events, sets watches, and
+ * tells what has come to rest. All work is done in short turns, so that other trees get theirs (I7).
+ */
+
+import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
+import { EPOLL, nextTurn, type Reactor } from "../../ffi/reactor.ts";
+import { Debouncer, type Due, type Touch } from "./debouncer.ts";
+import { EventInterpreter, type Findings } from "./event_interpreter.ts";
+import { RearmSchedule } from "./rearm_schedule.ts";
+import { type ArmerOptions, TreeArmer } from "./tree_armer.ts";
+import type { RereadReason, WatchSink } from "./watcher.ts";
+
+const TURN_MS = 5;
+/** The clock is read only now and then: an event takes a microsecond, unless its path is enormous. */
+const EVENTS_A_LOOK = 8;
+const TOLD_A_TURN = 1_000;
+const POLL_MS = 10_000;
+/** Directories polled one by one; more are polled together, by reading everything again. */
+const MOST_POLLED_SINGLY = 100;
+const MOST_RETRIED = 1_000;
+
+export interface TreeWatchOptions {
+  readonly debounceMs: number;
+  readonly mostWatches: number;
+  excludes?: ((directory: RelativePath) => boolean) | undefined;
+  /** Called once, when everything is watched for the first time. From then on the sink is told. */
+  onArmed(): void;
+  /** Called after each turn until then. */
+  onProgress?: ((directories: number) => void) | undefined;
+  /** The root was removed, moved or unmounted; `unwatched` if no more events will come. */
+  onRootChanged(unwatched: boolean): void;
+  /** `kind` is the same for the same trouble. */
+  onTrouble(kind: string, message: string): void;
+}
+
+export class TreeWatch {
+  readonly #armer: TreeArmer;
+  readonly #interpreter: EventInterpreter;
+  readonly #debouncer: Debouncer;
+  readonly #rearms: RearmSchedule;
+  #events: readonly InotifyEvent[] = [];
+  #nextEvent = 0;
+  /** Before everything has been armed once, nothing is told: all of it will be read. */
+  #telling = false;
+  #rootArmed = false;
+  #nextPollAt = Infinity;
+  #pollsEverything = false;
+  /** Polled directories that are to be read again. */
+  #polled: RelativePath[] = [];
+  #polledReported = false;
+  #turning = false;
+  #timer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
+  #closed = false;
+
+  /** Owns `inotify` and `root` from now on. */
+  constructor(
+    private readonly reactor: Reactor,
+    private readonly inotify: Inotify,
+    private readonly root: Directory,
+    private readonly sink: WatchSink,
+    private readonly options: TreeWatchOptions,
+  ) {
+    this.#debouncer = new Debouncer(options.debounceMs);
+    this.#rearms = new RearmSchedule(options.debounceMs);
+    const findings = this.#findings();
+    this.#armer = new TreeArmer(root, inotify, findings);
+    this.#interpreter = new EventInterpreter(this.#armer.tree, findings, options.excludes);
+  }
+
+  /** Arms the whole tree, and from then on tells what happens. */
+  start(): void {
+    this.#rearm("overflow");
+    this.reactor.add(this.inotify, EPOLL.IN, () => this.#work());
+    this.#work();
+  }
+
+  get pending(): number {
+    return this.#debouncer.size;
+  }
+
+  get watched(): number {
+    return this.#armer.tree.watched;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer?.id);
+    this.#armer.close();
+    this.reactor.remove(this.inotify);
+    this.inotify.close();
+    this.root.close();
+  }
+
+  #findings(): Findings & ArmerOptions {
+    const { options } = this;
+    return {
+      excludes: options.excludes,
+      mostWatches: options.mostWatches,
+      touch: (path, touch) => this.#touch(path, touch),
+      found: (path) => this.#touch(path, { settled: false, below: "nothing" }),
+      unwatched: (path) => this.#touch(path, { settled: false, below: "moved" }),
+      moved: (from, to) => {
+        if (this.#telling) this.sink.moved(from, to);
+      },
+      arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
+      armed: (path, purpose) => {
+        if (purpose !== "retry") this.#touch(path, { settled: true, below: purpose });
+        else if (!this.#pollsEverything) this.#polled.push(path);
+      },
+      rootArmed: () => {
+        this.#rootArmed = true;
+      },
+      overflow: () => this.#lost("overflow"),
+      tooMuch: () => this.#lost("limit"),
+      watchGone: (watch) => this.#armer.watchGone(watch),
+      rootChanged: (unwatched) => options.onRootChanged(unwatched),
+    };
+  }
+
+  #touch(path: RelativePath, touch: Touch): void {
+    if (this.#telling) this.#debouncer.touch(path, performance.now(), touch);
+  }
+
+  #lost(reason: RereadReason): void {
+    if (!this.#rearms.want(reason, performance.now())) return;
+    this.options.onTrouble(
+      reason,
+      reason === "overflow"
+        ? "changes came faster than they could be read, and some were lost: everything is read again " +
+          "(a higher sysctl fs.inotify.max_queued_events makes this less likely)"
+        : "more directories change at once than can be followed singly: everything is read again",
+    );
+  }
+
+  #rearm(reason?: RereadReason): void {
+    this.#rearms.begin(performance.now(), reason);
+    this.#armer.rearm();
+  }
+
+  /** Begins to take turns, if it does not already. */
+  #work(): void {
+    if (!this.#turning && !this.#closed) this.#takeTurns();
+  }
+
+  async #takeTurns(): Promise<void> {
+    this.#turning = true;
+    while (!this.#closed && this.#turn()) await nextTurn();
+    this.#turning = false;
+    if (!this.#closed) this.#setTimer();
+  }
+
+  /** `true` if more is to be done at once. */
+  #turn(): boolean {
+    try {
+      const startedAt = performance.now();
+      const caughtUp = this.#handleEvents(startedAt + TURN_MS / 2);
+      if (!this.#closed) this.#armer.step(startedAt + TURN_MS);
+      if (!this.#closed) this.#tell();
+      if (this.#closed) return false;
+      const now = performance.now();
+      if (caughtUp) this.#interpreter.expire(now);
+      if (this.#rearms.dueAt <= now) this.#rearm();
+      this.#poll(now);
+      return !caughtUp || this.#armer.busy || this.#debouncer.nextDueAt <= now;
+    } catch (error) {
+      // Nothing here is known to throw. If it does, the one thing that is safe is to read everything again.
+      const cause = error instanceof Error ? error.message : String(error);
+      this.options.onTrouble("failure", `watching failed and is set up anew: ${cause}`);
+      this.#rearms.want("overflow", performance.now());
+      return false;
+    }
+  }
+
+  /** `true` if no event is left. */
+  #handleEvents(deadlineMs: number): boolean {
+    while (!this.#closed) {
+      if (this.#nextEvent === this.#events.length) {
+        this.#events = this.inotify.read();
+        this.#nextEvent = 0;
+        if (this.#events.length === 0) return true;
+      }
+      const now = performance.now();
+      if (now > deadlineMs) return false;
+      const end = Math.min(this.#nextEvent + EVENTS_A_LOOK, this.#events.length);
+      while (this.#nextEvent < end && !this.#closed) {
+        const event = this.#events[this.#nextEvent++];
+        if (event !== undefined) this.#interpreter.handle(event, now);
+      }
+    }
+    return true;
+  }
+
+  #tell(): void {
+    if (this.#rootArmed) this.#tellRootArmed();
+    else if (!this.#telling) this.options.onProgress?.(this.watched);
+    if (!this.#telling) return;
+    for (const path of this.#polled.splice(0)) {
+      if (!this.#closed) this.sink.reread(path, "unwatched");
+    }
+    if (this.#pollsEverything && !this.#armer.busy) {
+      this.#pollsEverything = false;
+      this.sink.reread(ROOT, "unwatched");
+    }
+    for (const due of this.#debouncer.due(performance.now(), TOLD_A_TURN)) this.#tellDue(due);
+  }
+
+  #tellRootArmed(): void {
+    this.#rootArmed = false;
+    const reason = this.#rearms.end(performance.now());
+    if (this.#telling) {
+      this.sink.reread(ROOT, reason);
+    } else {
+      this.#telling = true;
+      this.options.onArmed();
+    }
+  }
+
+  #tellDue(due: Due): void {
+    if (this.#closed) return;
+    if (due.kind === "everything") {
+      this.sink.reread(ROOT, "limit");
+      return;
+    }
+    this.sink.changed(due.path);
+    if (due.below !== "nothing" && !this.#closed) this.sink.reread(due.path, due.below);
+  }
+
+  /** Reads again what cannot be watched, and tries to watch it. */
+  #poll(now: number): void {
+    const { polled, tree } = this.#armer;
+    if (polled.size === 0) {
+      this.#nextPollAt = Infinity;
+      this.#polledReported = false;
+      return;
+    }
+    if (this.#nextPollAt === Infinity) this.#nextPollAt = now + POLL_MS;
+    if (!this.#armer.busy) this.#reportPolled(polled.size); // until then there may be more
+    if (now < this.#nextPollAt) return;
+    this.#nextPollAt = now + POLL_MS;
+    if (polled.has(tree.root)) return this.#rearm("unwatched");
+    if (this.#pollsEverything) this.#polled.push(ROOT); // the last round is not through yet
+    this.#pollsEverything = polled.size > MOST_POLLED_SINGLY;
+    this.#armer.retry(MOST_RETRIED);
+  }
+
+  #reportPolled(count: number): void {
+    if (this.#polledReported) return;
+    this.#polledReported = true;
+    const { lastFailure } = this.#armer;
+    const [first] = this.#armer.polled;
+    const path = first === undefined ? undefined : this.#armer.tree.pathOf(first);
+    const what = `${count} ${count === 1 ? "directory" : "directories"} cannot be watched, ` +
+      `the first of them ${path ? display(path) : "the share's own root"}`;
+    const consequence = `read again every ${
+      POLL_MS / 1000
+    } s instead, so changes there arrive late`;
+    const reason = lastFailure === undefined
+      ? "the limit of watches is reached: raise the sysctl fs.inotify.max_user_watches"
+      : lastFailure.message;
+    this.options.onTrouble("unwatched", `${what} (${reason}). They are ${consequence}`);
+  }
+
+  #setTimer(): void {
+    const { dueAt } = this.#rearms;
+    const at = Math.min(
+      this.#debouncer.nextDueAt,
+      this.#interpreter.nextExpiryAt,
+      dueAt,
+      this.#nextPollAt,
+    );
+    if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
+    clearTimeout(this.#timer?.id);
+    const id = setTimeout(() => {
+      this.#timer = undefined;
+      this.#work();
+    }, Math.max(0, Math.ceil(at - performance.now())));
+    this.#timer = { id, at };
+  }
+}

@@ -56,8 +56,10 @@ export class Health {
 
   /** It certainly does not answer. */
   fail(reason: string): void {
-    if (this.#closed || this.#state.kind === "down") return;
-    this.#state = { kind: "down", reason };
+    if (this.#closed) return;
+    const wasDown = this.#state.kind === "down";
+    this.#state = { kind: "down", reason }; // the latest one is what can be acted upon
+    if (wasDown) return;
     this.#tell(reason);
     this.#probeIn(FIRST_PROBE_MS);
   }

@@ -15,8 +15,11 @@ import { createProbe, SizeLimit } from "./size_limit.ts";
 import { inWords } from "./trouble.ts";
 
 const STALL_TIMEOUT_MS = 30_000;
-/** What was proven of the clamd at the other end holds so long: nobody tells when it is replaced. */
-const PROOF_MS = 60_000;
+/**
+ * What was proven of the clamd at the other end holds so long. Nobody tells when another takes its place, but
+ * to end, to load real signatures and to answer takes longer than this.
+ */
+const PROOF_MS = 5_000;
 
 export interface StreamScannerOptions extends ClamdClientOptions {
   /** clamd, or a proxy that lets INSTREAM, PING and VERSION through. */

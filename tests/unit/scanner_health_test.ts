@@ -59,11 +59,13 @@ Deno.test("a check that succeeds is a recovery too, and ends the asking", async 
   assertEquals(patient.asked, 1);
 });
 
-Deno.test("a check that fails is told in words", async () => {
+Deno.test("the reason is the latest one, in words; the first one is told", async () => {
   const patient = new Patient();
+  patient.health.fail("it crashed");
   patient.answers = false;
   assertEquals(await patient.health.check(), "nobody there");
   assertEquals(patient.health.trouble, "nobody there");
+  assertEquals(patient.told, ["it crashed"]);
   patient.health.close();
 });
 

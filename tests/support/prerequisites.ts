@@ -7,6 +7,8 @@ interface Package {
   readonly name: string;
   readonly program: string;
   readonly why: string;
+  /** Tests without a filesystem of their own need it; the others run without. */
+  readonly apart?: true;
 }
 
 export const PACKAGES: readonly Package[] = [
@@ -14,6 +16,8 @@ export const PACKAGES: readonly Package[] = [
   { name: "btrfs-progs", program: "mkfs.btrfs", why: "a btrfs in an image file" },
   { name: "xfsprogs", program: "mkfs.xfs", why: "an XFS in an image file" },
   { name: "mount", program: "losetup", why: "loop devices for both" },
+  { name: "systemd", program: "systemd-analyze", why: "to score and run the units", apart: true },
+  { name: "nix-bin", program: "nix-instantiate", why: "to evaluate what is in nix/", apart: true },
 ];
 
 const CAP_SYS_ADMIN = 21n;
@@ -34,10 +38,16 @@ export function obstacle(kind: FilesystemKind): string | undefined {
   if (Deno.uid() !== 0) return "needs root, to mount a filesystem of its own";
   if (!mayMount()) return "needs CAP_SYS_ADMIN, to mount a filesystem of its own";
   if (!exists("/dev/loop-control")) return "needs loop devices";
-  const [missing] = missingPackages();
+  const missing = missingPackages().find(({ apart }) => !apart);
   if (missing !== undefined) return `needs the package ${missing.name}: ${missing.why}`;
   if (!kernelKnows(kind)) return `needs a kernel with ${kind}`;
   return undefined;
+}
+
+/** Why tests with this program of the list cannot run here; `undefined` if they can. */
+export function missingProgram(program: string): string | undefined {
+  const missing = missingPackages().find((entry) => entry.program === program);
+  return missing === undefined ? undefined : `needs the package ${missing.name}: ${missing.why}`;
 }
 
 /** All obstacles, each once. */

@@ -6,7 +6,14 @@
  * Source: Firecracker, docs/vsock.md.
  */
 
-import { type ByteString, display, fromBytes, fromText, toBytes } from "../../ffi/byte_string.ts";
+import {
+  type ByteString,
+  display,
+  displayText,
+  fromBytes,
+  fromText,
+  toBytes,
+} from "../../ffi/byte_string.ts";
 import { Connection } from "../../ffi/connection.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
@@ -17,23 +24,22 @@ export function hostSideAddress(uds: string, port: number): Address {
   return { family: "unix", path: `${uds}_${port}` };
 }
 
-/** Connects to port `port` of the guest behind `socket`. ETIMEDOUT, ECONNREFUSED … with the path. */
+/** Connects to port `port` of the guest behind the socket at `path`. ETIMEDOUT, ECONNREFUSED … with the path. */
 export async function connectThroughHybrid(
   reactor: Reactor,
-  socket: ByteString,
+  path: string,
   port: number,
   timeoutMs: number,
 ): Promise<Connection> {
   const deadline = performance.now() + timeoutMs;
-  const path = new TextDecoder().decode(toBytes(socket));
   const connection = await Connection.connect(reactor, { family: "unix", path }, timeoutMs);
   try {
     const leftMs = () => Math.max(0, deadline - performance.now());
     await connection.write(toBytes(fromText(`CONNECT ${port}\n`)), leftMs());
     const answer = await readLine(connection, leftMs);
-    if (answer === undefined) throw new SystemError("connect", ERRNO.ECONNREFUSED, socket);
+    if (answer === undefined) throw new SystemError("connect", ERRNO.ECONNREFUSED, fromText(path));
     if (!/^OK( |$)/.test(answer)) {
-      throw new Error(`${display(socket)} answers CONNECT with "${display(answer)}"`);
+      throw new Error(`${displayText(path)} answers CONNECT with "${display(answer)}"`);
     }
     return connection;
   } catch (error) {

@@ -1,0 +1,200 @@
+/** When guests are told of changes: by a simulated clock, and once over real sockets. */
+
+// @ts-types="../support/assert.d.ts"
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLessOrEqual,
+  assertStringIncludes,
+} from "@std/assert";
+import { configureSync, type LogRecord, resetSync } from "@logtape/logtape";
+import fc from "fast-check";
+import { fromText } from "../../ffi/byte_string.ts";
+import { Reactor } from "../../ffi/reactor.ts";
+import type { Guest } from "../../src/gate/config/channel_config.ts";
+import { GuestNotifier } from "../../src/gate/guest_notifier.ts";
+import { BACK_OFF_MS, INTERVAL_MS, NotifySchedule } from "../../src/gate/notify_schedule.ts";
+import { logger } from "../../src/logging/logging.ts";
+import { NotificationServer } from "../../src/notify/server.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { waitFor } from "../support/wait.ts";
+
+interface Change {
+  readonly atMs: number;
+  readonly channel: string;
+}
+
+interface Sending {
+  readonly channel: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly succeeded: boolean;
+  /** `failed` called it news. */
+  readonly isNews: boolean;
+}
+
+interface Attempt {
+  readonly durationMs: number;
+  readonly succeeds: boolean;
+}
+
+/** Runs a schedule as the notifier does; attempts beyond the given ones take a moment and succeed. */
+function simulate(changes: readonly Change[], attempts: readonly Attempt[]): Sending[] {
+  const schedule = new NotifySchedule();
+  const sendings: Sending[] = [];
+  const coming = changes.toSorted((a, b) => a.atMs - b.atMs);
+  let nowMs = 0;
+  let underWay: { channel: string; startMs: number; endMs: number; succeeds: boolean } | undefined;
+  let wakeMs = Infinity;
+  for (let steps = 0; steps < 10_000; steps++) {
+    const next = schedule.next(nowMs);
+    wakeMs = next.kind === "wait" ? next.untilMs : Infinity;
+    if (next.kind === "wait") assert(next.untilMs > nowMs, "a wait that is over is none");
+    if (next.kind === "send") {
+      assertEquals(underWay, undefined, "one at a time");
+      const { durationMs, succeeds } = attempts[sendings.length] ??
+        { durationMs: 5, succeeds: true };
+      underWay = { channel: next.channel, startMs: nowMs, endMs: nowMs + durationMs, succeeds };
+    }
+    nowMs = Math.min(coming[0]?.atMs ?? Infinity, underWay?.endMs ?? Infinity, wakeMs);
+    if (nowMs === Infinity) return sendings;
+    if (underWay !== undefined && underWay.endMs === nowMs) {
+      const isNews = underWay.succeeds ? false : schedule.failed(nowMs);
+      if (underWay.succeeds) schedule.sent(nowMs);
+      sendings.push({ ...underWay, succeeded: underWay.succeeds, isNews });
+      underWay = undefined;
+    } else if (coming[0]?.atMs === nowMs) schedule.changed(coming.shift()?.channel ?? "");
+  }
+  throw new Error("it never comes to rest");
+}
+
+const change = fc.record({
+  atMs: fc.nat(60_000),
+  channel: fc.constantFrom("docs", "music", "mail"),
+});
+const changes = fc.array(change, { maxLength: 60 });
+const attempt = fc.record({
+  durationMs: fc.integer({ min: 1, max: 4000 }),
+  succeeds: fc.boolean(),
+});
+const attempts = fc.array(attempt, { maxLength: 20 });
+
+function always(check: (changes: readonly Change[], sendings: readonly Sending[]) => void): void {
+  fc.assert(
+    fc.property(changes, attempts, (changes, attempts) => {
+      check(changes, simulate(changes, attempts));
+    }),
+    { numRuns: 2000 },
+  );
+}
+
+Deno.test("after every change a notification is sent, and arrives: the last change is never missed", () => {
+  always((changes, sendings) => {
+    for (const { atMs, channel } of changes) {
+      assert(
+        sendings.some((one) => one.channel === channel && one.startMs >= atMs && one.succeeded),
+        `${channel} at ${atMs}`,
+      );
+    }
+  });
+});
+
+Deno.test("a channel is notified at most once in a second", () => {
+  always((_, sendings) => {
+    for (const channel of new Set(sendings.map((one) => one.channel))) {
+      const arrived = sendings.filter((one) => one.channel === channel && one.succeeded);
+      for (const [index, { startMs }] of arrived.entries()) {
+        const before = arrived[index - 1];
+        if (before) assertGreaterOrEqual(startMs - before.endMs, INTERVAL_MS);
+      }
+    }
+  });
+});
+
+Deno.test("a guest that could not be reached is left alone for ten seconds, by all channels", () => {
+  always((_, sendings) => {
+    for (const [index, { startMs }] of sendings.entries()) {
+      const before = sendings[index - 1];
+      if (before && !before.succeeded) assertGreaterOrEqual(startMs - before.endMs, BACK_OFF_MS);
+    }
+  });
+});
+
+Deno.test("a guest that stays out of reach is news once, and again only after it was back", () => {
+  always((_, sendings) => {
+    for (const [index, { succeeded, isNews }] of sendings.entries()) {
+      if (!succeeded) assertEquals(isNews, sendings[index - 1]?.succeeded ?? true);
+    }
+  });
+});
+
+Deno.test("nothing is sent without a change", () => {
+  always((changes, sendings) => {
+    for (const { channel } of sendings.filter(({ succeeded }) => succeeded)) {
+      assert(changes.some((one) => one.channel === channel));
+    }
+    assertLessOrEqual(sendings.filter(({ succeeded }) => succeeded).length, changes.length);
+  });
+});
+
+Deno.test("a first change is told at once, a burst of 1,000 in a second twice: at its start and end", () => {
+  const burst = Array.from({ length: 1000 }, (_, i) => ({ atMs: i, channel: "docs" }));
+  const sendings = simulate(burst, []);
+  assertEquals(sendings.map(({ startMs }) => startMs), [0, 5 + INTERVAL_MS]);
+});
+
+Deno.test("channels do not wait for each other", () => {
+  const both = [{ atMs: 0, channel: "docs" }, { atMs: 1, channel: "music" }];
+  assertEquals(simulate(both, []).map(({ startMs }) => startMs), [0, 5]);
+});
+
+Deno.test("what was due in the back-off is sent right afterwards", () => {
+  const some = [{ atMs: 0, channel: "docs" }, { atMs: 3000, channel: "music" }];
+  const sendings = simulate(some, [{ durationMs: 2000, succeeds: false }]);
+  assertEquals(sendings.slice(1).map(({ startMs }) => startMs), [12_000, 12_005]);
+});
+
+/** Collects what is logged, by level and text. */
+function collectLog(): { records: LogRecord[] } & Disposable {
+  const records: LogRecord[] = [];
+  configureSync({
+    sinks: { records: (record) => records.push(record) },
+    loggers: [
+      { category: [], sinks: ["records"], lowestLevel: "debug" },
+      { category: ["logtape", "meta"], lowestLevel: "error" },
+    ],
+    reset: true,
+  });
+  return { records, [Symbol.dispose]: () => resetSync() };
+}
+
+Deno.test("over a hybrid socket: virtiofs-notify is told, also when it was away before", async () => {
+  using log = collectLog();
+  const folder = scratchDirectory("guest-notifier");
+  const path = `${folder}/vm_3401`;
+  const reactor = new Reactor();
+  const guests: Guest[] = [{ kind: "hybrid", socket: path }];
+  const channels = [{ name: "dócs", guestNotify: { guests, port: 3401 } }];
+  using notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
+  notifier.notify("dócs"); // nobody is there yet
+  notifier.notify("unknown");
+  await waitFor("a warning", () => log.records.some(({ level }) => level === "warning"));
+  using server = new NotificationServer(reactor, {
+    channels: new Map([[fromText("dócs"), fromText(folder)]]),
+    allowedCids: new Set(),
+    log: logger("notify"),
+  });
+  server.listen({ family: "unix", path }, 3401);
+  for (let i = 0; i < 100; i++) notifier.notify("dócs");
+  const isThere = () => [...Deno.readDirSync(folder)].some(({ name }) => name[0] === ".");
+  await waitFor("the notification after the back-off", isThere);
+  notifier.notify("dócs");
+  await waitFor("the next one", () => !isThere());
+  const warnings = log.records.filter(({ level }) => level === "warning");
+  assertEquals(warnings.length, 1);
+  assertStringIncludes(warnings[0]?.message.join("") ?? "", path);
+  server[Symbol.dispose]();
+  notifier.close();
+  await reactor.stop();
+});

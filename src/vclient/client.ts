@@ -1,0 +1,182 @@
+/** The whole of it: the watched trees, the scanner, and who is told. */
+
+import { type ByteString, display, displayText } from "../../ffi/byte_string.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import type { Logger } from "../logging/logging.ts";
+import type { Scanner } from "../scanning/scanner.ts";
+import { Scheduler } from "../scheduling/scheduler.ts";
+import type { UserNotifier } from "../user_notification/user_notifier.ts";
+import type { Disposal } from "./disposal.ts";
+import { type Findings, Inspector } from "./inspector.ts";
+import type { PlannedTree } from "./watched_places.ts";
+import { WatchedTree } from "./watched_tree.ts";
+
+export interface ClientParts {
+  readonly trees: readonly PlannedTree[];
+  readonly scanner: Scanner;
+  readonly disposal: Disposal;
+  readonly user: UserNotifier;
+  readonly reactor: Reactor;
+  readonly log: Logger;
+}
+
+/** A scanner that just answered is not asked again. */
+const DOUBT_EVERY_MS = 1_000;
+const PROGRESS_EVERY_MS = 10_000;
+
+export class Client implements Disposable {
+  readonly #parts: ClientParts;
+  readonly #inspector: Inspector;
+  readonly #scheduler: Scheduler;
+  readonly #trees: readonly WatchedTree[];
+  /** The scanner does not answer: files wait. */
+  #isPaused = false;
+  #doubtedAt = -Infinity;
+  #whenBack = Promise.withResolvers<void>();
+
+  constructor(parts: ClientParts) {
+    this.#parts = parts;
+    const { scanner, reactor, log } = parts;
+    this.#inspector = new Inspector(scanner, parts.disposal, findings(parts));
+    this.#scheduler = new Scheduler(() => this.#isPaused ? 0 : scanner.concurrency);
+    this.#trees = parts.trees.map((plan) =>
+      new WatchedTree(plan, {
+        reactor,
+        log,
+        inspector: this.#inspector,
+        wake: () => this.#scheduler.wake(),
+        doubtScanner: () => this.#doubtScanner(),
+      })
+    );
+    for (const { source } of this.#trees) this.#scheduler.add(source);
+    scanner.onRecovery(() => this.#resume());
+  }
+
+  /** Sets all watches; `progress` hears how many directories are watched so far. */
+  async start(progress: (directories: number) => void): Promise<void> {
+    await Promise.all(this.#trees.map((tree) => tree.start(() => progress(this.directories))));
+  }
+
+  /** Files wait from now on, until the scanner answers again. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Settles when the scanner answers. */
+  async scannerAnswers(): Promise<void> {
+    if (this.#isPaused) await this.#whenBack.promise;
+  }
+
+  /** Scans what is there, and says how far it is. */
+  async scanExisting(): Promise<void> {
+    const { log } = this.#parts;
+    const startedAt = performance.now();
+    log.info("scanning what is in the directories already");
+    const telling = setInterval(
+      () => log.info("{status}", { status: this.status }),
+      PROGRESS_EVERY_MS,
+    );
+    await Promise.all(this.#trees.map((tree) => tree.scanExisting()));
+    clearInterval(telling);
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    log.info("scanned what was in the directories, in {seconds} s: {counts}", {
+      seconds,
+      counts: this.#counts,
+    });
+  }
+
+  get directories(): number {
+    return this.#trees.reduce((sum, tree) => sum + tree.directories, 0);
+  }
+
+  /** Scans that have ended. */
+  get scanned(): number {
+    return this.#inspector.counts.scanned;
+  }
+
+  /** What it does, in one line. */
+  get status(): string {
+    const pending = this.#trees.reduce((sum, tree) => sum + tree.pending, 0);
+    const reading = this.#trees.flatMap((tree) => tree.filesRead ?? []);
+    return [
+      `watching ${count(this.directories, "directory", "directories")}`,
+      ...this.#isPaused ? ["the scanner does not answer"] : [],
+      ...reading.length === 0 ? [] : [
+        `reading what is there (${
+          count(reading.reduce((sum, files) => sum + files), "file", "files")
+        } so far)`,
+      ],
+      ...pending === 0 ? [] : [`${count(pending, "file", "files")} to scan`],
+      this.#counts,
+    ].join(", ");
+  }
+
+  get #counts(): string {
+    const { scanned, infected, failed } = this.#inspector.counts;
+    return `${scanned} scanned, ${infected} infected${failed === 0 ? "" : `, ${failed} failures`}`;
+  }
+
+  /** Begins nothing more; settles when the scans in flight have ended. */
+  async finish(): Promise<void> {
+    for (const tree of this.#trees) tree.stop();
+    await this.#scheduler.stop();
+  }
+
+  [Symbol.dispose](): void {
+    for (const tree of this.#trees) tree.stop();
+    this.#parts.scanner.close();
+  }
+
+  /** While no scanner answers, files wait in the queues, and none is tried in vain. */
+  async #doubtScanner(): Promise<void> {
+    const now = performance.now();
+    if (this.#isPaused || now - this.#doubtedAt < DOUBT_EVERY_MS) return;
+    this.#doubtedAt = now;
+    const answer = await this.#parts.scanner.check();
+    if (answer.available) return;
+    this.#isPaused = true;
+    this.#parts.log.warn("the scanner does not answer, so files wait until it does: {reason}", {
+      reason: displayText(answer.reason),
+    });
+  }
+
+  #resume(): void {
+    if (this.#isPaused) this.#parts.log.info("the scanner answers again");
+    this.#isPaused = false;
+    this.#whenBack.resolve();
+    for (const tree of this.#trees) tree.scannerIsBack();
+    this.#scheduler.wake();
+  }
+}
+
+function findings({ log, user }: ClientParts): Findings {
+  const named = (path: ByteString, signature: string) => ({
+    path: display(path),
+    signature: displayText(signature),
+  });
+  return {
+    malware: (path, signature) => user.malware(path, signature),
+    disposed: (path, signature, consequence) =>
+      log.warn("{path}: {signature} was found, {consequence}", {
+        ...named(path, signature),
+        consequence,
+      }),
+    disposalFailed: (path, signature, reason) =>
+      log.error("{path}: {signature} was found, and the file is still there: {reason}", {
+        ...named(path, signature),
+        reason,
+      }),
+    scanError(path, reason) {
+      log.error("{path} could not be scanned: {reason}", { path: display(path), reason });
+      user.scanError(path, reason);
+    },
+    unstable: (path) =>
+      log.debug("{path} changed while it was scanned, and is scanned again", {
+        path: display(path),
+      }),
+  };
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
+}

@@ -1,0 +1,82 @@
+/** Reads a tree and tells of its regular files. Memory is bounded by the largest directory, not by the tree. */
+
+import { join, type RelativePath } from "../../ffi/byte_string.ts";
+import type { Directory, DirectoryEntry } from "../../ffi/directory.ts";
+import { isErrno, SystemError } from "../../ffi/errno.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import { nextTurn } from "../../ffi/reactor.ts";
+
+/** How long others wait for their turn. */
+const SLICE_MS = 5;
+
+export interface FileVisitor {
+  isExcluded(path: RelativePath): boolean;
+  /** One regular file. A promise is waited for. */
+  file(path: RelativePath, status: FileStatus): Promise<void> | void;
+  /** A directory or an entry cannot be read, and why. */
+  onTrouble(path: RelativePath, reason: string): void;
+  isStopped(): boolean;
+}
+
+/** Tells of the files below the directory `top`. */
+export async function walkFiles(
+  root: Directory,
+  top: RelativePath,
+  visitor: FileVisitor,
+): Promise<void> {
+  const directories = [top];
+  for (let path = directories.pop(); path !== undefined; path = directories.pop()) {
+    if (visitor.isStopped()) return;
+    try {
+      using directory = root.openBeneath(path);
+      if (directory !== undefined) await readDirectory(directory, path, visitor, directories);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) continue; // removed meanwhile
+      if (!(error instanceof SystemError)) throw error;
+      visitor.onTrouble(path, error.message);
+    }
+  }
+}
+
+async function readDirectory(
+  directory: Directory,
+  path: RelativePath,
+  visitor: FileVisitor,
+  directories: RelativePath[],
+): Promise<void> {
+  let restAt = performance.now() + SLICE_MS;
+  for (const entry of directory.entries()) {
+    const below = join(path, entry.name);
+    if (!visitor.isExcluded(below)) {
+      const found = look(directory, entry, (reason) => visitor.onTrouble(below, reason));
+      if (found === "directory") directories.push(below);
+      else if (found !== undefined) {
+        const pause = visitor.file(below, found);
+        if (pause !== undefined) await pause;
+      }
+    }
+    if (performance.now() < restAt) continue;
+    if (visitor.isStopped()) return;
+    await nextTurn();
+    restAt = performance.now() + SLICE_MS;
+  }
+}
+
+/** A regular file's status; links and special files are nobody's business. */
+function look(
+  directory: Directory,
+  { name, kind }: DirectoryEntry,
+  onTrouble: (reason: string) => void,
+): FileStatus | "directory" | undefined {
+  if (kind === "directory") return "directory";
+  if (kind === "link" || kind === "other") return undefined;
+  try {
+    const status = directory.status(name);
+    if (status?.kind === "directory") return "directory";
+    return status?.kind === "file" ? status : undefined;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    onTrouble(error.message);
+    return undefined;
+  }
+}

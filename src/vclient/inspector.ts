@@ -1,0 +1,164 @@
+/** One file: looked at, scanned, and dealt with by its verdict. */
+
+import {
+  type ByteString,
+  displayText,
+  nameOf,
+  parentOf,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { SystemError } from "../../ffi/errno.ts";
+import { sameVersion } from "../../ffi/file_content.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import type { Scanner, Verdict } from "../scanning/scanner.ts";
+import { VersionMemory } from "../scanning/version_memory.ts";
+import type { Disposal } from "./disposal.ts";
+import type { ScannedFile } from "./removal.ts";
+
+/**
+ * When the path is to be looked at again: never as it is now, as soon as it is quiet, when it may have become
+ * possible to scan it, or when somebody may have raised the scanner's limits.
+ */
+export type Next = "done" | "soon" | "later" | "much-later";
+
+/** Who hears of what was found. Paths are absolute. */
+export interface Findings {
+  malware(path: ByteString, signature: string): void;
+  /** What became of an infected file, or why nothing did. */
+  disposed(path: ByteString, signature: string, consequence: string): void;
+  disposalFailed(path: ByteString, signature: string, reason: string): void;
+  scanError(path: ByteString, reason: string): void;
+  /** It changed while it was scanned. */
+  unstable(path: ByteString): void;
+}
+
+export interface Counts {
+  scanned: number;
+  infected: number;
+  failed: number;
+}
+
+/** A version younger than this could be changed again without another time of change (Linux before 6.13). */
+const COARSE_TICK_MS = 10;
+/** Versions that need no scan again. One takes about 100 bytes. */
+const MOST_SETTLED = 100_000;
+
+export class Inspector {
+  readonly counts: Counts = { scanned: 0, infected: 0, failed: 0 };
+  /** Clean, or infected and left in place on purpose. */
+  readonly #settled = new VersionMemory(MOST_SETTLED);
+  /** Beyond the scanner's limits. */
+  readonly #unscannable = new VersionMemory();
+  /** Versions of which the user was told. */
+  readonly #told = new VersionMemory();
+
+  constructor(
+    private readonly scanner: Scanner,
+    private readonly disposal: Disposal,
+    private readonly findings: Findings,
+  ) {}
+
+  /** Whether a scan would hardly tell anything new. */
+  isKnown(status: FileStatus): boolean {
+    return this.#isSettled(status) || this.#unscannable.has(status);
+  }
+
+  #isSettled(status: FileStatus): boolean {
+    return status.size === 0 || this.#settled.has(status);
+  }
+
+  /**
+   * Scans what is at `path` below `root`, if that is a regular file. `shown` is its absolute path; `again`: it
+   * could not be scanned before.
+   */
+  async inspect(
+    root: Directory,
+    path: RelativePath,
+    shown: ByteString,
+    again: boolean,
+  ): Promise<Next> {
+    try {
+      using parent = root.openBeneath(parentOf(path));
+      const opened = parent?.openRegular(nameOf(path));
+      if (parent === undefined || opened === undefined) return "done"; // gone, or no file
+      using file = opened.file;
+      return await this.#scan({ parent, name: nameOf(path), file, status: opened.status }, shown);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.counts.failed++;
+      if (!again) this.findings.scanError(shown, error.message);
+      return "later";
+    }
+  }
+
+  async #scan(looked: ScannedFile, shown: ByteString): Promise<Next> {
+    const { file, status } = looked;
+    if (this.#isSettled(status)) return "done";
+    await untilDistinct(status);
+    const verdict = await this.scanner.scan(file, status.size);
+    this.counts.scanned++;
+    if (!sameVersion(status, statusOf(file))) {
+      this.findings.unstable(shown);
+      return "soon";
+    }
+    switch (verdict.kind) {
+      case "clean":
+        this.#settled.remember(status);
+        return "done";
+      case "infected":
+        return await this.#infected(looked, shown, verdict.signature);
+      case "unscannable":
+      case "error":
+        return this.#withoutVerdict(status, shown, verdict);
+    }
+  }
+
+  #withoutVerdict(
+    status: FileStatus,
+    shown: ByteString,
+    verdict: Extract<Verdict, { reason: string }>,
+  ): Next {
+    this.counts.failed++;
+    if (this.#isNews(status)) this.findings.scanError(shown, displayText(verdict.reason));
+    if (verdict.kind === "error") return "later";
+    this.#unscannable.remember(status);
+    return "much-later";
+  }
+
+  async #infected(scanned: ScannedFile, shown: ByteString, signature: string): Promise<Next> {
+    const isNews = this.#isNews(scanned.status);
+    if (isNews) {
+      this.counts.infected++;
+      this.findings.malware(shown, signature);
+    }
+    try {
+      const outcome = await this.disposal.dispose(scanned, { path: shown, signature });
+      if (outcome.kind === "changed") return "soon";
+      if (outcome.kind === "left") this.#settled.remember(scanned.status);
+      this.findings.disposed(shown, signature, outcome.consequence);
+      return "done";
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (isNews) this.findings.disposalFailed(shown, signature, error.message);
+      return "later";
+    }
+  }
+
+  /** Once for each version. */
+  #isNews(status: FileStatus): boolean {
+    if (this.#told.has(status)) return false;
+    this.#told.remember(status);
+    return true;
+  }
+}
+
+/**
+ * Waits until any further change bears another time than this version's. Not by comparing clocks alone: a shared
+ * filesystem has the times of another machine.
+ */
+async function untilDistinct({ ctimeNs }: FileStatus): Promise<void> {
+  const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
+  if (ageMs >= COARSE_TICK_MS) return;
+  await new Promise((resolve) => setTimeout(resolve, COARSE_TICK_MS));
+}

@@ -1,0 +1,75 @@
+/**
+ * Paths that are to be scanned again, because they changed meanwhile or could not be scanned: with growing pauses,
+ * and at once when the scanner is back. Bounded (I6). Pure: a clock in, paths out.
+ */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+
+const LONGEST_MS = 15_000;
+const MOST = 10_000;
+
+interface Entry {
+  delayMs: number;
+  /** Infinity while it is being scanned. */
+  dueAt: number;
+}
+
+export class Retries {
+  readonly #entries = new Map<RelativePath, Entry>();
+  #nextDueAt = Infinity;
+
+  constructor(private readonly most = MOST) {}
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  has(path: RelativePath): boolean {
+    return this.#entries.has(path);
+  }
+
+  /** Tries `path` again after `leastMs`, or after twice the last delay. `false` if there is no place for it. */
+  later(path: RelativePath, leastMs: number, nowMs: number): boolean {
+    const known = this.#entries.get(path);
+    if (known === undefined && this.#entries.size >= this.most) return false;
+    const delayMs = Math.max(leastMs, Math.min(LONGEST_MS, (known?.delayMs ?? 0) * 2));
+    const dueAt = nowMs + delayMs;
+    this.#entries.set(path, { delayMs, dueAt });
+    this.#nextDueAt = Math.min(this.#nextDueAt, dueAt);
+    return true;
+  }
+
+  /** It is settled: nothing is to be tried again. */
+  forget(path: RelativePath): void {
+    this.#entries.delete(path);
+  }
+
+  /** The scanner is back: everything is due. */
+  allNow(nowMs: number): void {
+    for (const entry of this.#entries.values()) {
+      entry.delayMs = 0;
+      entry.dueAt = nowMs;
+    }
+    if (this.#entries.size > 0) this.#nextDueAt = nowMs;
+  }
+
+  /** No path is due earlier; Infinity if none will be. */
+  get nextDueAt(): number {
+    return this.#nextDueAt;
+  }
+
+  /** What is due; each is remembered, with its delay, until `later` or `forget`. */
+  due(nowMs: number): RelativePath[] {
+    const due: RelativePath[] = [];
+    this.#nextDueAt = Infinity;
+    for (const [path, entry] of this.#entries) {
+      if (entry.dueAt > nowMs) {
+        this.#nextDueAt = Math.min(this.#nextDueAt, entry.dueAt);
+      } else {
+        entry.dueAt = Infinity;
+        due.push(path);
+      }
+    }
+    return due;
+  }
+}

@@ -1,0 +1,173 @@
+/** From options to a client that serves: everything that can be wrong is found, and said, before it is ready. */
+
+import { display, displayText, fromText } from "../../ffi/byte_string.ts";
+import { SystemError } from "../../ffi/errno.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import { type Address, showAddress } from "../../ffi/socket.ts";
+import { type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
+import type { Logger } from "../logging/logging.ts";
+import { ClamdScanner } from "../scanning/clamd.ts";
+import type { Scanner } from "../scanning/scanner.ts";
+import { StreamScanner } from "../scanning/stream_scanner.ts";
+import { hostSideAddress } from "../transport/hybrid_vsock.ts";
+import { UserNotifier } from "../user_notification/user_notifier.ts";
+import { Client } from "./client.ts";
+import { deleting, type Disposal, leaving, quarantining } from "./disposal.ts";
+import type { VclientOptions } from "./options.ts";
+import { Quarantine } from "./quarantine.ts";
+import { existingDirectory, placeOf, reaches } from "./trusted_path.ts";
+import { type PlannedTree, planTrees } from "./watched_places.ts";
+
+const STARTING_EVERY_MS = 2_000;
+const SAME_WARNING_MS = 60_000;
+
+export async function startClient(
+  options: VclientOptions,
+  reactor: Reactor,
+  log: Logger,
+  stillStarting: StillStarting,
+): Promise<Service> {
+  const onTrouble = (message: string) => log.warn("{message}", { message });
+  const quarantine = openQuarantine(options, onTrouble);
+  const trees = findTrees(options, quarantine, log);
+  const scanner = chooseScanner(options, reactor, onTrouble);
+  const scannerAnswers = await askScanner(scanner, options, log);
+  const client = new Client({
+    trees,
+    scanner,
+    disposal: chooseDisposal(options, quarantine, onTrouble),
+    user: newNotifier(options, reactor, onTrouble),
+    reactor,
+    log,
+  });
+  if (!scannerAnswers) client.pause();
+  await becomeReady(client, log, stillStarting);
+  if (options.scanExisting) client.scanExisting();
+  return client;
+}
+
+async function becomeReady(
+  client: Client,
+  log: Logger,
+  stillStarting: StillStarting,
+): Promise<void> {
+  let doing = "setting watches";
+  const telling = setInterval(() => stillStarting(doing), STARTING_EVERY_MS);
+  try {
+    await client.start((directories) => doing = `setting watches, ${directories} so far`);
+    doing = "waiting for a scanner";
+    stillStarting(doing);
+    await client.scannerAnswers();
+  } finally {
+    clearInterval(telling);
+  }
+  log.debug("all watches are set, and the scanner answers");
+}
+
+function openQuarantine(
+  { quarantineDir }: VclientOptions,
+  onStray: (message: string) => void,
+): Quarantine | undefined {
+  if (quarantineDir === undefined) return undefined;
+  try {
+    return Quarantine.open(placeOf("--quarantine-dir", quarantineDir), onStray);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const shown = display(fromText(quarantineDir));
+    throw new StartFailure(`--quarantine-dir ${shown} cannot be used: ${error.message}`);
+  }
+}
+
+function findTrees(
+  options: VclientOptions,
+  quarantine: Quarantine | undefined,
+  log: Logger,
+): readonly PlannedTree[] {
+  const watched = options.watch.map((path) => existingDirectory("--watch", path));
+  const excluded = options.exclude.map((path) => placeOf("--exclude", path));
+  // What lies in quarantine is known to be infected.
+  const own = quarantine === undefined ? [] : [quarantine.path];
+  const plan = planTrees(watched, [...excluded, ...own], reaches);
+  const [contradiction] = plan.contradictions;
+  if (contradiction !== undefined) {
+    const other = own.includes(contradiction) ? "the quarantine" : "excluded";
+    throw new StartFailure(`${display(contradiction)} is to be watched, and is ${other} too`);
+  }
+  for (const path of plan.idleExcludes) {
+    if (own.includes(path)) continue;
+    log.warn("--exclude {path} lies in no watched directory: it changes nothing", {
+      path: display(path),
+    });
+  }
+  for (const { path } of plan.trees) log.debug("watching {path}", { path: display(path) });
+  return plan.trees;
+}
+
+function chooseScanner(
+  options: VclientOptions,
+  reactor: Reactor,
+  onTrouble: (message: string) => void,
+): Scanner {
+  const concurrency = options.scanConcurrency;
+  if (options.socket) {
+    return new ClamdScanner({ reactor, socket: options.clamdSocket, concurrency, onTrouble });
+  }
+  return new StreamScanner({ reactor, address: proxyAddress(options), concurrency, onTrouble });
+}
+
+function proxyAddress({ uds, cid, port }: VclientOptions): Address {
+  return uds === undefined ? { family: "vsock", cid, port } : hostSideAddress(uds, port);
+}
+
+/** `false` if none answers, and that is to be waited for. */
+async function askScanner(
+  scanner: Scanner,
+  options: VclientOptions,
+  log: Logger,
+): Promise<boolean> {
+  const answer = await scanner.check();
+  if (answer.available) {
+    log.info("scanning with {version}", { version: displayText(answer.version) });
+    return true;
+  }
+  const reason = displayText(answer.reason);
+  if (!options.wait) throw new StartFailure(`no scanner: ${reason}. ${advice(options)}`);
+  log.warn("no scanner yet: {reason}. Waiting for it", { reason });
+  return false;
+}
+
+function advice(options: VclientOptions): string {
+  const orWait = "or give --wait to wait for it";
+  if (options.socket) {
+    return `Start clamd, or give its socket with --clamd-socket PATH, ${orWait}`;
+  }
+  const address = display(showAddress(proxyAddress(options)));
+  return options.uds === undefined
+    ? `Start clamd-vproxy on the host so that it listens at ${address}, give this machine a vsock ` +
+      `device, use a clamd in this machine with --socket, ${orWait}`
+    : `Start clamd-vproxy so that it listens at ${address}, ${orWait}`;
+}
+
+function chooseDisposal(
+  { action }: VclientOptions,
+  quarantine: Quarantine | undefined,
+  onStray: (message: string) => void,
+): Disposal {
+  if (quarantine !== undefined) return quarantining(quarantine);
+  return action === "log" ? leaving : deleting(onStray);
+}
+
+/** The user is told where somebody listens; the log says, now and then, that nobody does. */
+function newNotifier(
+  { notifySocket }: VclientOptions,
+  reactor: Reactor,
+  onTrouble: (message: string) => void,
+): UserNotifier {
+  let saidAt = -Infinity;
+  return new UserNotifier(reactor, notifySocket, onTrouble, (message) => {
+    const now = performance.now();
+    if (now - saidAt < SAME_WARNING_MS) return;
+    saidAt = now;
+    onTrouble(message);
+  });
+}

@@ -1,0 +1,82 @@
+/** Directories by the paths of the command line, and whether they still are what they were. */
+
+import {
+  asFileName,
+  type ByteString,
+  display,
+  fromText,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
+import { canonicalPath } from "../../ffi/canonical_path.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import { statusOf } from "../../ffi/file_status.ts";
+import { StartFailure } from "../daemon/daemon.ts";
+import { absolutePath } from "./watched_places.ts";
+
+/** The canonical path of a directory that must exist; a StartFailure that names `option` if it does not. */
+export function existingDirectory(option: string, path: string): ByteString {
+  try {
+    using directory = Directory.openTrusted(fromText(path));
+    return canonicalPath(directory);
+  } catch (error) {
+    throw new StartFailure(`${option} ${display(fromText(path))}: ${reasonOf(error)}`);
+  }
+}
+
+/** The canonical path of a place that may be missing for now. */
+export function placeOf(option: string, path: string): ByteString {
+  const bytes = fromText(path.replace(/(?<=.)\/+$/, "")); // `a/` is `a`, and `/` stays
+  try {
+    return canonicalPlace(bytes);
+  } catch (error) {
+    throw new StartFailure(`${option} ${display(fromText(path))}: ${reasonOf(error)}`);
+  }
+}
+
+function canonicalPlace(path: ByteString): ByteString {
+  try {
+    using directory = Directory.openTrusted(path);
+    return canonicalPath(directory);
+  } catch (error) {
+    const slash = path.lastIndexOf("/");
+    const name = asFileName(path.slice(slash + 1) as ByteString);
+    if (!isErrno(error, "ENOENT", "ENOTDIR") || name === undefined) throw error;
+    const parent = slash < 0 ? "." : path.slice(0, slash) || "/";
+    return absolutePath(canonicalPlace(parent as ByteString), name);
+  }
+}
+
+/**
+ * Opens a directory by its canonical path; `undefined` if that leads elsewhere by now. Whoever may
+ * rename a watched directory cannot put a link in its place that makes us act on other people's files (I2).
+ */
+export function openCanonical(path: ByteString): Directory | undefined {
+  let directory: Directory;
+  try {
+    directory = Directory.openTrusted(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
+    throw error;
+  }
+  if (canonicalPath(directory) === path) return directory;
+  directory.close();
+  return undefined;
+}
+
+/** Whether a walk from `directory` down `path` ends in the directory that has this path. */
+export function reaches(directory: ByteString, path: RelativePath): boolean {
+  using top = openCanonical(directory);
+  using walked = top?.openBeneath(path);
+  using named = openCanonical(absolutePath(directory, path));
+  if (walked === undefined || named === undefined) return false;
+  const [a, b] = [statusOf(walked), statusOf(named)];
+  return a.device === b.device && a.inode === b.inode && a.mountId === b.mountId;
+}
+
+function reasonOf(error: unknown): string {
+  if (isErrno(error, "ENOENT")) return "there is no such directory; create it, or correct the path";
+  if (isErrno(error, "ENOTDIR")) return "is not a directory";
+  if (isErrno(error, "EACCES")) return "no permission to enter it";
+  return error instanceof Error ? error.message : String(error);
+}

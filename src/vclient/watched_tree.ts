@@ -1,0 +1,252 @@
+/** One watched tree: what changes in it is queued, scanned in turn, and looked at again where that is needed. */
+
+import {
+  type ByteString,
+  display,
+  isWithin,
+  type RelativePath,
+  ROOT,
+} from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import type { Logger } from "../logging/logging.ts";
+import { InotifyWatcher } from "../watching/inotify_watcher.ts";
+import type { WatchSink } from "../watching/watcher.ts";
+import type { Inspector, Next } from "./inspector.ts";
+import { Retries } from "./retries.ts";
+import { ScanQueue } from "./scan_queue.ts";
+import { EVERYTHING, TreeReader } from "./tree_reader.ts";
+import { openCanonical } from "./trusted_path.ts";
+import { absolutePath, type PlannedTree } from "./watched_places.ts";
+
+/** A path must be quiet for so long before it is scanned: programs close a file and write it again at once. */
+const DEBOUNCE_MS = 100;
+/** Before it is tried again; the pauses grow from there. */
+const DELAY_MS: Readonly<Record<Exclude<Next, "done">, number>> = {
+  soon: DEBOUNCE_MS,
+  later: 1_000,
+  "much-later": 600_000,
+};
+/** Reading a tree pauses while so many of its files wait. */
+const MOST_AHEAD = 1_000;
+/** When retries that found no place are looked for. */
+const REPAIR_MS = 15_000;
+const MARGIN_NS = 1_000_000_000n;
+
+export interface TreeParts {
+  readonly reactor: Reactor;
+  readonly inspector: Inspector;
+  readonly log: Logger;
+  /** There may be a job. */
+  wake(): void;
+  /** A file could not be scanned: is that the scanner's fault? */
+  doubtScanner(): void;
+}
+
+export class WatchedTree implements WatchSink {
+  readonly path: ByteString;
+  readonly #plan: PlannedTree;
+  readonly #parts: TreeParts;
+  readonly #watcher: InotifyWatcher;
+  readonly #reader: TreeReader;
+  readonly #queue = new ScanQueue();
+  readonly #retries = new Retries();
+  /** What changed later was perhaps written while the watches were being set. */
+  readonly #startedNs = BigInt(Date.now()) * 1_000_000n - MARGIN_NS;
+  #root: Directory | undefined;
+  #wasFound = false;
+  /** A full queue has dropped something. */
+  #hasDropped = false;
+  #whenRoom = Promise.withResolvers<void>();
+  #retryTimer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
+  #repairTimer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
+
+  constructor(plan: PlannedTree, parts: TreeParts) {
+    this.path = plan.path;
+    this.#plan = plan;
+    this.#parts = parts;
+    const isExcluded = (path: RelativePath) => this.#isExcluded(path);
+    this.#watcher = new InotifyWatcher(parts.reactor, this, {
+      debounceMs: DEBOUNCE_MS,
+      openRoot: () => openCanonical(plan.path),
+      ...(plan.excludes.length === 0 ? {} : { excludes: isExcluded }),
+      onTrouble: (trouble) => this.#warn("{path}: {trouble}", { trouble }),
+    });
+    this.#reader = new TreeReader({
+      openRoot: () => this.#root?.duplicate(),
+      isExcluded,
+      isKnown: (status) => parts.inspector.isKnown(status),
+      offer: (path) => this.#offer(path),
+      onTrouble: (path, reason) => {
+        const place = display(absolutePath(plan.path, path));
+        parts.log.warn("{place} cannot be read, so it is not scanned: {reason}", { place, reason });
+      },
+    });
+  }
+
+  /** Sets the watches; settles when that is done. */
+  start(progress: (directories: number) => void): Promise<void> {
+    return this.#watcher.start(progress);
+  }
+
+  /** Scans everything that is there; settles when all of it is queued and the queue is empty. */
+  async scanExisting(): Promise<void> {
+    await this.#reader.read(ROOT);
+    while (!this.#stopped && this.#queue.waiting > 0) await this.#roomForMore();
+  }
+
+  /** Files read so far while the tree, or a part of it, is being read. */
+  get filesRead(): number | undefined {
+    return this.#reader.isBusy ? this.#reader.filesRead : undefined;
+  }
+
+  get directories(): number {
+    return this.#watcher.watched;
+  }
+
+  /** Paths that wait for quiet, for their scan, or for another one. */
+  get pending(): number {
+    return this.#watcher.pending + this.#queue.waiting + this.#queue.running + this.#retries.size;
+  }
+
+  /** Offers its next scan. */
+  readonly source = (): (() => Promise<void>) | undefined => {
+    if (this.#stopped || this.#root === undefined) return undefined;
+    const path = this.#queue.take();
+    return path === undefined ? undefined : () => this.#inspect(path);
+  };
+
+  /** The scanner answers again after it had not. */
+  scannerIsBack(): void {
+    this.#retries.allNow(performance.now());
+    this.#retryDue();
+    if (this.#repairTimer !== undefined) this.#repair();
+  }
+
+  /** Begins nothing more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#watcher.close();
+    this.#reader.stop();
+    clearTimeout(this.#retryTimer?.id);
+    clearTimeout(this.#repairTimer);
+    this.#whenRoom.resolve();
+    this.#root?.close();
+    this.#root = undefined;
+  }
+
+  changed(path: RelativePath): void {
+    if (!this.#isExcluded(path)) this.#add(path);
+  }
+
+  reread(directory: RelativePath): void {
+    this.#reader.read(directory);
+  }
+
+  /** Both names are told as changed, too. */
+  moved(): void {}
+
+  rootFound(root: Directory): void {
+    this.#root?.close();
+    this.#root = root;
+    // Another directory than before: nothing is known of what is in it.
+    this.#reader.read(ROOT, this.#wasFound ? EVERYTHING : this.#startedNs);
+    if (this.#wasFound) this.#warn("{path} is there again: everything in it is scanned");
+    this.#wasFound = true;
+    this.#parts.wake();
+  }
+
+  rootLost(): void {
+    this.#root?.close();
+    this.#root = undefined;
+    this.#warn("{path} is gone, or leads elsewhere: waiting until it is back");
+  }
+
+  #isExcluded(path: RelativePath): boolean {
+    return this.#plan.excludes.some((one) => isWithin(path, one));
+  }
+
+  #add(path: RelativePath): void {
+    if (!this.#queue.add(path)) this.#dropped();
+    this.#parts.wake();
+  }
+
+  #dropped(): void {
+    if (this.#hasDropped) return;
+    this.#hasDropped = true;
+    this.#warn(
+      "{path}: the scan queue is full, files are dropped; they are found again when it is empty",
+    );
+  }
+
+  /** A file that was met while the tree was read. */
+  #offer(path: RelativePath): Promise<void> | void {
+    this.#add(path);
+    if (this.#queue.waiting >= MOST_AHEAD) return this.#roomForMore();
+  }
+
+  async #roomForMore(): Promise<void> {
+    await this.#whenRoom.promise;
+  }
+
+  async #inspect(path: RelativePath): Promise<void> {
+    const { inspector, log } = this.#parts;
+    const shown = absolutePath(this.path, path);
+    let next: Next = "done";
+    try {
+      const again = this.#retries.has(path);
+      if (this.#root !== undefined) next = await inspector.inspect(this.#root, path, shown, again);
+    } catch (error) {
+      // Nothing is known that gets here. Whatever it is, other files are scanned all the same.
+      log.error("{path}: the scan failed: {error}", { path: display(shown), error });
+      next = "later";
+    }
+    if (!this.#stopped) this.#settle(path, next);
+  }
+
+  #settle(path: RelativePath, next: Next): void {
+    if (next === "done") this.#retries.forget(path);
+    else if (this.#retries.later(path, DELAY_MS[next], performance.now())) {
+      this.#setRetryTimer();
+    } else this.#repairTimer ??= setTimeout(() => this.#repair(), REPAIR_MS);
+    if (next === "later") this.#parts.doubtScanner();
+    if (!this.#queue.done(path)) this.#dropped();
+    if (this.#queue.waiting <= MOST_AHEAD / 2) this.#makeRoom();
+    if (this.#hasDropped && this.#queue.waiting === 0) {
+      this.#hasDropped = false;
+      this.#reader.read(ROOT);
+    }
+  }
+
+  #makeRoom(): void {
+    this.#whenRoom.resolve();
+    this.#whenRoom = Promise.withResolvers();
+  }
+
+  #repair(): void {
+    clearTimeout(this.#repairTimer);
+    this.#repairTimer = undefined;
+    this.#reader.read(ROOT);
+  }
+
+  #retryDue(): void {
+    for (const path of this.#retries.due(performance.now())) this.#add(path);
+    this.#setRetryTimer();
+  }
+
+  #setRetryTimer(): void {
+    const at = this.#retries.nextDueAt;
+    if (at === Infinity || (this.#retryTimer !== undefined && this.#retryTimer.at <= at)) return;
+    clearTimeout(this.#retryTimer?.id);
+    const id = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#retryDue();
+    }, Math.max(0, Math.ceil(at - performance.now())));
+    this.#retryTimer = { id, at };
+  }
+
+  #warn(message: string, properties: Readonly<Record<string, unknown>> = {}): void {
+    this.#parts.log.warn(message, { path: display(this.path), ...properties });
+  }
+}

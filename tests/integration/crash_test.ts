@@ -151,7 +151,9 @@ onEachFilesystem(
     test("I3: the index is lost: nothing is, and a conflict goes to the later mtime", async (world) => {
       const { only } = world;
       await only.share("ann").write("index/same", "same");
-      await only.share("ann").write("index/conflict", "first");
+      await only.share("ann").write("index/conflict", "first", {
+        mtimeNs: 1_600_000_000n * 10n ** 9n,
+      });
       await only.settled("index");
       await world.gate.term();
       const before = await readTree(only.export.path);

@@ -444,9 +444,12 @@ export class Reconciler {
       return job.rest === AT_REST ? SOON : job.rest;
     }
     // Whoever deleted it has nothing left to be known; whoever is not there has yet to learn of it.
-    const away = this.#parts.replicas.filter(({ root }) => root === undefined).map(({ id }) => id);
+    // A diode's deletions and the others' are none of each other's.
+    const unaware = this.#parts.replicas.filter(({ root, role }) =>
+      root === undefined || role === "diode"
+    ).map(({ id }) => id);
     const records = updated.records.filter((record) =>
-      away.includes(record.replica) || record.status !== "current"
+      unaware.includes(record.replica) || record.status !== "current"
     );
     this.#parts.index.put(job.path, {
       version: entry.version + 1,
@@ -520,7 +523,8 @@ export class Reconciler {
     }
     if (!notEmpty) {
       this.#removals.delete(job.path);
-      this.#forget(this.#parts.replicas.map(({ id }) => id), entry, job);
+      const receivers = this.#parts.replicas.filter(({ role }) => role !== "diode");
+      this.#forget(receivers.map(({ id }) => id), entry, job);
       return undefined;
     }
     // Its entries are still to be deleted, or are news from elsewhere.

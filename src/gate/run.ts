@@ -20,6 +20,7 @@ import { Channel } from "./channel.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { parseConfiguration } from "./config/configuration.ts";
 import { formatFault } from "./config/fault.ts";
+import { GuestNotifier } from "./guest_notifier.ts";
 import { LayoutFault } from "./layout.ts";
 import type { GATE } from "./options.ts";
 import { readConfiguration } from "./verify.ts";
@@ -48,8 +49,9 @@ export async function run(options: RunOptions): Promise<number> {
   const reactor = new Reactor();
   const scanner = await chooseScanner(options, configs, reactor, log);
   const scheduler = new Scheduler(() => scanner.concurrency);
+  const guests = new GuestNotifier(reactor, configs, log);
   const channels = configs.flatMap((config) =>
-    openChannel({ config, reactor, scheduler, scanner }, log)
+    openChannel({ config, reactor, scheduler, scanner }, guests, log)
   );
   if (channels.length === 0) {
     log.fatal("no channel can run: see the faults above");
@@ -82,6 +84,7 @@ export async function run(options: RunOptions): Promise<number> {
   for (const channel of channels) channel.stop();
   await Promise.race([scheduler.stop(), new Promise((done) => setTimeout(done, LAST_WORDS_MS))]);
   for (const channel of channels) await channel.close();
+  guests.close();
   scanner.close();
   logging.flush();
   return exitCode("ok");
@@ -148,10 +151,11 @@ function openChannel(
     readonly scheduler: Scheduler;
     readonly scanner: Scanner;
   },
+  guests: GuestNotifier,
   log: Logger,
 ): Channel[] {
   try {
-    return [new Channel({ ...parts, log, onChange: () => {} })];
+    return [new Channel({ ...parts, log, onChange: () => guests.notify(parts.config.name) })];
   } catch (error) {
     const channel = displayText(parts.config.name);
     const reason = error instanceof Error ? error.message : String(error);

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { clean, EICAR } from "../support/eicar.ts";
 import { type FakeAnswer, FakeClamd, type FakeCommand } from "../support/fake_clamd.ts";
-import { CLEAN, reasonOf, ScannerBench, WAYS } from "../support/scanner_bench.ts";
+import { CLEAN, openSockets, reasonOf, ScannerBench, WAYS } from "../support/scanner_bench.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -71,11 +71,37 @@ Deno.test("a connection that ends when it is used again is replaced once; a new 
 });
 
 Deno.test("an answer that has begun is not asked for again elsewhere", async () => {
-  await using clamd = fake((id) => id === 1 ? "1: fd[9]: OK\0" : `${id}: fd[9`);
-  await using bench = new ScannerBench(clamd.socket, { concurrency: 1, scanTimeoutMs: 300 });
+  const path = `${scratchDirectory("cut-off")}/clamd.ctl`;
+  using listener = Deno.listen({ transport: "unix", path });
+  let connections = 0;
+  const served = (async () => {
+    using connection = await listener.accept();
+    connections++;
+    for (const answer of ["1: fd[9]: OK\0", "2: fd[9]: O"]) {
+      await connection.read(new Uint8Array(100));
+      await connection.write(new TextEncoder().encode(answer));
+    }
+  })();
+  await using bench = new ScannerBench(path, { concurrency: 1 });
   assertEquals(await bench.scan(EICAR), CLEAN);
-  assertMatch(reasonOf(await bench.scan(EICAR)), /no verdict within 0.3 s/);
-  assertEquals(clamd.count("FILDES"), 2);
+  assertMatch(reasonOf(await bench.scan(EICAR)), /ended the connection/);
+  await served;
+  assertEquals(connections, 1);
+});
+
+Deno.test("I6: connections that slow scans needed beyond the limit end with them", async () => {
+  let scans = 0;
+  const slowly = new Array<string>(250).fill(""); // one every 10 ms
+  await using clamd = fake((id) => {
+    const answer = `${id}: fd[9]: OK\0`;
+    return scans++ < 4 ? [...slowly, answer] : answer;
+  });
+  const before = openSockets();
+  await using bench = new ScannerBench(clamd.socket, { concurrency: 2 });
+  await Promise.all(Array.from({ length: 4 }, () => bench.scan(EICAR)));
+  assertEquals(clamd.count("IDSESSION"), 4);
+  // Both ends of each are in this process.
+  await waitFor("only as many as the limit stay", () => openSockets() - before === 2 * 2);
 });
 
 Deno.test("I7: a scan without an answer poisons its own connection only, and blocks nobody", async () => {

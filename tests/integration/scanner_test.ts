@@ -10,6 +10,7 @@ import {
   CLEAN,
   fileOf,
   INFECTED,
+  openSockets,
   reasonOf,
   ScannerBench,
   testWithClamd,
@@ -226,13 +227,3 @@ testWithClamd("I6: after many scans no more connections stay than are worth havi
   await Promise.all(Array.from({ length: 100 }, (_, i) => bench.scan(clean(i, 100))));
   assertEquals(openSockets() - before, 3);
 });
-
-function openSockets(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
-    } catch {
-      return false; // the one that lists the others
-    }
-  }).length;
-}

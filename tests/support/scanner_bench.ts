@@ -82,6 +82,17 @@ export function reasonOf(verdict: Verdict): string {
   return "reason" in verdict ? verdict.reason : `(${verdict.kind})`;
 }
 
+/** How many sockets this process has open. */
+export function openSockets(): number {
+  return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
+    } catch {
+      return false; // the one that lists the others
+    }
+  }).length;
+}
+
 /** Defines a test with a real clamd of its own, left out where clamd is not installed. */
 export function testWithClamd(
   name: string,

@@ -6,6 +6,7 @@
 import { defineProgram } from "../src/command_line/definition.ts";
 import { exitCode } from "../src/command_line/exit_codes.ts";
 import { optionsOrExit } from "../src/command_line/start.ts";
+import { npmTestFolders } from "./npm_tests.ts";
 import {
   permissionFlags,
   permissionSetOf,
@@ -40,7 +41,11 @@ const COMPILE = defineProgram({
 const REPOSITORY = new URL("../", import.meta.url).pathname;
 
 /** The arguments of `deno` that build a program into the file `output`. */
-export function compileArguments(program: Program, output: string, libc?: string): string[] {
+export async function compileArguments(
+  program: Program,
+  output: string,
+  libc?: string,
+): Promise<string[]> {
   const declared = permissionSetOf(program.name);
   const permissions = libc === undefined ? declared : withLibc(declared, libc);
   return [
@@ -51,6 +56,7 @@ export function compileArguments(program: Program, output: string, libc?: string
     // The cache would lie in the temporary directory under a name that others can foresee.
     "--no-code-cache",
     "--exclude-unused-npm",
+    ...(await npmTestFolders(program.entryPoint, REPOSITORY)).map((path) => `--exclude=${path}`),
     ...(program.jitless ? ["--v8-flags=--jitless"] : []),
     ...permissionFlags(permissions),
     `--output=${output}`,
@@ -59,7 +65,7 @@ export function compileArguments(program: Program, output: string, libc?: string
 }
 
 async function compile(program: Program, output: string, libc?: string): Promise<boolean> {
-  const args = compileArguments(program, output, libc);
+  const args = await compileArguments(program, output, libc);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
     cwd: REPOSITORY,

@@ -33,7 +33,7 @@ import { RetrySchedule } from "./retry_schedule.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
 
-/** Paths in the queues above which reading a tree pauses. */
+/** Paths in each queue above which reading a tree pauses. */
 const ROOM = 20_000;
 const SWEEP_MS = 500;
 const HELD_AT_ONCE = 200;
@@ -141,7 +141,7 @@ export class Channel {
       onSeen: (replica, path, seen, isKnown) => this.#onSeen(replica, path, seen, isKnown),
       orphansMayGo: () => this.#orphansMayGo(),
       lookAt: (path) => this.#lookAt(path),
-      reread: (directory) => this.#requestReading(this.#shares[0], directory),
+      reread: (directory) => this.#requestReading(this.#leastBusy(), directory),
       onPublished: (path, what, from) => {
         this.#log.debug("{channel}: {what} {path} of {from} travelled", () => ({
           what,
@@ -168,6 +168,8 @@ export class Channel {
     for (const share of this.#shares) {
       const root = openShare(this.#layout, share.replica.producer);
       if (root !== undefined) this.#attach(share, root);
+      // What it had when it was last there still counts.
+      else share.replica.id = this.#index.lastId(share.replica.name);
     }
     this.#recovery.recover();
     this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
@@ -346,10 +348,19 @@ export class Channel {
     if (this.#started) this.#parts.scheduler.wake();
   }
 
-  /** On behalf of whichever share: the job looks at all of them. */
+  /** On behalf of no share in particular: where the fewest wait, so that no guest's flood is in the way. */
   #lookAt(path: RelativePath): void {
-    const share = this.#shares[0];
-    if (share !== undefined && !this.#stopped) this.#enqueue(share, path);
+    if (!this.#stopped) this.#enqueue(this.#leastBusy(), path);
+  }
+
+  #leastBusy(): Share {
+    return this.#shares.reduce((least, share) =>
+      this.#waiting(share) < this.#waiting(least) ? share : least
+    );
+  }
+
+  #waiting({ replica }: Share): number {
+    return this.#queue.waiting(replica.name);
   }
 
   #nextJob(share: Share): (() => Promise<void>) | undefined {
@@ -376,8 +387,8 @@ export class Channel {
     }
   }
 
-  #requestReading(share: Share | undefined, directory: RelativePath): void {
-    if (share === undefined || this.#stopped) return;
+  #requestReading(share: Share, directory: RelativePath): void {
+    if (this.#stopped) return;
     share.rereads.add(directory);
     if (this.#started) this.#runReadings();
   }
@@ -404,20 +415,15 @@ export class Channel {
   }
 
   #treeParts(): TreeReaderParts {
-    let next = 0;
     return {
       index: this.#index,
       replicas: this.#replicas(),
       isIgnored: this.#rules.isIgnored,
       isIgnoredDirectory: this.#rules.isIgnoredDirectory,
-      lookAt: (path) => {
-        // Spread over the shares' queues, so that all of their places are used.
-        const share = this.#shares[next++ % this.#shares.length];
-        if (share !== undefined) this.#enqueue(share, path);
-      },
+      lookAt: (path) => this.#lookAt(path),
       isStopped: () => this.#stopped,
       room: async () => {
-        while (this.#queue.size > ROOM && !this.#stopped) await pause(50);
+        while (this.#waiting(this.#leastBusy()) > ROOM && !this.#stopped) await pause(50);
         await nextTurn();
       },
     };

@@ -154,6 +154,15 @@ export class FileIndex implements Disposable {
     return { id: this.forgetReplica(name, rootInode), known: false };
   }
 
+  /** The number that a replica had, whatever its root was; a number of its own if it never had one. */
+  lastId(name: string): ReplicaId {
+    const row = this.#attempt(
+      () => this.#database.prepare("SELECT id FROM replica WHERE name = ?").get(name),
+      undefined,
+    );
+    return row === undefined ? fallbackId-- : Number(row.id);
+  }
+
   /** Gives a replica a new number: nothing that was known of it counts any more. */
   forgetReplica(name: string, rootInode: number): ReplicaId {
     let id: ReplicaId = -1;

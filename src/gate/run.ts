@@ -39,6 +39,11 @@ export async function run(options: RunOptions): Promise<number> {
   const logging = configureLogging({ debug: options.debug });
   const log = logger("gate");
   const stopping = stopSignal({ signals: ["SIGTERM", "SIGINT"] });
+  // Most permissions are gone once the daemon serves, so nothing can be opened anew.
+  Deno.addSignalListener(
+    "SIGHUP",
+    () => log.warn("SIGHUP: the configuration is read at the start only: restart to apply changes"),
+  );
   const configs = await readChannels(options, log);
   if (configs.length === 0) {
     log.fatal("no channel can run: see the faults above, or try 'verify --config {config}'", {

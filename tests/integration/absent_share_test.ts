@@ -1,0 +1,74 @@
+/** A share that is not there for a while takes part again when it comes back, and learns what happened. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { onEachFilesystem } from "../support/fixture.ts";
+import { waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+onEachFilesystem(
+  "absent share",
+  (kind) => World.start(kind, { channels: { docs: {} } }),
+  (test) => {
+    test("I3: deletions and changes made meanwhile reach it, its own changes stay", async ({ only, gate }) => {
+      await only.share("ann").shell(
+        "mkdir d; for f in deleted changed both kept; do echo 1 > d/$f; done",
+      );
+      await only.settled();
+      await Deno.rename(only.share("cid").path, `${only.share("cid").path}.away`);
+      await gate.logged(/share\/cid is gone/);
+      await only.share("ann").shell("cd d; rm deleted; echo 22 > changed; echo ann > both");
+      await waitFor(
+        "bob has seen it",
+        async () =>
+          !only.share("bob").has("d/deleted") &&
+          await only.share("bob").readText("d/changed") === "22\n" &&
+          await only.share("bob").readText("d/both") === "ann\n",
+      );
+      await Deno.writeTextFile(`${only.share("cid").path}.away/d/both`, "cid, later\n");
+      await Deno.rename(`${only.share("cid").path}.away`, only.share("cid").path);
+      await gate.logged(/share\/cid is there/);
+      await only.settled();
+      assertEquals(only.export.has("d/deleted"), false);
+      assertEquals(await only.export.readText("d/changed"), "22\n");
+      assertEquals(await only.export.readText("d/both"), "cid, later\n");
+      const copies = only.export.list("d").filter((name) => name.includes(".sync-conflict-"));
+      assertEquals(copies.length, 1);
+      assertEquals(await only.export.readText(`d/${copies[0]}`), "ann\n");
+    });
+
+    test("I3: the same over a restart without it", async (world) => {
+      const { only } = world;
+      await only.share("ann").shell(
+        "mkdir e; for f in deleted changed kept; do echo 1 > e/$f; done",
+      );
+      await only.settled();
+      await world.gate.term();
+      await Deno.rename(only.share("cid").path, `${only.share("cid").path}.away`);
+      await only.share("ann").shell("cd e; rm deleted; echo 22 > changed");
+      await world.startGate();
+      await waitFor(
+        "bob has seen it",
+        async () =>
+          !only.share("bob").has("e/deleted") &&
+          await only.share("bob").readText("e/changed") === "22\n",
+      );
+      await Deno.rename(`${only.share("cid").path}.away`, only.share("cid").path);
+      await only.settled();
+      assertEquals(only.export.has("e/deleted"), false);
+      assertEquals(only.share("cid").has("e/deleted"), false);
+    });
+
+    test("I3: another directory in its place deletes nothing elsewhere, and is filled", async ({ only, gate }) => {
+      await only.share("ann").shell("mkdir f; for i in 1 2 3; do echo $i > f/$i; done");
+      await only.settled();
+      await Deno.rename(only.share("cid").path, `${only.share("cid").path}.old`);
+      await Deno.mkdir(only.share("cid").path);
+      await gate.logged(/share\/cid is gone/);
+      await waitFor("it has all again", () => only.share("cid").list("f").length === 3);
+      await only.settled();
+      assertEquals(only.export.list("f").length, 3);
+      await Deno.remove(`${only.share("cid").path}.old`, { recursive: true });
+    });
+  },
+);

@@ -5,7 +5,14 @@ import { Connection } from "../../ffi/connection.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
-import { COMMAND, REPLY_MAX, threadsOf, verdictOf, versionOf } from "./clamd_protocol.ts";
+import {
+  COMMAND,
+  REPLY_MAX,
+  threadsOf,
+  TOO_MANY_CONNECTIONS,
+  verdictOf,
+  versionOf,
+} from "./clamd_protocol.ts";
 import { inWords } from "./trouble.ts";
 
 /** Where an answer of one line ends, in the two forms that commands have. */
@@ -34,7 +41,7 @@ export class ClamdControl {
   async ping(): Promise<void> {
     const answer = await this.#ask(COMMAND.PING, LINE_END);
     // A proxy whose places are all taken (by our own scans, perhaps) is alive too.
-    if (answer === "PONG" || answer === "ERROR: Too many connections") return;
+    if (answer === "PONG" || answer === TOO_MANY_CONNECTIONS) return;
     const meaning = verdictOf(answer);
     throw new NoAnswer(
       meaning.kind === "error" ? meaning.reason : "what listens there is no clamd",

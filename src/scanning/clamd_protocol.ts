@@ -28,6 +28,9 @@ export const COMMAND = {
 /** What clamd says when it ends a connection on which nothing was asked for some time. */
 export const TIMED_OUT = /^COMMAND READ TIMED OUT$/;
 
+/** What clamd-vproxy says when it serves as many connections as it may. */
+export const TOO_MANY_CONNECTIONS = "ERROR: Too many connections";
+
 /** clamd answers with more than this before a reply's end. */
 export class ReplyTooLong extends Error {
   override readonly name = "ReplyTooLong";

@@ -6,7 +6,14 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import { sendFile } from "../../ffi/send_file.ts";
 import type { Address } from "../../ffi/socket.ts";
-import { COMMAND, ReplyReader, ReplyTooLong, splitNumber, verdictOf } from "./clamd_protocol.ts";
+import {
+  COMMAND,
+  ReplyReader,
+  ReplyTooLong,
+  splitNumber,
+  TOO_MANY_CONNECTIONS,
+  verdictOf,
+} from "./clamd_protocol.ts";
 import type { Verdict } from "./scanner.ts";
 import { inWords } from "./trouble.ts";
 
@@ -26,6 +33,8 @@ export interface StreamOptions {
 
 export type StreamAnswer =
   | Verdict
+  /** clamd-vproxy serves as many streams as it may. */
+  | { readonly kind: "busy" }
   /** No answer came: the scanner may be gone, or the connection only. */
   | { readonly kind: "lost"; readonly reason: string };
 
@@ -55,7 +64,8 @@ export async function scanStream(
     ? undefined
     : setTimeout(() => reply.giveUp(), verdictTimeoutMs);
   try {
-    return verdictOf(splitNumber(await reply.text).body);
+    const { body } = splitNumber(await reply.text);
+    return body === TOO_MANY_CONNECTIONS ? { kind: "busy" } : verdictOf(body);
   } catch (error) {
     if (error instanceof ReplyTooLong) {
       return { kind: "error", reason: "clamd's answer has no end" };

@@ -15,11 +15,21 @@ import { createProbe, SizeLimit } from "./size_limit.ts";
 import { inWords } from "./trouble.ts";
 
 const STALL_TIMEOUT_MS = 30_000;
+/** Pauses while the other side has no place for us. */
+const BUSY_FIRST_MS = 50;
+const BUSY_LAST_MS = 1_000;
 /**
  * What was proven of the clamd at the other end holds so long. Nobody tells when another takes its place, but
  * to end, to load real signatures and to answer takes longer than this.
  */
 const PROOF_MS = 5_000;
+
+interface TimedVerdict {
+  readonly verdict: Verdict;
+  readonly tookMs: number;
+}
+
+const GIVEN_UP: Verdict = { kind: "error", reason: "too many others are scanning" };
 
 export interface StreamScannerOptions extends ClamdClientOptions {
   /** clamd, or a proxy that lets INSTREAM, PING and VERSION through. */
@@ -30,6 +40,7 @@ export interface StreamScannerOptions extends ClamdClientOptions {
 
 export class StreamScanner extends ClamdClient {
   readonly #connections = new Map<Job, Connection>();
+  readonly #abandoned = new WeakSet<Job>();
   #sizes = new SizeLimit();
   #provenSince = 0;
 
@@ -38,18 +49,18 @@ export class StreamScanner extends ClamdClient {
   }
 
   protected override abandon(job: Job): void {
+    this.#abandoned.add(job);
     this.#connections.get(job)?.close();
   }
 
   protected override async attempt(job: Job): Promise<Verdict> {
-    const begin = performance.now();
-    const verdict = await this.#scan(job, job.file, job.size);
+    const { verdict, tookMs } = await this.#scan(job, job.file, job.size);
     if (verdict.kind !== "clean") return verdict;
     const probe = async (size: number): Promise<Verdict> => {
       using file = createProbe(size);
-      return await this.#scan(job, file, size);
+      return (await this.#scan(job, file, size)).verdict;
     };
-    return await this.believe(job, performance.now() - begin, this.#currentSizes(), probe);
+    return await this.believe(job, tookMs, this.#currentSizes(), probe);
   }
 
   /** What is known of the scanner, if that is recent. */
@@ -62,13 +73,21 @@ export class StreamScanner extends ClamdClient {
     return this.#sizes;
   }
 
-  /** One scan on a connection of its own. */
-  async #scan(job: Job, file: Descriptor, size: number): Promise<Verdict> {
-    const answer = await this.#stream(job, file, size);
-    if (answer.kind !== "lost") return answer;
-    this.#provenSince = -Infinity;
-    this.health.suspect();
-    return { kind: "error", reason: answer.reason };
+  /** One scan on a connection of its own. A proxy whose places are all taken is asked until it has one. */
+  async #scan(job: Job, file: Descriptor, size: number): Promise<TimedVerdict> {
+    for (let pauseMs = BUSY_FIRST_MS;; pauseMs = Math.min(BUSY_LAST_MS, pauseMs * 2)) {
+      const begin = performance.now();
+      const answer = await this.#stream(job, file, size);
+      const tookMs = performance.now() - begin;
+      if (answer.kind === "lost") {
+        this.#provenSince = -Infinity;
+        this.health.suspect();
+        return { verdict: { kind: "error", reason: answer.reason }, tookMs };
+      }
+      if (answer.kind !== "busy") return { verdict: answer, tookMs };
+      if (!this.#abandoned.has(job)) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      if (this.#abandoned.has(job)) return { verdict: GIVEN_UP, tookMs };
+    }
   }
 
   async #stream(job: Job, file: Descriptor, size: number): Promise<StreamAnswer> {

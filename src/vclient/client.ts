@@ -135,7 +135,7 @@ export class Client implements Disposable {
     const answer = await this.#parts.scanner.check();
     if (answer.available) return;
     this.#isPaused = true;
-    this.#parts.log.warn("the scanner does not answer, so files wait until it does: {reason}", {
+    this.#parts.log.warn("files wait until the scanner answers again ({reason})", {
       reason: displayText(answer.reason),
     });
   }

@@ -30,8 +30,12 @@ export async function startClient(
   const onTrouble = (message: string) => log.warn("{message}", { message });
   const quarantine = openQuarantine(options, onTrouble);
   const trees = findTrees(options, quarantine, log);
-  const scanner = chooseScanner(options, reactor, onTrouble);
+  let isAsked = false;
+  const scanner = chooseScanner(options, reactor, (message) => {
+    if (isAsked) onTrouble(message); // until then the answer tells it
+  });
   const scannerAnswers = await askScanner(scanner, options, log);
+  isAsked = true;
   const client = new Client({
     trees,
     scanner,
@@ -131,8 +135,8 @@ async function askScanner(
     return true;
   }
   const reason = displayText(answer.reason);
-  if (!options.wait) throw new StartFailure(`no scanner: ${reason}. ${advice(options)}`);
-  log.warn("no scanner yet: {reason}. Waiting for it", { reason });
+  if (!options.wait) throw new StartFailure(`no scanner answers (${reason}). ${advice(options)}`);
+  log.warn("waiting for a scanner ({reason})", { reason });
   return false;
 }
 

@@ -16,6 +16,17 @@ const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const MAX_EVENTS = 128;
 
+export interface ReactorOptions {
+  /**
+   * After something happened, wait for more on this thread, for 1 ms at most, before the wait goes to the thread
+   * pool: saves two changes of thread (100 µs) where one event soon follows another. Timers and
+   * other work are held up for as long, so it is for programs that have little but sockets.
+   */
+  readonly lingers?: boolean;
+}
+
+const LINGER_MS = 1;
+
 /** Called with the ready bits (`EPOLL`). Must not throw. */
 export type ReadyHandler = (events: number) => void;
 
@@ -27,10 +38,12 @@ export class Reactor implements Disposable {
   readonly #eventView = new DataView(this.#event.buffer);
   readonly #ready = new Uint8Array(EPOLL_EVENT_SIZE * MAX_EVENTS);
   readonly #readyView = new DataView(this.#ready.buffer);
+  readonly #lingers: boolean;
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  constructor() {
+  constructor({ lingers = false }: ReactorOptions = {}) {
+    this.#lingers = lingers;
     this.#control(EPOLL_CTL_ADD, this.#wake.fd, EPOLL.IN);
   }
 
@@ -72,9 +85,11 @@ export class Reactor implements Disposable {
   }
 
   async #run(): Promise<void> {
+    let wasBusy = false;
     while (!this.#stopped) {
       // While there is something to do, asking is cheaper (µs) than sleeping on the pool (100 µs).
-      let count = this.#poll();
+      let count = this.#poll(0);
+      if (count === 0 && wasBusy && this.#lingers) count = this.#poll(LINGER_MS);
       if (count === 0) {
         count = await libc.epoll_waitBlocking(this.#epoll.fd, this.#ready, MAX_EVENTS, -1);
         if (count < 0) count = 0; // EINTR; anything else shows in the next poll
@@ -84,13 +99,14 @@ export class Reactor implements Disposable {
         const fd = this.#readyView.getInt32(at + EPOLL_DATA_OFFSET, true);
         this.#handlers.get(fd)?.(this.#readyView.getUint32(at, true));
       }
+      wasBusy = count > 0;
       // Timers and promises get their turn between two rounds.
       if (count > 0) await nextTurn();
     }
   }
 
-  #poll(): number {
-    const count = libc.epoll_wait(this.#epoll.fd, this.#ready, MAX_EVENTS, 0);
+  #poll(timeoutMs: number): number {
+    const count = libc.epoll_wait(this.#epoll.fd, this.#ready, MAX_EVENTS, timeoutMs);
     if (count >= 0) return count;
     const number = errno();
     if (number === ERRNO.EINTR) return 0;

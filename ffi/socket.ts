@@ -38,10 +38,18 @@ export function showAddress(address: Address): ByteString {
     : fromText(`vsock ${address.cid}:${address.port}`);
 }
 
+/** The same few addresses are connected to again and again. */
+const encodings = new WeakMap<Address, Uint8Array<ArrayBuffer>>();
+
 function encode(address: Address): Uint8Array<ArrayBuffer> {
-  return address.family === "unix"
-    ? encodeUnix(fromText(address.path))
-    : encodeVsock(address.cid, address.port);
+  let encoded = encodings.get(address);
+  if (encoded === undefined) {
+    encoded = address.family === "unix"
+      ? encodeUnix(fromText(address.path))
+      : encodeVsock(address.cid, address.port);
+    encodings.set(address, encoded);
+  }
+  return encoded;
 }
 
 function encodeUnix(path: ByteString): Uint8Array<ArrayBuffer> {
@@ -224,23 +232,25 @@ export interface Accepted {
   readonly cid: number | undefined;
 }
 
+const peerAddress = new Uint8Array(128);
+const peerView = new DataView(peerAddress.buffer);
+const peerLengthBytes = new Uint8Array(4);
+const peerLength = new DataView(peerLengthBytes.buffer);
+
 /** The next connection that waits; `undefined` if none does. EMFILE and ENFILE are thrown. */
 export function acceptFrom(listener: StreamSocket): Accepted | undefined {
-  const address = new Uint8Array(128);
-  const length = new Uint32Array([address.length]);
-  const lengthBytes = new Uint8Array(length.buffer);
+  peerLength.setUint32(0, peerAddress.length, true);
   const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-  const number = libc.accept4(listener.fd, address, lengthBytes, flags);
+  const number = libc.accept4(listener.fd, peerAddress, peerLengthBytes, flags);
   if (number < 0) {
     const failure = errno();
     if (NOBODY_WAITS.has(failure)) return undefined;
     throw new SystemError("accept", failure);
   }
-  const view = new DataView(address.buffer);
-  const isVsock = view.getUint16(0, true) === AF_VSOCK;
+  const isVsock = peerView.getUint16(0, true) === AF_VSOCK;
   return {
     socket: new StreamSocket(number),
-    cid: isVsock ? view.getUint32(8, true) : undefined,
+    cid: isVsock ? peerView.getUint32(8, true) : undefined,
   };
 }
 

@@ -1,7 +1,7 @@
 /** The life of a daemon that keeps no state: start, say so, give up permissions, serve, stop on request. */
 
 import { monotonicUsec } from "../../ffi/clock.ts";
-import { Reactor } from "../../ffi/reactor.ts";
+import { Reactor, type ReactorOptions } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
 import { configureLogging, type Logger, logger } from "../logging/logging.ts";
@@ -30,6 +30,7 @@ export interface DaemonOptions {
   /** The first part of its log category. */
   readonly name: string;
   readonly debug: boolean;
+  readonly reactor?: ReactorOptions;
   /** Throws a StartFailure where somebody can do something about it. */
   readonly start: (
     reactor: Reactor,
@@ -44,7 +45,8 @@ const EXTENSION_MS = 60_000;
 const LAST_WORDS_MS = 4_000;
 
 /** Serves until SIGTERM, SIGINT or SIGHUP; the exit code. */
-export async function runDaemon({ name, debug, start }: DaemonOptions): Promise<number> {
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const { name, debug, start } = options;
   const logging = configureLogging({ debug });
   const log = logger(name);
   const stopping = stopSignal();
@@ -54,7 +56,7 @@ export async function runDaemon({ name, debug, start }: DaemonOptions): Promise<
     monotonicUsec,
     onFailure: (error) => log.warn("the service manager cannot be told: {error}", { error }),
   });
-  const reactor = new Reactor();
+  const reactor = new Reactor(options.reactor);
   try {
     const starting = start(reactor, log, (status) => manager.extendTimeout(EXTENSION_MS, status));
     using service = await Promise.race([starting, stopping.then(() => undefined)]);

@@ -21,6 +21,7 @@ export const ANSWERS = {
   clamdUnavailable: error("Scanner not available"),
   clamdSilent: error("Scanner did not answer in time"),
   clamdCutOff: error("Scanner ended without a whole answer"),
+  stopping: error("Proxy is stopping"),
   clamdTooEarly: error("Scanner answered before it had the whole stream"),
 } as const;
 

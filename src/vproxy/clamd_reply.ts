@@ -57,14 +57,20 @@ export class PendingReply {
   }
 }
 
+/** Filled and read in one go, so one for all connections is enough. */
+const scratch = new Uint8Array(LONGEST_REPLY);
+
 async function readReply(clamd: Connection): Promise<Reply> {
   const collector = new ReplyCollector();
-  const buffer = new Uint8Array(512);
   try {
     for (;;) {
-      const count = await clamd.read(buffer);
+      const count = clamd.socket.receive(scratch);
+      if (count === "again") {
+        await clamd.readable();
+        continue;
+      }
       if (count === 0) return missing("ended the connection", collector);
-      const result = collector.push(buffer.subarray(0, count));
+      const result = collector.push(scratch.subarray(0, count));
       if (result === "too long") return missing("gave an answer without end", collector);
       if (result !== "more") return { kind: "whole", bytes: result };
     }

@@ -22,7 +22,8 @@ const CONNECT_TIMEOUT_MS = 5000;
 if (import.meta.main) {
   const options = optionsOrExit(VPROXY);
   const start = (reactor: Reactor, log: Logger) => startProxy(options, reactor, log);
-  Deno.exit(await runDaemon({ name: "vproxy", debug: options.debug, start }));
+  const reactor = { lingers: true };
+  Deno.exit(await runDaemon({ name: "vproxy", debug: options.debug, reactor, start }));
 }
 
 async function startProxy(options: Options, reactor: Reactor, log: Logger): Promise<Service> {
@@ -53,6 +54,7 @@ async function startProxy(options: Options, reactor: Reactor, log: Logger): Prom
   const places = addresses.map((address) => display(showAddress(address))).join(", ");
   return {
     status: `serving ${places} with clamd at ${display(showAddress(clamd))}`,
+    finish: () => proxy.finish(),
     [Symbol.dispose]: () => proxy.close(),
   };
 }

@@ -18,9 +18,11 @@ export interface ProxyOptions {
 
 /** A request is read and relayed through one of these. */
 const BUFFER_SIZE = 256 * 1024;
-/** How often it is looked whether the guests are still there. */
-const CHECK_MS = 1000;
+/** How often it is looked whether times are over and guests still there. */
+const CHECK_MS = 500;
 const ANSWER_TIMEOUT_MS = 2000;
+/** For requests that are under way when it stops. */
+const LAST_REQUESTS_MS = 2500;
 
 export class Proxy implements Disposable {
   readonly #context: RequestContext;
@@ -28,8 +30,9 @@ export class Proxy implements Disposable {
   readonly #admission: Admission;
   readonly #farewells = new Farewells();
   readonly #listeners: Listener[] = [];
-  readonly #requests = new Set<Request>();
-  readonly #guests = new Set<Connection>();
+  /** Whose request each is. */
+  readonly #requests = new Map<Request, Connection>();
+  readonly #serving = new Set<Promise<void>>();
   readonly #freeBuffers: Uint8Array<ArrayBuffer>[] = [];
   readonly #checking: ReturnType<typeof setInterval>;
 
@@ -38,7 +41,8 @@ export class Proxy implements Disposable {
     this.#log = options.log;
     this.#admission = new Admission(options.limits);
     this.#checking = setInterval(() => {
-      for (const request of this.#requests) request.checkGuest();
+      const nowMs = performance.now();
+      for (const request of this.#requests.keys()) request.check(nowMs);
     }, CHECK_MS);
   }
 
@@ -52,11 +56,22 @@ export class Proxy implements Disposable {
     );
   }
 
-  /** Stops listening, and ends what is going on: its guests see their connection end. */
+  /** Takes no more requests, lets those under way end in a few seconds, and tells the others that it stops. */
+  async finish(): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    for (const request of this.#requests.keys()) if (!request.isUnderWay) request.stop();
+    const timer = setTimeout(() => {
+      for (const request of this.#requests.keys()) request.stop();
+    }, LAST_REQUESTS_MS);
+    await Promise.all(this.#serving);
+    clearTimeout(timer);
+  }
+
+  /** Stops at once: guests see their connection end. */
   close(): void {
     clearInterval(this.#checking);
     for (const listener of this.#listeners) listener.close();
-    for (const guest of this.#guests) guest.close();
+    for (const guest of this.#requests.values()) guest.close();
     this.#farewells.close();
   }
 
@@ -67,7 +82,9 @@ export class Proxy implements Disposable {
   #accept(connection: Connection, guest: string): void {
     const place = this.#admission.enter(guest);
     if (place !== undefined) {
-      this.#serve(connection, guest, place);
+      const serving = this.#serve(connection, guest, place);
+      this.#serving.add(serving);
+      serving.finally(() => this.#serving.delete(serving));
       return;
     }
     this.#log.warn("{guest}: refused, too many connections at once", { guest });
@@ -78,8 +95,7 @@ export class Proxy implements Disposable {
     const startMs = performance.now();
     const buffer = this.#freeBuffers.pop() ?? new Uint8Array(BUFFER_SIZE);
     const request = new Request(connection, this.#context, buffer);
-    this.#requests.add(request);
-    this.#guests.add(connection);
+    this.#requests.set(request, connection);
     let outcome: Outcome | undefined;
     try {
       outcome = await request.serve();
@@ -87,7 +103,6 @@ export class Proxy implements Disposable {
       this.#log.warn("{guest}: its request failed: {error}", { guest, error });
     } finally {
       this.#requests.delete(request);
-      this.#guests.delete(connection);
       this.#freeBuffers.push(buffer);
       place.release(); // before the answer: the guest's next connection may follow at once
     }

@@ -48,11 +48,20 @@ class Vanished extends Error {
 
 const CONNECT_TIMEOUT_MS = 5000;
 
+/** What happens at `atMs` (`performance.now`) if nothing else does before. */
+interface Deadline {
+  readonly atMs: number;
+  readonly answer: Answer;
+  readonly reason: string;
+}
+
 export class Request {
   readonly #guest: Connection;
   readonly #context: RequestContext;
   readonly #buffer: Uint8Array<ArrayBuffer>;
   #clamd: Connection | undefined;
+  #relay: StreamRelay | undefined;
+  #deadline: Deadline;
   /** Why it was given up from outside its flow. */
   #end: Refusal | Vanished | undefined;
 
@@ -61,6 +70,11 @@ export class Request {
     this.#guest = guest;
     this.#context = context;
     this.#buffer = buffer;
+    this.#deadline = deadline(
+      context.limits.commandTimeoutMs,
+      ANSWERS.commandTimeout,
+      "it sent no command in time",
+    );
   }
 
   /** Reads the command and has it answered by clamd. Sends the guest nothing and leaves its connection open. */
@@ -82,16 +96,46 @@ export class Request {
     }
   }
 
-  /** Gives the request up if the guest has gone. Nothing tells that while clamd is waited for: so ask. */
-  checkGuest(): void {
-    if (this.#guest.isOpen && this.#guest.socket.peerIsGone) this.#giveUp(new Vanished());
+  /**
+   * To be called now and then with `performance.now()`: gives the request up when its time is over or its guest has
+   * gone (nothing tells that while clamd is waited for). One look at all requests is cheaper than
+   * timers of their own, and no limit is so exact.
+   */
+  check(nowMs: number): void {
+    if (this.#end !== undefined || !this.#guest.isOpen) return;
+    const { atMs, answer, reason } = this.#deadline;
+    const silentMs = nowMs - (this.#relay?.silentSinceMs ?? nowMs);
+    if (nowMs >= atMs) this.#giveUp(new Refusal(answer, reason));
+    else if (silentMs >= this.#context.limits.readTimeoutMs) {
+      this.#giveUp(new Refusal(ANSWERS.readTimeout, "it went silent within its INSTREAM"));
+    } else if (this.#guest.socket.peerIsGone) this.#giveUp(new Vanished());
+  }
+
+  /** Whether its command has been taken. */
+  get isUnderWay(): boolean {
+    return this.#clamd !== undefined;
+  }
+
+  /** Ends it for our own reasons; the guest gets to know. */
+  stop(): void {
+    if (this.#end === undefined) this.#giveUp(new Refusal(ANSWERS.stopping, "stopped"));
+  }
+
+  /** Closing clamd's connection settles its reply, and with it everything that goes on. */
+  #giveUp(reason: Refusal | Vanished): void {
+    this.#end = reason;
+    this.#clamd?.close();
+    this.#guest.wake();
   }
 
   async #readCommand(): Promise<{ command: Command; filled: number }> {
-    const deadline = performance.now() + this.#context.limits.commandTimeoutMs;
     for (let filled = 0;;) {
-      const leftMs = Math.max(0, deadline - performance.now());
-      const count = await this.#readCommandPiece(filled, leftMs);
+      if (this.#end !== undefined) throw this.#end;
+      const count = this.#guest.socket.receive(this.#buffer.subarray(filled));
+      if (count === "again") {
+        await this.#guest.readable();
+        continue;
+      }
       const request = this.#buffer.subarray(0, filled += count);
       const decision = decide(request);
       if (decision === "refused" || count === 0) throw notAllowed(request);
@@ -99,33 +143,26 @@ export class Request {
     }
   }
 
-  async #readCommandPiece(filled: number, timeoutMs: number): Promise<number> {
-    try {
-      return await this.#guest.read(this.#buffer.subarray(filled), timeoutMs);
-    } catch (error) {
-      if (!isErrno(error, "ETIMEDOUT")) throw error;
-      throw new Refusal(ANSWERS.commandTimeout, "it sent no command in time");
-    }
-  }
-
   async #connect(): Promise<Connection> {
     const { reactor, clamd } = this.#context;
     try {
       this.#clamd = await Connection.connect(reactor, clamd, CONNECT_TIMEOUT_MS);
-      return this.#clamd;
     } catch (error) {
       throw new Refusal(ANSWERS.clamdUnavailable, inWords(error, clamd));
     }
+    if (this.#end !== undefined) this.#clamd.close();
+    return this.#clamd;
   }
 
   /** PING and VERSION. */
   async #ask(command: Command, clamd: Connection): Promise<Outcome> {
     this.#refuseMore();
-    const pending = new PendingReply(clamd, () => {});
-    using _limit = this.#limitTime(
+    this.#deadline = deadline(
       this.#context.limits.readTimeoutMs,
-      new Refusal(ANSWERS.clamdSilent, `clamd did not answer ${command.name} in time`),
+      ANSWERS.clamdSilent,
+      `clamd did not answer ${command.name} in time`,
     );
+    const pending = new PendingReply(clamd, () => {});
     await clamd.write(command.bytes).catch(() => {}); // the reply tells what is wrong
     const answer = await this.#wholeReply(pending);
     this.#refuseMore();
@@ -134,17 +171,15 @@ export class Request {
 
   async #stream(command: Command, clamd: Connection, filled: number): Promise<Outcome> {
     const { limits } = this.#context;
-    const pending = new PendingReply(clamd, () => (this.#guest.wake(), clamd.wake()));
-    const relay = new StreamRelay({
-      guest: this.#guest,
-      clamd,
-      limits,
-      isOver: () => pending.isSettled || !clamd.isOpen,
-    });
-    using _limit = this.#limitTime(
+    this.#deadline = deadline(
       limits.streamTimeoutMs,
-      new Refusal(ANSWERS.streamTimeout, "its INSTREAM took too long as a whole"),
+      ANSWERS.streamTimeout,
+      "its INSTREAM took too long as a whole",
     );
+    const pending = new PendingReply(clamd, () => (this.#guest.wake(), clamd.wake()));
+    const isOver = () => pending.isSettled || !clamd.isOpen;
+    const relay = new StreamRelay({ guest: this.#guest, clamd, limits, isOver });
+    this.#relay = relay;
     const isWhole = await relay.run(command, this.#buffer, filled);
     const answer = await this.#wholeReply(pending);
     if (!isWhole && saysClean(answer)) {
@@ -174,18 +209,10 @@ export class Request {
       throw new Refusal(ANSWERS.notAllowed, "it sent more behind its command");
     }
   }
+}
 
-  #limitTime(limitMs: number, refusal: Refusal): Disposable {
-    const timer = setTimeout(() => this.#giveUp(refusal), limitMs);
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
-  }
-
-  /** Closing clamd's connection settles its reply, and with it everything that goes on. */
-  #giveUp(reason: Refusal | Vanished): void {
-    if (this.#clamd === undefined) return;
-    this.#end ??= reason;
-    this.#clamd.close();
-  }
+function deadline(limitMs: number, answer: Answer, reason: string): Deadline {
+  return { atMs: performance.now() + limitMs, answer, reason };
 }
 
 const SHOWN_COMMAND = 40;

@@ -8,7 +8,6 @@
  */
 
 import type { Connection } from "../../ffi/connection.ts";
-import { isErrno } from "../../ffi/errno.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 import { ANSWERS, excessAnswer, Refusal } from "./answers.ts";
 import type { Command } from "./command_filter.ts";
@@ -20,7 +19,7 @@ const MOVES_A_TURN = 16;
 export interface StreamRelayOptions {
   readonly guest: Connection;
   readonly clamd: Connection;
-  readonly limits: StreamLimits & { readonly readTimeoutMs: number };
+  readonly limits: StreamLimits;
   /** Whether clamd has answered, or no longer can: the rest of the stream is of no use then. */
   isOver(): boolean;
 }
@@ -29,6 +28,7 @@ export class StreamRelay {
   readonly #options: StreamRelayOptions;
   readonly #parser: StreamParser;
   #moves = 0;
+  #silentSinceMs: number | undefined;
 
   constructor(options: StreamRelayOptions) {
     this.#options = options;
@@ -38,6 +38,11 @@ export class StreamRelay {
   /** Bytes of content that the guest announced so far. */
   get size(): number {
     return this.#parser.size;
+  }
+
+  /** Since when the guest is waited for; `undefined` while it is not (`performance.now`). */
+  get silentSinceMs(): number | undefined {
+    return this.#silentSinceMs;
   }
 
   /**
@@ -81,17 +86,14 @@ export class StreamRelay {
   }
 
   async #receive(into: Uint8Array<ArrayBuffer>): Promise<number | "over"> {
-    const { guest, isOver, limits } = this.#options;
+    const { guest, isOver } = this.#options;
     if (++this.#moves > MOVES_A_TURN) await this.#pause(nextTurn());
     while (!isOver()) {
       const count = guest.socket.receive(into);
       if (count !== "again") return count;
-      try {
-        await this.#pause(guest.readable(limits.readTimeoutMs));
-      } catch (error) {
-        if (!isErrno(error, "ETIMEDOUT")) throw error;
-        throw new Refusal(ANSWERS.readTimeout, "it sent nothing for too long within its INSTREAM");
-      }
+      this.#silentSinceMs = performance.now();
+      await this.#pause(guest.readable());
+      this.#silentSinceMs = undefined;
     }
     return "over";
   }

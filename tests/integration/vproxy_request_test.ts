@@ -35,6 +35,7 @@ interface World extends AsyncDisposable {
   readonly path: string;
   /** Another guest's socket. */
   readonly otherPath: string;
+  readonly proxy: Proxy;
 }
 
 function start(
@@ -56,6 +57,7 @@ function start(
     clamd,
     path,
     otherPath,
+    proxy,
     async [Symbol.asyncDispose]() {
       proxy.close();
       await reactor.stop();
@@ -350,6 +352,24 @@ Deno.test("a guest that vanishes lets clamd go: in its command, in its stream, w
   await waitFor("clamd is let go", () =>
     world.clamd.connections.length === 3 &&
     world.clamd.connections.every(({ isClosed }) => isClosed));
+});
+
+Deno.test("when the proxy stops, a scan under way still gets its verdict", async () => {
+  await using world = start(async (connection) => {
+    await connection.receive(endsStream);
+    await sleep(300);
+    await connection.reply("stream: OK\0");
+  });
+  const scan = ask(world.path, instream(SOME));
+  using idle = await Guest.connect(world.path);
+  await waitFor("the scan is under way", () => world.clamd.connections.length === 1);
+  await Promise.all([
+    world.proxy.finish(),
+    idle.answer().then((answer) => {
+      assertEquals(answer, "ERROR: Proxy is stopping\n");
+    }),
+  ]);
+  assertEquals(await scan, "stream: OK\0");
 });
 
 Deno.test("I7: a guest has its limit, all together have theirs, and places come back", async () => {

@@ -156,14 +156,22 @@ Deno.test("clamd-vproxy in front of a real clamd", { ignore: !hasClamd }, async 
     assertLess(warnings() - before, 150);
   });
 
-  await t.step("SIGTERM: exit 0, and its sockets go with it", async () => {
-    using guest = await Guest.connect(path);
-    assertEquals(await proxy.stop(), 0);
-    assert(proxy.said("STOPPING=1"));
-    assertEquals(await guest.answer(), "");
-    assert(!pathExists(path) && !pathExists(theirs.path));
-    assertNotMatch(proxy.log, /^\s+at /m, "no stack trace");
-  });
+  await t.step(
+    "SIGTERM: exit 0, nobody is left in silence, and its sockets go with it",
+    async () => {
+      using idle = await Guest.connect(path);
+      using scanning = await Guest.connect(path);
+      await scanning.send(instream(clean(4, MIB)).subarray(0, 1000));
+      await sleep(50);
+      const answers = [idle.answer(), scanning.answer()];
+      const code = proxy.stop();
+      assertEquals(await Promise.all(answers), new Array(2).fill("ERROR: Proxy is stopping\n"));
+      assertEquals(await code, 0);
+      assert(proxy.said("STOPPING=1"));
+      assert(!pathExists(path) && !pathExists(theirs.path));
+      assertNotMatch(proxy.log, /^\s+at /m, "no stack trace");
+    },
+  );
 });
 
 Deno.test(

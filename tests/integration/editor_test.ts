@@ -60,7 +60,7 @@ onEachFilesystem(
         await only.share("ann").write(`${folder}/doc`, "version 0");
         await only.settled(folder);
         // Slowly, quickly, and from each side in turn.
-        const authors = ["ann", "ann", "bob", "cid", "bob", "ann", "ann"];
+        const authors = ["ann", "bob", "cid", "ann", "ann"];
         for (const [round, author] of authors.entries()) {
           const text = `version ${round + 1} by ${author}`;
           await only.share(author).shell(`set -- '${text}'; cd ${folder}; ${save}`);

@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import fc from "fast-check";
 import { clean, EICAR } from "../support/eicar.ts";
 import { type FakeAnswer, FakeClamd, type FakeCommand } from "../support/fake_clamd.ts";
 import { CLEAN, openSockets, reasonOf, ScannerBench, WAYS } from "../support/scanner_bench.ts";
@@ -56,6 +57,46 @@ Deno.test("I1: a late second answer to an earlier file is not taken for this one
   await using bench = new ScannerBench(clamd.socket, { concurrency: 1 });
   for (let i = 0; i < 4; i++) assertEquals(await bench.scan(EICAR), CLEAN);
   assertEquals(clamd.count("IDSESSION"), 1);
+});
+
+/** Answers to a scan, and whether they are a verdict. */
+const BEHAVIOURS: readonly {
+  readonly right: boolean;
+  answer(id: number, verdict: string): FakeAnswer;
+}[] = [
+  { right: true, answer: (id, verdict) => `${id}: ${verdict}\0` },
+  { right: true, answer: (id, verdict) => [`${id}: fd`, `${verdict.slice(2)}\n`] },
+  { right: true, answer: (id, verdict) => [`${id}: ${verdict}\0`, `${id}: ${verdict}\0`] },
+  { right: false, answer: (id, verdict) => `${id - 1}: ${verdict}\0` },
+  { right: false, answer: (id, verdict) => `${id}: ${verdict.replace(" FOUND", "")}\0` },
+  { right: false, answer: (_, verdict) => `${verdict}\0` },
+  { right: false, answer: () => "COMMAND READ TIMED OUT\n" },
+  { right: false, answer: () => "close" },
+];
+
+Deno.test("a property: whatever clamd does, each verdict is one that it gave, and given once", async () => {
+  const behaviours = fc.array(fc.constantFrom(...BEHAVIOURS), { minLength: 1, maxLength: 40 });
+  await fc.assert(
+    fc.asyncProperty(behaviours, async (behaviours) => {
+      const right = new Map<string, boolean>();
+      await using clamd = fake((id) => {
+        const name = `Signature${right.size}`;
+        const behaviour = behaviours[right.size % behaviours.length];
+        right.set(name, behaviour?.right ?? false);
+        return behaviour?.answer(id, `fd[9]: ${name} FOUND`) ?? "hang";
+      });
+      await using bench = new ScannerBench(clamd.socket, { concurrency: 4, scanTimeoutMs: 500 });
+      const verdicts = await Promise.all(Array.from({ length: 40 }, () => bench.scan(EICAR)));
+      const names: string[] = [];
+      for (const verdict of verdicts) {
+        if (verdict.kind === "infected") names.push(verdict.signature);
+        else assertEquals(verdict.kind, "error");
+      }
+      assertEquals(new Set(names).size, names.length, "none was given twice");
+      for (const name of names) assertEquals(right.get(name), true, name);
+    }),
+    { numRuns: 15 },
+  );
 });
 
 Deno.test("a connection that ends when it is used again is replaced once; a new one is not", async () => {

@@ -128,9 +128,8 @@ export class Connection implements Disposable {
     if (!this.#socket.isOpen) return;
     this.#reactor.remove(this.#socket);
     this.#socket.close();
-    const error = new SystemError("connection closed", ERRNO.ECONNABORTED);
-    this.#reader?.reject(error);
-    this.#writer?.reject(error);
+    this.#reader?.reject(closed());
+    this.#writer?.reject(closed());
   }
 
   [Symbol.dispose](): void {
@@ -140,7 +139,7 @@ export class Connection implements Disposable {
   #wait(what: "read" | "write", timeoutMs: number | undefined): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (!this.isOpen) {
-      reject(new SystemError("connection closed", ERRNO.ECONNABORTED));
+      reject(closed());
       return promise;
     }
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -194,6 +193,10 @@ export class Connection implements Disposable {
     reader?.resolve();
     writer?.resolve();
   }
+}
+
+function closed(): SystemError {
+  return new SystemError("connection closed", ERRNO.ECONNABORTED);
 }
 
 /** A Unix listener whose queue is full says EAGAIN at once: it is asked until the time is over. */

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { Connection, Listener } from "../../ffi/connection.ts";
 import { SystemError } from "../../ffi/errno.ts";
-import { nextTurn, Reactor } from "../../ffi/reactor.ts";
+import { nextTurn, Reactor, type ReactorOptions } from "../../ffi/reactor.ts";
 import {
   acceptFrom,
   type Address,
@@ -17,12 +17,13 @@ import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 async function withPair(
-  test: (left: Connection, right: Connection, reactor: Reactor) => Promise<void>,
+  test: (left: Connection, right: Connection) => Promise<void>,
+  options: ReactorOptions = {},
 ): Promise<void> {
-  const reactor = new Reactor();
+  const reactor = new Reactor(options);
   const [left, right] = socketPair();
   try {
-    await test(new Connection(reactor, left), new Connection(reactor, right), reactor);
+    await test(new Connection(reactor, left), new Connection(reactor, right));
   } finally {
     left.close();
     right.close();
@@ -37,7 +38,11 @@ function newAddress(): Address {
 Deno.test("all bytes arrive in order, whatever the sizes of reads and writes", async () => {
   const size = fc.integer({ min: 1, max: 300_000 });
   await fc.assert(
-    fc.asyncProperty(fc.array(size, { maxLength: 8 }), size, async (writes, readSize) => {
+    fc.asyncProperty(fc.array(size, { maxLength: 8 }), size, fc.boolean(), async (
+      writes,
+      readSize,
+      lingers,
+    ) => {
       await withPair(async (left, right) => {
         const total = writes.reduce((sum, some) => sum + some, 0);
         let written = 0;
@@ -56,7 +61,7 @@ Deno.test("all bytes arrive in order, whatever the sizes of reads and writes", a
         }
         assertEquals(read, total);
         await writing;
-      });
+      }, { lingers });
     }),
     { numRuns: 20 },
   );
@@ -81,6 +86,17 @@ Deno.test("a wait that takes too long is ETIMEDOUT, and the connection goes on",
     await right.write(Uint8Array.of(7));
     assertEquals(await left.read(new Uint8Array(1), 5000), 1);
   });
+});
+
+Deno.test("a reactor that lingers hears what comes at once, and what comes much later", async () => {
+  await withPair(async (left, right) => {
+    for (const pauseMs of [0, 0, 0, 50, 0, 5]) {
+      const reading = left.read(new Uint8Array(1));
+      await sleep(pauseMs);
+      await right.write(Uint8Array.of(1));
+      assertEquals(await reading, 1);
+    }
+  }, { lingers: true });
 });
 
 Deno.test("closing ends every wait with ECONNABORTED", async () => {

@@ -8,6 +8,7 @@ import { Scheduler } from "../scheduling/scheduler.ts";
 import type { UserNotifier } from "../user_notification/user_notifier.ts";
 import type { Disposal } from "./disposal.ts";
 import { type Findings, Inspector } from "./inspector.ts";
+import type { QueueLimits } from "./scan_queue.ts";
 import type { PlannedTree } from "./watched_places.ts";
 import { WatchedTree } from "./watched_tree.ts";
 
@@ -18,6 +19,8 @@ export interface ClientParts {
   readonly user: UserNotifier;
   readonly reactor: Reactor;
   readonly log: Logger;
+  /** Of each tree. */
+  readonly queueLimits?: QueueLimits;
 }
 
 /** A scanner that just answered is not asked again. */
@@ -44,6 +47,7 @@ export class Client implements Disposable {
         reactor,
         log,
         inspector: this.#inspector,
+        queueLimits: parts.queueLimits,
         wake: () => this.#scheduler.wake(),
         doubtScanner: () => this.#doubtScanner(),
       })

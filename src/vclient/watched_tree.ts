@@ -14,7 +14,7 @@ import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { WatchSink } from "../watching/watcher.ts";
 import type { Inspector, Next } from "./inspector.ts";
 import { Retries } from "./retries.ts";
-import { ScanQueue } from "./scan_queue.ts";
+import { type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { EVERYTHING, TreeReader } from "./tree_reader.ts";
 import { openCanonical } from "./trusted_path.ts";
 import { absolutePath, type PlannedTree } from "./watched_places.ts";
@@ -37,6 +37,7 @@ export interface TreeParts {
   readonly reactor: Reactor;
   readonly inspector: Inspector;
   readonly log: Logger;
+  readonly queueLimits?: QueueLimits | undefined;
   /** There may be a job. */
   wake(): void;
   /** A file could not be scanned: is that the scanner's fault? */
@@ -49,10 +50,10 @@ export class WatchedTree implements WatchSink {
   readonly #parts: TreeParts;
   readonly #watcher: InotifyWatcher;
   readonly #reader: TreeReader;
-  readonly #queue = new ScanQueue();
+  readonly #queue: ScanQueue;
   readonly #retries = new Retries();
   /** What changed later was perhaps written while the watches were being set. */
-  readonly #startedNs = BigInt(Date.now()) * 1_000_000n - MARGIN_NS;
+  #startedNs = EVERYTHING;
   #root: Directory | undefined;
   #wasFound = false;
   /** A full queue has dropped something. */
@@ -66,6 +67,7 @@ export class WatchedTree implements WatchSink {
     this.path = plan.path;
     this.#plan = plan;
     this.#parts = parts;
+    this.#queue = new ScanQueue(parts.queueLimits);
     const isExcluded = (path: RelativePath) => this.#isExcluded(path);
     this.#watcher = new InotifyWatcher(parts.reactor, this, {
       debounceMs: DEBOUNCE_MS,
@@ -87,6 +89,7 @@ export class WatchedTree implements WatchSink {
 
   /** Sets the watches; settles when that is done. */
   start(progress: (directories: number) => void): Promise<void> {
+    this.#startedNs = BigInt(Date.now()) * 1_000_000n - MARGIN_NS;
     return this.#watcher.start(progress);
   }
 

@@ -1,0 +1,256 @@
+/** The client at work on a real tree, with a scanner that says what the test wants. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { fromBytes, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { readSmall } from "../../ffi/file_content.ts";
+import { Reactor } from "../../ffi/reactor.ts";
+import { logger } from "../../src/logging/logging.ts";
+import type { Availability, Scanner, Verdict } from "../../src/scanning/scanner.ts";
+import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
+import { Client } from "../../src/vclient/client.ts";
+import { deleting } from "../../src/vclient/disposal.ts";
+import type { QueueLimits } from "../../src/vclient/scan_queue.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+
+const EVIL = "evil";
+
+/** Infected is what begins with `evil`; the content of everything scanned is remembered. */
+class Scripted implements Scanner {
+  readonly concurrency = 2;
+  readonly contents: string[] = [];
+  isAway = false;
+  pause: Promise<void> | undefined;
+  #onRecovery: (() => void)[] = [];
+
+  async scan(file: Descriptor): Promise<Verdict> {
+    await this.pause;
+    if (this.isAway) return { kind: "error", reason: "away" };
+    const content = fromBytes(readSmall(file, 1000));
+    this.contents.push(content);
+    return content.startsWith(EVIL) ? { kind: "infected", signature: "Bad" } : { kind: "clean" };
+  }
+
+  check(): Promise<Availability> {
+    return Promise.resolve(
+      this.isAway ? { available: false, reason: "away" } : { available: true, version: "" },
+    );
+  }
+
+  onRecovery(listener: () => void): void {
+    this.#onRecovery.push(listener);
+  }
+
+  comeBack(): void {
+    this.isAway = false;
+    for (const listener of this.#onRecovery) listener();
+  }
+
+  close(): void {}
+}
+
+interface BenchOptions {
+  readonly excludes?: readonly string[];
+  readonly queueLimits?: QueueLimits;
+  /** Made before the client starts. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+class Bench implements AsyncDisposable {
+  readonly path = Deno.realPathSync(scratchDirectory("client"));
+  readonly scanner = new Scripted();
+  readonly client: Client;
+  readonly #reactor = new Reactor();
+
+  private constructor({ excludes = [], queueLimits }: BenchOptions) {
+    Deno.mkdirSync(`${this.path}/in`);
+    this.client = new Client({
+      trees: [{
+        path: fromText(`${this.path}/in`),
+        excludes: excludes.map((path) => fromText(path) as RelativePath),
+      }],
+      scanner: this.scanner,
+      disposal: deleting(() => {}),
+      user: new UserNotifier(this.#reactor, `${this.path}/nobody`, () => {}),
+      reactor: this.#reactor,
+      log: logger("test"),
+      ...(queueLimits === undefined ? {} : { queueLimits }),
+    });
+  }
+
+  static async start(options: BenchOptions = {}): Promise<Bench> {
+    const bench = new Bench(options);
+    for (const [name, text] of Object.entries(options.files ?? {})) bench.write(name, text);
+    await sleep(options.files === undefined ? 0 : 1100); // older than the start, with its margin
+    await bench.client.start(() => {});
+    return bench;
+  }
+
+  write(name: string, text = name): void {
+    const path = `${this.path}/in/${name}`;
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(path, text);
+  }
+
+  has(name: string): boolean {
+    try {
+      Deno.lstatSync(`${this.path}/in/${name}`);
+      return true;
+    } catch {
+      return false; // not there
+    }
+  }
+
+  async scanned(...contents: string[]): Promise<void> {
+    const missing = () => contents.filter((one) => !this.scanner.contents.includes(one));
+    await waitFor(() => `scans of ${missing()}`, () => missing().length === 0);
+  }
+
+  /** How often this content was scanned. */
+  count(content: string): number {
+    return this.scanner.contents.filter((one) => one === content).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client.finish();
+    this.client[Symbol.dispose]();
+    await this.#reactor.stop();
+    this.#reactor[Symbol.dispose]();
+  }
+}
+
+Deno.test("what is written, moved in or linked is scanned; what was there before is not", async () => {
+  await using bench = await Bench.start({ files: { "d/old": "old" } });
+  bench.write("d/new");
+  bench.write("e/f/deep");
+  Deno.mkdirSync(`${bench.path}/tree/x`, { recursive: true });
+  Deno.writeTextFileSync(`${bench.path}/tree/x/moved`, "moved");
+  Deno.renameSync(`${bench.path}/tree`, `${bench.path}/in/tree`);
+  Deno.writeTextFileSync(`${bench.path}/outside`, "linked");
+  Deno.linkSync(`${bench.path}/outside`, `${bench.path}/in/link`);
+  await bench.scanned("d/new", "e/f/deep", "moved", "linked");
+  assertEquals(bench.count("old"), 0);
+});
+
+Deno.test("--scan-existing scans it, and knows when it is through", async () => {
+  const files = Object.fromEntries(
+    Array.from({ length: 3000 }, (_, i) => [`${i % 7}/${i}`, i % 500 === 0 ? `evil${i}` : `${i}`]),
+  );
+  await using bench = await Bench.start({ files });
+  await bench.client.scanExisting();
+  assertGreater(bench.client.scanned, 2900);
+  await waitFor("the last ones", () => bench.client.scanned === 3000);
+  await waitFor(
+    "nothing is left to do",
+    () => bench.client.status === "watching 8 directories, 3000 scanned, 6 infected",
+  );
+  for (let i = 0; i < 3000; i += 500) assert(!bench.has(`${i % 7}/${i}`));
+  assert(bench.has("1/1"));
+});
+
+Deno.test("excluded directories and files are not scanned, wherever they come from", async () => {
+  await using bench = await Bench.start({ excludes: ["no", "d/file"] });
+  bench.write("no/evil", "evil-excluded");
+  bench.write("d/file");
+  bench.write("d/fil");
+  bench.write("nobody");
+  Deno.renameSync(`${bench.path}/in/no/evil`, `${bench.path}/in/no/evil2`);
+  await bench.scanned("nobody", "d/fil");
+  assertEquals([bench.count("evil-excluded"), bench.count("d/file")], [0, 0]);
+  Deno.renameSync(`${bench.path}/in/no`, `${bench.path}/in/yes`);
+  await waitFor("it left the exclusion", () => !bench.has("yes/evil2"));
+});
+
+Deno.test("a renamed directory's clean files are not scanned again", async () => {
+  await using bench = await Bench.start();
+  bench.write("a/clean");
+  await bench.scanned("a/clean");
+  Deno.renameSync(`${bench.path}/in/a`, `${bench.path}/in/b`);
+  bench.write("b/last");
+  await bench.scanned("b/last");
+  await sleep(300);
+  assertEquals(bench.count("a/clean"), 1);
+});
+
+Deno.test("I3: what a full queue drops is found again by reading the tree", async () => {
+  await using bench = await Bench.start({ queueLimits: { paths: 10, bytes: 1000 } });
+  const gate = Promise.withResolvers<void>();
+  bench.scanner.pause = gate.promise;
+  const names = Array.from(
+    { length: 300 },
+    (_, i) => `d${i % 10}/${i % 50 === 0 ? "evil" : "f"}${i}`,
+  );
+  for (const name of names) bench.write(name, name.slice(3));
+  await sleep(500);
+  gate.resolve();
+  bench.scanner.pause = undefined;
+  await bench.scanned(...names.map((name) => name.slice(3)));
+  await waitFor(
+    "infected ones are gone",
+    () => names.every((name) => bench.has(name) !== name.includes("evil")),
+  );
+  await waitFor(
+    "nothing is left to do",
+    () => /directories, \d+ scanned/.test(bench.client.status),
+  );
+  assertLess(bench.client.scanned, 400, "and what was clean is not scanned again");
+});
+
+Deno.test("while the scanner is away files wait, and are scanned when it is back", async () => {
+  await using bench = await Bench.start();
+  bench.scanner.isAway = true;
+  bench.write("first", "evil-first");
+  await waitFor("it is noticed", () => bench.client.status.includes("does not answer"));
+  const names = Array.from({ length: 100 }, (_, i) => `d/evil${i}`);
+  for (const name of names) bench.write(name, name.slice(2));
+  Deno.renameSync(`${bench.path}/in/first`, `${bench.path}/in/renamed`);
+  await sleep(300);
+  assertEquals(bench.scanner.contents, []);
+  assert(bench.has("renamed") && bench.has("d/evil99"));
+  bench.scanner.comeBack();
+  await waitFor(
+    "all are dealt with",
+    () => !bench.has("renamed") && !names.some((name) => bench.has(name)),
+  );
+});
+
+Deno.test("a scan that fails alone is tried again soon", async () => {
+  await using bench = await Bench.start();
+  const { scan } = bench.scanner;
+  let failures = 2;
+  bench.scanner.scan = (file) =>
+    failures-- > 0
+      ? Promise.resolve({ kind: "error", reason: "clamd says: no memory" })
+      : scan.call(bench.scanner, file);
+  bench.write("evil");
+  await waitFor("it is dealt with", () => !bench.has("evil"));
+});
+
+Deno.test("a watched directory that is replaced is watched again, and read as a whole", async () => {
+  await using bench = await Bench.start();
+  Deno.mkdirSync(`${bench.path}/next`);
+  Deno.writeTextFileSync(`${bench.path}/next/evil`, "evil");
+  Deno.renameSync(`${bench.path}/in`, `${bench.path}/gone`);
+  Deno.renameSync(`${bench.path}/next`, `${bench.path}/in`);
+  await waitFor("what it brought is dealt with", () => !bench.has("evil"));
+  bench.write("later");
+  await bench.scanned("later");
+});
+
+Deno.test("I2: what leaves the tree is not watched any more; a link in the root's place is not followed", async () => {
+  await using bench = await Bench.start();
+  bench.write("d/file");
+  await bench.scanned("d/file");
+  Deno.renameSync(`${bench.path}/in/d`, `${bench.path}/outside`);
+  bench.write("mark");
+  await bench.scanned("mark");
+  await sleep(200);
+  Deno.writeTextFileSync(`${bench.path}/outside/evil`, "evil-outside");
+  Deno.renameSync(`${bench.path}/in`, `${bench.path}/gone`);
+  Deno.symlinkSync("outside", `${bench.path}/in`);
+  await sleep(1500);
+  assertEquals(bench.count("evil-outside"), 0);
+  assert(Deno.readTextFileSync(`${bench.path}/outside/evil`));
+});

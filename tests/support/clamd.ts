@@ -65,6 +65,7 @@ export class Clamd implements AsyncDisposable {
       args: [`--config-file=${this.configuration}`],
       env: marked(),
       stdin: "null",
+      detached: true, // a terminal's Ctrl-C is for us to pass on
       stdout: "null",
       stderr: "null",
     }).spawn();
@@ -103,8 +104,12 @@ export class Clamd implements AsyncDisposable {
     const child = this.#child;
     this.#child = undefined;
     if (child === undefined) return;
-    child.kill("SIGCONT");
-    child.kill(signal);
+    try {
+      child.kill("SIGCONT");
+      child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended already
+    }
     await child.status;
   }
 

@@ -72,6 +72,7 @@ export class Gate implements AsyncDisposable {
       cwd: REPOSITORY,
       env: marked({ NOTIFY_SOCKET: serviceManager.path }),
       stdin: "null",
+      detached: true, // a terminal's Ctrl-C is for us to pass on
       stdout: "null",
       stderr: "piped",
     }).spawn();
@@ -128,7 +129,7 @@ export class Gate implements AsyncDisposable {
 
   /** Asks it to end, and waits; its exit status. */
   async term(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
-    if (this.#ended === undefined) this.child.kill(signal);
+    this.#signal(signal);
     return await this.exit();
   }
 
@@ -145,8 +146,16 @@ export class Gate implements AsyncDisposable {
 
   /** Ends it without any warning. */
   async kill(): Promise<void> {
-    if (this.#ended === undefined) this.child.kill("SIGKILL");
+    this.#signal("SIGKILL");
     await this.child.status;
+  }
+
+  #signal(signal: Deno.Signal): void {
+    try {
+      this.child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended already
+    }
   }
 
   /** Resident memory in MiB. */

@@ -20,6 +20,10 @@
   KeyringMode = "private";
   RemoveIPC = true;
 
+  # ProtectSystem= alone leaves it writable where another directive mounts something of its own
+  # (ProtectProc=, ProtectKernelTunables= and others; seen with systemd 252).
+  ReadOnlyPaths = "/run";
+
   # Unix sockets are reachable on a read-only file system, too: these lead to root, or to secrets.
   InaccessiblePaths = [
     "-/run/systemd/private"
@@ -33,13 +37,9 @@
     "-/etc/ssh"
     "-/etc/ssl/private"
     "-/boot"
-  ];
-
-  # Nothing that a guest wrote can be executed or mapped as code.
-  NoExecPaths = [ "/" ];
-  ExecPaths = [
-    "/usr"
-    "-/nix/store"
+    # Shared memory and queues of other programs.
+    "-/dev/shm"
+    "-/dev/mqueue"
   ];
 
   # No network. AF_VSOCK, where a unit adds it, is not part of a network namespace.

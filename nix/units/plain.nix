@@ -20,6 +20,18 @@ let
       // options
     );
 
+  vclient =
+    options:
+    withOptions (
+      import ./vclient.nix (
+        {
+          command = "${bin "vclient"} $OPTIONS";
+          jitless = jitless "vclient";
+        }
+        // options
+      )
+    );
+
   # Options come from a drop-in, beside the directories that they name.
   withOptions = unit: unit // { Service = unit.Service // { Environment = "OPTIONS="; }; };
 
@@ -52,12 +64,8 @@ let
         jitless = jitless "vproxy";
       }
     );
-    "clamd-vclient.service" = withOptions (
-      import ./vclient.nix {
-        command = "${bin "vclient"} $OPTIONS";
-        jitless = jitless "vclient";
-      }
-    );
+    "clamd-vclient@.service" = vclient { user = "%i"; };
+    "clamd-vclient.service" = vclient { };
     "virtiofs-notify@.service" = withOptions (
       import ./notify.nix {
         command = "${bin "notify"} $OPTIONS";

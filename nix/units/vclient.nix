@@ -13,8 +13,34 @@
   jitless,
 }:
 let
+  hardening = import ./hardening.nix;
+
   # FOWNER: to take away modes from files in quarantine, and files out of sticky directories.
   capabilities = "CAP_DAC_OVERRIDE CAP_FOWNER";
+
+  # Whoever may read all files sees none but these: an empty root, with what a program needs.
+  ownRoot = {
+    RootDirectory = "/run/clamd-vclient";
+    RuntimeDirectory = "clamd-vclient";
+    RuntimeDirectoryMode = "0755";
+    MountAPIVFS = true;
+    BindReadOnlyPaths = [
+      "/usr"
+      "-/lib"
+      "-/lib64"
+      "-/nix/store"
+      "-/etc/ld.so.cache"
+      # Sockets of scanners and users come and go.
+      "/run"
+    ];
+    ReadOnlyPaths = inside hardening.ReadOnlyPaths;
+    InaccessiblePaths = map inside hardening.InaccessiblePaths;
+  };
+
+  # "+" is for paths below the root directory, "-" for paths that may be missing.
+  inside =
+    path:
+    builtins.replaceStrings [ "^-/" "^/" ] [ "-+/" "+/" ] "^${path}";
 in
 {
   Unit = {
@@ -23,7 +49,7 @@ in
     RequiresMountsFor = paths;
   };
   Service =
-    import ./hardening.nix
+    hardening
     // {
       Type = "notify";
       ExecStart = command;
@@ -42,7 +68,8 @@ in
     }
     // (
       if user == null then
-        {
+        ownRoot
+        // {
           DynamicUser = true;
           CapabilityBoundingSet = capabilities;
           AmbientCapabilities = capabilities;

@@ -31,8 +31,9 @@ const libc = Deno.dlopen("libc.so.6", {
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "i64" },
   chown: { parameters: ["buffer", "u32", "u32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "i64" },
   process_vm_readv: {
-    parameters: ["i32", "usize", "u64", "usize", "u64", "u64"],
+    parameters: ["i32", "buffer", "u64", "buffer", "u64", "u64"],
     result: "i64",
   },
 }).symbols;
@@ -50,6 +51,22 @@ function outcome(result: number | bigint): string {
 
 const path = (text: string) => toBytes(fromText(`${text}\0`));
 const open = (name: string, flags: number) => outcome(libc.open(path(name), flags, 0o644));
+/** What is hidden may be an empty file in its place. */
+function content(name: string): string {
+  const fd = libc.open(path(name), 0, 0);
+  if (fd < 0) return outcome(fd);
+  const count = libc.read(fd, new Uint8Array(1), 1n);
+  return Number(count) === 0 ? "empty" : outcome(count);
+}
+
+/** Reads a byte of systemd's memory: struct iovec is an address and a length. */
+function readMemory(): string {
+  const target = new Uint8Array(1);
+  const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(target));
+  const [local, remote] = [new BigUint64Array([address, 1n]), new BigUint64Array([4096n, 1n])];
+  return outcome(libc.process_vm_readv(1, local, 1n, remote, 1n, 0n));
+}
+
 const create = (name: string) => open(name, O_WRONLY_CREAT);
 const socket = (family: number, type = 1, protocol = 0) =>
   outcome(libc.socket(family, type, protocol));
@@ -78,13 +95,14 @@ const attempts: Readonly<Record<string, () => string>> = {
   "write /usr": () => create("/usr/probe"),
   "write /var/lib": () => create("/var/lib/probe"),
   "write /run": () => create("/run/probe"),
+  "write /dev/shm": () => create("/dev/shm/probe"),
   "write /home": () => create("/home/ann/probe"),
   "write /proc/sys": () => open("/proc/sys/kernel/core_pattern", 1),
   "write /sys": () => open("/sys/kernel/uevent_helper", 1),
-  "read /home": () => open("/home/ann/secret", 0),
-  "read /root": () => open("/root/secret", 0),
-  "read /etc/shadow": () => open("/etc/shadow", 0),
-  "read another process": () => open("/proc/1/environ", 0),
+  "read /home": () => content("/home/ann/secret"),
+  "read /root": () => content("/root/secret"),
+  "read /etc/shadow": () => content("/etc/shadow"),
+  "read another process": () => content("/proc/1/environ"),
   "open a disk": () => open("/dev/loop0", 0),
   "open /dev/kmsg": () => open("/dev/kmsg", 0),
   "connect to systemd": () => connect("/run/systemd/private"),
@@ -95,14 +113,14 @@ const attempts: Readonly<Record<string, () => string>> = {
   "AF_VSOCK socket": () => socket(40),
   "AF_UNIX socket": () => socket(1),
   "ptrace": () => outcome(libc.ptrace(0x4206n, 1n, 0n, 0n)), // PTRACE_SEIZE
-  "process_vm_readv": () => outcome(libc.process_vm_readv(1, 0n, 0n, 0n, 0n, 0n)),
+  "read systemd's memory": readMemory,
   "signal systemd": () => outcome(libc.kill(1, 0)),
   "personality": () => outcome(libc.personality(0x40000n)), // ADDR_NO_RANDOMIZE
   "real-time scheduling": () =>
     outcome(libc.sched_setscheduler(0, 1, new Uint8Array([1, 0, 0, 0]))),
   "set the host name": () => outcome(libc.sethostname(path("probe"), 5n)),
-  // A time that makes no sense: EINVAL where it is not denied.
-  "set the clock": () => outcome(libc.clock_settime(0, new Uint8Array(16).fill(0x7f))),
+  // A time before 1970: EINVAL where it is not denied.
+  "set the clock": () => outcome(libc.clock_settime(0, new BigInt64Array([-1n, 0n]))),
   "make a device": () => outcome(libc.mknod(path("/tmp/probe-device"), 0o20600, 0x103n)),
   "make a set-user-ID file": () => {
     Deno.writeTextFileSync("/tmp/probe-suid", "");

@@ -15,7 +15,7 @@ const UNITS = "/etc/systemd/system";
 
 /** Runs a module in HOME with Deno, without ever looking for anything outside. */
 function script(flags: readonly string[], module: string): string {
-  return `#!/bin/sh
+  return `#!/usr/bin/sh
 export DENO_DIR=${HOME}/cache DENO_NO_UPDATE_CHECK=1
 exec ${HOME}/deno run --quiet --cached-only ${flags.join(" ")} ${HOME}/repository/${module} "$@"
 `;

@@ -32,7 +32,7 @@ export function systemdObstacle(): string | undefined {
 }
 
 /** A file that is nowhere else. */
-export const NESTED_MARK = "/etc/virtiofs-gate-nested-systemd";
+export const NESTED_MARK = "/usr/local/lib/virtiofs-gate-nested-systemd";
 
 /** Only the journal; what units want by default is there, and empty. */
 const TARGETS = {

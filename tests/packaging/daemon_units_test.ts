@@ -1,0 +1,90 @@
+/** The units of the other three programs under a real systemd: they do their work in their sandboxes. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { EICAR } from "../support/eicar.ts";
+import { testOnMachine, USER } from "../support/machine.ts";
+import { Guest, instream } from "../support/stream_peer.ts";
+import { waitFor } from "../support/wait.ts";
+
+const VPROXY = "clamd-vproxy.service";
+const VCLIENT = `clamd-vclient@${USER}.service`;
+const NOTIFY = `virtiofs-notify@${USER}.service`;
+
+/** There is no vsock device on every machine: hybrid-vsock sockets stand in for it. */
+const service = (...lines: readonly string[]) => ({
+  "test.conf": ["[Service]", ...lines, ""].join("\n"),
+});
+
+testOnMachine(
+  "I8: clamd-vproxy scans for a guest in its sandbox",
+  VPROXY,
+  {
+    [VPROXY]: service(
+      "Environment=OPTIONS='--uds /run/clamd-vproxy/guest'",
+      "RuntimeDirectory=clamd-vproxy",
+    ),
+  },
+  async (machine) => {
+    await machine.systemd.systemctl("start", VPROXY);
+    const socket = machine.outside("/run/clamd-vproxy/guest_3400");
+    const ask = async (request: Uint8Array<ArrayBuffer>) => {
+      using guest = await Guest.connect(socket);
+      await guest.send(request);
+      return await guest.answer();
+    };
+    assertEquals(await ask(instream(new Uint8Array(100_000))), "stream: OK\0");
+    assertEquals(await ask(instream(EICAR)), "stream: Test.Eicar.UNOFFICIAL FOUND\0");
+    await machine.systemd.systemctl("stop", VPROXY);
+    assertEquals(await machine.systemd.property(VPROXY, "Result"), "success");
+  },
+);
+
+const WATCH = service(
+  `Environment="OPTIONS=--watch /home/${USER}/Downloads --socket --clamd-socket /run/clamav/clamd.ctl"`,
+  `BindPaths=/home/${USER}/Downloads`,
+);
+
+for (const unit of [VCLIENT, "clamd-vclient.service"]) {
+  testOnMachine(`I8: ${unit} removes malware in its sandbox`, unit, { [unit]: WATCH }, async (
+    machine,
+  ) => {
+    await machine.systemd.systemctl("start", unit);
+    const downloads = machine.outside(`/home/${USER}/Downloads`);
+    await Deno.writeFile(`${downloads}/game.exe`, EICAR);
+    await Deno.writeTextFile(`${downloads}/letter.txt`, "Dear Bob");
+    await machine.shell(`chown ${USER}: /home/${USER}/Downloads/*`);
+    await waitFor("malware is removed", async () => !(await names(downloads)).includes("game.exe"));
+    await waitFor("the user is told", () => machine.user.lines.some((line) => /game/.test(line)));
+    assertEquals(await names(downloads), ["letter.txt"]);
+    await machine.systemd.systemctl("stop", unit);
+    assertEquals(await machine.systemd.property(unit, "Result"), "success");
+  });
+}
+
+testOnMachine(
+  "I8: virtiofs-notify refreshes a user's folder in its sandbox",
+  NOTIFY,
+  {
+    [NOTIFY]: service(
+      `Environment="OPTIONS=--map docs=/home/${USER}/docs --uds /run/virtiofs-notify/host"`,
+      `BindPaths=/home/${USER}/docs`,
+      "RuntimeDirectory=virtiofs-notify",
+    ),
+  },
+  async (machine) => {
+    await machine.systemd.systemctl("start", NOTIFY);
+    using host = await Guest.connect(machine.outside("/run/virtiofs-notify/host_3401"));
+    await host.send("CONNECT 3401\ndocs\n");
+    await host.endSending();
+    const docs = machine.outside(`/home/${USER}/docs`);
+    await waitFor("the folder is refreshed", async () => (await names(docs)).length > 0);
+    assertEquals(await names(docs), [".virtiofs-refresh"]);
+    await machine.systemd.systemctl("stop", NOTIFY);
+    assertEquals(await machine.systemd.property(NOTIFY, "Result"), "success");
+  },
+);
+
+async function names(path: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+}

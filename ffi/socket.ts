@@ -128,8 +128,9 @@ export class StreamSocket extends Descriptor {
    * still receives.) A zero-length send tells it for both families.
    */
   get peerIsGone(): boolean {
-    return libc.send(this.fd, NOTHING, 0n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-      errno() === ERRNO.EPIPE;
+    if (libc.send(this.fd, NOTHING, 0n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return false;
+    const number = errno(); // EPIPE as a rule
+    return number !== ERRNO.EAGAIN && number !== ERRNO.EINTR;
   }
 
   /** The process id of a Unix socket's peer when it connected or listened (SO_PEERCRED). */

@@ -1,5 +1,6 @@
 /** clamd-vproxy, virtiofs-notify and clamd-vclient, started as users start them. */
 
+import denoConfiguration from "../../deno.json" with { type: "json" };
 import { marked } from "./command.ts";
 import { REPOSITORY } from "./gate.ts";
 import { scratchDirectory } from "./scratch.ts";
@@ -7,6 +8,13 @@ import { ServiceManager } from "./service_manager.ts";
 import { PATIENCE_MS, waitFor } from "./wait.ts";
 
 export type ProgramName = "vproxy" | "notify" | "vclient";
+
+/** What `deno task NAME` gives to `deno`. */
+function taskArguments(name: ProgramName): readonly string[] {
+  const [deno, ...args] = denoConfiguration.tasks[name].split(" ");
+  if (deno !== "deno") throw new Error(`the task ${name} is not what it was`);
+  return args;
+}
 
 export class Daemon implements AsyncDisposable {
   readonly #manager: ServiceManager;
@@ -19,7 +27,7 @@ export class Daemon implements AsyncDisposable {
     const path = `${scratchDirectory(name)}/notify`;
     this.#manager = new ServiceManager(path);
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", `-P=${name}`, "--no-prompt", `src/${name}/main.ts`, ...args],
+      args: [...taskArguments(name), ...args],
       cwd: REPOSITORY,
       env: marked({ ...env, NOTIFY_SOCKET: path }),
       stdin: "null",

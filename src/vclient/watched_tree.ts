@@ -93,10 +93,12 @@ export class WatchedTree implements WatchSink {
     return this.#watcher.start(progress);
   }
 
-  /** Scans everything that is there; settles when all of it is queued and the queue is empty. */
+  /** Scans everything that is there; settles when that is done, and nothing else waits. */
   async scanExisting(): Promise<void> {
     await this.#reader.read(ROOT);
-    while (!this.#stopped && this.#queue.waiting > 0) await this.#roomForMore();
+    while (!this.#stopped && this.#queue.waiting + this.#queue.running > 0) {
+      await this.#roomForMore();
+    }
   }
 
   /** Files read so far while the tree, or a part of it, is being read. */

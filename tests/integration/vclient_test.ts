@@ -1,0 +1,189 @@
+/** clamd-vclient as users run it, with a real clamd, directly and through clamd-vproxy. AF_VSOCK itself: tests/vm. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
+import { SIGNATURE } from "../support/clamd.ts";
+import { EICAR } from "../support/eicar.ts";
+import { hasProgram } from "../support/prerequisites.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { VclientWorld } from "../support/vclient_world.ts";
+import { waitFor } from "../support/wait.ts";
+
+const ignore = !hasProgram("clamd");
+
+for (const throughProxy of [false, true]) {
+  const way = throughProxy ? "through clamd-vproxy" : "through clamd's socket";
+
+  Deno.test({ name: `${way}: infected files are deleted, clean ones stay`, ignore }, async () => {
+    await using world = await VclientWorld.start({ throughProxy });
+    await world.shell(`
+      cp "$EVIL" written
+      ln "$EVIL" linked
+      mkdir d; cp "$EVIL" d/temporary; mv d/temporary d/renamed
+      mkdir -p "$EVIL.d/x/y"; cp "$EVIL" "$EVIL.d/x/y/evil"; echo fine > "$EVIL.d/x/fine"
+      mv "$EVIL.d" tree
+      printf 'fine' > clean; : > empty
+      cp "$EVIL" "$(printf 'new\\nline')"; cp "$EVIL" "$(printf 'latin-\\351')"
+    `);
+    await world.gone("written", "linked", "d/renamed", "tree/x/y/evil", "new\nline");
+    await waitFor("all are gone", async () => (await world.files()).length === 3);
+    assertEquals(await world.files(), ["clean", "empty", "tree/x/fine"]);
+    assertEquals(Deno.readFileSync(world.evil), EICAR, "a link's other name lies outside");
+    await world.quiet();
+    const malware = world.user.lines.filter((line) => line.startsWith("Malware "));
+    const told = (name: string) =>
+      `Malware ${SIGNATURE} was detected in file: ${world.watched}/${name}`;
+    for (const name of ["written", "linked", "d/renamed", "new\\x0aline", "latin-\\xe9"]) {
+      assert(malware.includes(told(name)), `${name} is in ${malware}`);
+    }
+    assertEquals(malware.length, 6);
+    assertEquals(await world.client.stop(), 0);
+    assertNotMatch(world.client.log, /^\s+at .*\.ts:\d+/m);
+  });
+
+  Deno.test({ name: `${way}: a burst of 8,000 files`, ignore }, async () => {
+    await using world = await VclientWorld.start({ throughProxy, clamd: { LogClean: "no" } });
+    await world.shell(`
+      for d in $(seq 80); do
+        mkdir $d
+        for i in $(seq 100); do echo "$d $i" > $d/$i; done
+        cp "$EVIL" $d/50
+      done
+    `);
+    const infected = Array.from({ length: 80 }, (_, d) => `${d + 1}/50`);
+    await world.gone(...infected);
+    assertEquals((await world.files()).length, 80 * 99);
+    assertLess(world.client.memoryMiB(), 250);
+    assertEquals(await world.client.stop(), 0);
+    assertNotMatch(world.client.log, /could not be scanned|queue is full/);
+  });
+
+  Deno.test({ name: `${way}: 50 times mkdir -p a/b/c and a write at once`, ignore }, async () => {
+    await using world = await VclientWorld.start({ throughProxy });
+    await world.shell(`
+      for i in $(seq 50); do mkdir -p $i/a/b/c && cp "$EVIL" $i/a/b/c/evil; echo $i > $i/a/clean; done
+    `);
+    await world.gone(...Array.from({ length: 50 }, (_, i) => `${i + 1}/a/b/c/evil`));
+    await world.quiet();
+    const clean = Array.from({ length: 50 }, (_, i) => `${i + 1}/a/clean`).sort();
+    assertEquals(await world.files(), clean);
+  });
+}
+
+Deno.test(
+  { name: "--action quarantine, inside the watched directory, without a loop", ignore },
+  async () => {
+    await using world = await VclientWorld.start({
+      arguments: (watched) => ["-a", "quarantine", "--quarantine-dir", `${watched}/.quarantine`],
+    });
+    await world.shell(`cp "$EVIL" evil; mkdir d; cp "$EVIL" d/evil`);
+    await world.gone("evil", "d/evil");
+    await world.quiet();
+    const quarantine = `${world.watched}/.quarantine`;
+    const kept = [...Deno.readDirSync(quarantine)].map(({ name }) => name).sort();
+    assertEquals(kept.length, 4);
+    for (const name of kept.filter((name) => !name.endsWith(".json"))) {
+      assertMatch(name, /^\d{8}T\d{6}(-2)?-evil$/);
+      assertEquals((Deno.statSync(`${quarantine}/${name}`).mode ?? 0) & 0o7777, 0);
+      const about = JSON.parse(Deno.readTextFileSync(`${quarantine}/${name}.json`));
+      assertEquals([about.signature, about.size], [SIGNATURE, EICAR.length]);
+      assert([`${world.watched}/evil`, `${world.watched}/d/evil`].includes(about.path));
+    }
+    assertEquals(world.clamd.scans, 2, "nothing in quarantine is scanned");
+  },
+);
+
+Deno.test({ name: "--action log leaves the file, and tells once", ignore }, async () => {
+  await using world = await VclientWorld.start({ arguments: () => ["--action", "log"] });
+  await world.shell(`cp "$EVIL" evil; mkdir d; mv "$EVIL" d/moved; mv d e`);
+  await waitFor("the user is told", () => world.user.lines.length >= 2);
+  await world.quiet();
+  assertEquals(await world.files(), ["e/moved", "evil"]);
+  assertEquals(world.user.lines.length, 2);
+  await world.client.logged(new RegExp(`evil: ${SIGNATURE} was found, left in place`));
+});
+
+Deno.test({ name: "I2: links are not followed, to files or to directories", ignore }, async () => {
+  await using world = await VclientWorld.start();
+  const outside = scratchDirectory("outside");
+  Deno.writeFileSync(`${outside}/evil`, EICAR);
+  await world.shell(`
+    ln -s ${outside}/evil file; ln -s ${outside} directory; ln -s /proc/self/fd/0 magic
+    mkfifo fifo; cp "$EVIL" evil
+  `);
+  await world.gone("evil");
+  await world.quiet();
+  assertEquals(world.clamd.scans, 1);
+  assertEquals(Deno.readFileSync(`${outside}/evil`), EICAR);
+  for (const name of ["file", "directory", "magic", "fifo"]) assert(world.has(name), name);
+});
+
+Deno.test(
+  { name: "nested watches scan once, excluded directories not at all", ignore },
+  async () => {
+    await using world = await VclientWorld.start({
+      before: "mkdir -p in/deep cache/in",
+      arguments: (path) => [
+        ...[
+          "--watch",
+          path,
+          "-w",
+          `${path}/in`,
+          "-w",
+          `${path}/in/deep/`,
+          "-w",
+          `${path}/cache/in`,
+        ],
+        ...["--exclude", `${path}/cache`, "-e", `${path}/later/`, "-e", "/nonexistent/place"],
+      ],
+    });
+    await world.shell(`
+    mkdir later; for d in . in in/deep cache later cache/in; do echo $d > $d/file; done
+    cp "$EVIL" later/evil; cp "$EVIL" cache/evil; cp "$EVIL" cache/in/evil
+  `);
+    await waitFor("what is watched below an exclusion", () => !world.has("cache/in/evil"));
+    await world.quiet();
+    assertEquals(world.clamd.scans, 5);
+    assert(world.has("later/evil") && world.has("cache/evil"));
+    await world.client.logged(/--exclude \/nonexistent\/place lies in no watched directory/);
+  },
+);
+
+Deno.test(
+  { name: "what is there at the start stays, or is scanned with --scan-existing", ignore },
+  async () => {
+    const before =
+      `mkdir d; for i in $(seq 50); do echo $i > d/$i; done; cp "$EVIL" d/evil; sleep 1.5`;
+    await using without = await VclientWorld.start({ before });
+    await without.shell(`cp "$EVIL" new`);
+    await without.gone("new");
+    await without.quiet();
+    assert(without.has("d/evil"));
+    assertEquals(without.clamd.scans, 1);
+
+    await using existing = await VclientWorld.start({
+      before,
+      arguments: () => ["--scan-existing"],
+    });
+    await existing.gone("d/evil");
+    await existing.client.logged(
+      /scanned what was in the directories, in .* s: 51 scanned, 1 infected/,
+    );
+    assertEquals((await existing.files()).length, 50);
+  },
+);
+
+Deno.test(
+  { name: "I8: only libc and the service manager's variables are asked for", ignore },
+  async () => {
+    await using world = await VclientWorld.prepare();
+    const audit = `${scratchDirectory("audit")}/permissions`;
+    await world.clamd.start();
+    await world.startClient({ DENO_AUDIT_PERMISSIONS: audit });
+    await world.shell(`cp "$EVIL" evil`);
+    await waitFor("it works", () => !world.has("evil"));
+    await world.client.stop();
+    const asked = Deno.readTextFileSync(audit).trim().split("\n").map((line) => JSON.parse(line));
+    for (const { permission } of asked) assertMatch(permission, /^(ffi|env)$/);
+  },
+);

@@ -1,0 +1,71 @@
+/** From a file in one guest's share to the refreshed file browser in another guest: gate and virtiofs-notify. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
+import { Daemon } from "../support/daemon.ts";
+import { onEachFilesystem } from "../support/fixture.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+const TRIGGER = ".virtiofs-refresh";
+const uds = `${scratchDirectory("guests")}/bob`;
+const away = `${scratchDirectory("guests")}/away`;
+/** bob's virtiofs-notify can be reached, the other guest is off. */
+const guests = [`${uds}_3401`, away];
+
+onEachFilesystem(
+  "guest notifications",
+  (kind) =>
+    World.start(kind, {
+      channels: { docs: { more: { notify: { guests, port: 3401 } } } },
+      unequal: ["docs"], // the trigger is bob's alone
+    }),
+  (test) => {
+    test("a published file refreshes the other guest, and the trigger travels nowhere", async (world) => {
+      const { only } = world;
+      const bob = only.share("bob");
+      const args = ["--uds", uds, "--map", `docs=${bob.path}`];
+      await using _notify = await Daemon.start("notify", args);
+      await only.share("ann").write("hello", "hello");
+      await waitFor("bob has the file", () => bob.has("hello"));
+      await waitFor("bob was notified", () => bob.has(TRIGGER));
+      await only.quiet();
+      for (const place of [only.share("ann"), only.share("cid"), only.export]) {
+        assert(!place.has(TRIGGER), place.name);
+      }
+      await bob.shell(`rm ${TRIGGER}`);
+    });
+
+    test("a burst is told a few times, and always after its last file", async ({ only }) => {
+      const bob = only.share("bob");
+      const args = ["--uds", uds, "--map", `docs=${bob.path}`, "--debug"];
+      await using notify = await Daemon.start("notify", args);
+      const start = performance.now();
+      for (let i = 0; i < 300; i++) await only.share("ann").write(`burst/${i}`, `${i}`);
+      await waitFor("bob has all", () => bob.list("burst").length === 300);
+      const arrivedAt = notify.log.length;
+      await waitFor(
+        "a notification after the last",
+        () => /trigger/.test(notify.log.slice(arrivedAt)),
+      );
+      await sleep(1500);
+      const seconds = (performance.now() - start) / 1000;
+      const told = notify.log.match(/docs: trigger/g)?.length ?? 0;
+      assertGreaterOrEqual(told, 1);
+      assertLessOrEqual(told, Math.ceil(seconds) + 1, "at most one in a second");
+      await bob.shell(`rm -f ${TRIGGER}`);
+    });
+
+    test("I7: guests that are off hold up nothing, and are reported once each", async ({ only, gate }) => {
+      const start = performance.now();
+      await only.share("ann").write("unheard", "unheard");
+      await waitFor("it arrives all the same", () => only.share("bob").has("unheard"));
+      assertLessOrEqual(performance.now() - start, 10_000);
+      const warnings = gate.log.split("\n").filter((line) =>
+        line.includes(`${away} cannot be notified`)
+      );
+      assertEquals(warnings.length, 1);
+    });
+  },
+);

@@ -187,3 +187,20 @@ export function readSmall(file: Descriptor, limit: number): Uint8Array<ArrayBuff
   }
   return buffer.subarray(0, length);
 }
+
+const F_SETLEASE = 1024;
+const F_RDLCK = 0n;
+const F_UNLCK = 2n;
+
+/**
+ * Whether somebody holds the file open for writing, found out by asking for a read lease (fcntl(2), F_SETLEASE);
+ * `undefined` where that may not be asked (another's file, without CAP_LEASE) or the file system knows no leases.
+ * `file` is open for reading only.
+ */
+export function hasWriters(file: Descriptor): boolean | undefined {
+  if (libc.fcntl(file.fd, F_SETLEASE, F_RDLCK) === 0) {
+    libc.fcntl(file.fd, F_SETLEASE, F_UNLCK);
+    return false;
+  }
+  return errno() === ERRNO.EAGAIN ? true : undefined;
+}

@@ -20,14 +20,17 @@ import {
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
-import { readSmall, truncate, writeAt } from "../../ffi/file_content.ts";
+import { hasWriters, readSmall, truncate, writeAt } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { conflictName } from "./conflict_name.ts";
 import { type FileIdentity, sameBeforeCtime, sameIdentity } from "./replica_record.ts";
 
-/** How long a replaced or removed file is kept for writers that still hold it. */
-const LINGER_MS = 1000;
+/**
+ * How long a replaced or removed file is kept for writers that still hold it. Guests go on using what they looked up
+ * for a second or so (virtiofs caches names), so it must be more than that.
+ */
+const LINGER_MS = 5000;
 const MOST_LINGERING = 4096;
 const JOURNAL_LIMIT = 256 * 1024;
 const JOURNAL_MOST = 64 * 1024 * 1024;
@@ -181,10 +184,10 @@ export class Recovery implements Disposable {
     while (this.#lingering.length > 0) {
       const first = this.#lingering[0];
       if (first === undefined) return;
-      const due = everything || first.until <= now || this.#lingering.length > MOST_LINGERING;
-      if (!due) return;
+      const force = everything || this.#lingering.length > MOST_LINGERING;
+      if (!force && first.until > now) return;
       this.#lingering.shift();
-      this.#discard(first);
+      this.#discard(first, now, force);
     }
     if (this.#journalSize > JOURNAL_LIMIT && this.#journal !== undefined) {
       truncate(this.#journal, 0);
@@ -205,8 +208,8 @@ export class Recovery implements Disposable {
     return this.#lingering.length;
   }
 
+  /** What still lingers is decided on at the next start. */
   close(): void {
-    this.sweep(0, true);
     this.#journal?.close();
   }
 
@@ -214,12 +217,17 @@ export class Recovery implements Disposable {
     this.close();
   }
 
-  #discard({ name, origin, identity }: Lingering): void {
-    const status = this.#directory.status(name);
+  #discard(item: Lingering, now: number, force: boolean): void {
+    const { name, origin, identity } = item;
+    const opened = this.#directory.openRegular(name);
+    using file = opened?.file;
+    const status = opened?.status ?? this.#directory.status(name);
     if (status === undefined) return;
-    if (sameIdentity(status, identity)) this.#directory.removeFile(name);
-    // Written to after it had been replaced or deleted elsewhere: a change of its own.
-    else this.#putBack(name, origin);
+    if (!force && file !== undefined && hasWriters(file) === true) {
+      this.#lingering.push({ ...item, until: now + LINGER_MS });
+    } // Written to after it had been replaced or deleted elsewhere: a change of its own.
+    else if (!sameIdentity(status, identity)) this.#putBack(name, origin);
+    else this.#directory.removeFile(name);
   }
 
   #linger(name: FileName, origin: Origin, identity: FileStatus): void {

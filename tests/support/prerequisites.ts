@@ -17,6 +17,9 @@ export const PACKAGES: readonly Package[] = [
   { name: "xfsprogs", program: "mkfs.xfs", why: "an XFS in an image file" },
   { name: "mount", program: "losetup", why: "loop devices for both" },
   { name: "systemd", program: "systemd-analyze", why: "to score and run the units", apart: true },
+  { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "virtual machines", apart: true },
+  { name: "busybox-static", program: "busybox", why: "what runs in them", apart: true },
+  { name: "cpio", program: "cpio", why: "their initial file system", apart: true },
   { name: "nix-bin", program: "nix-instantiate", why: "to evaluate what is in nix/", apart: true },
 ];
 

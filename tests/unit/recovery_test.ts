@@ -90,7 +90,7 @@ Deno.test("a known version is replaced, and gone after a moment", () => {
   assertEquals(bench.contents(), ["new"]);
   assertEquals(bench.status().inode, statusOf(prepared).inode);
   assertEquals(bench.taken().length, 1);
-  bench.recovery.sweep(Infinity);
+  bench.recovery.sweep(0, true);
   assertEquals(bench.taken(), []);
 });
 
@@ -136,7 +136,7 @@ Deno.test("I2: a symbolic link is replaced itself, its target stays", () => {
   using prepared = bench.prepared("new");
   const outcome = bench.recovery.replace(prepared, bench.parent, ORIGIN, bench.status());
   assertEquals(outcome, "done");
-  bench.recovery.sweep(Infinity);
+  bench.recovery.sweep(0, true);
   assertEquals(Deno.readTextFileSync(`${bench.path}/canary`), "untouched");
   assertEquals(bench.status().kind, "file");
 });
@@ -148,7 +148,22 @@ Deno.test("I3: what is written to a replaced file that was still open comes back
   using prepared = bench.prepared("new");
   assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "done");
   writer.writeSync(new TextEncoder().encode(", and more"));
-  bench.recovery.sweep(Infinity);
+  bench.recovery.sweep(0, true);
+  assertEquals(bench.contents(), ["new", "old, and more"]);
+});
+
+Deno.test("I3: a replaced file is kept for as long as somebody may write to it", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  const writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  using prepared = bench.prepared("new");
+  assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "done");
+  const muchLater = performance.now() + 60_000;
+  bench.recovery.sweep(muchLater);
+  assertEquals(bench.taken().length, 1);
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  writer.close();
+  bench.recovery.sweep(muchLater + 60_000);
   assertEquals(bench.contents(), ["new", "old, and more"]);
 });
 
@@ -243,6 +258,6 @@ Deno.test("a name of 255 bytes finds room for its conflict copy", () => {
   using prepared = bench.prepared("new");
   assertEquals(bench.recovery.replace(prepared, bench.parent, origin, before), "done");
   writer.writeSync(new TextEncoder().encode(", and more"));
-  bench.recovery.sweep(Infinity);
+  bench.recovery.sweep(0, true);
   assertEquals(bench.contents(), ["new", "old, and more"]);
 });

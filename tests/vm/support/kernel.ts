@@ -1,0 +1,101 @@
+/** Debian's kernel and the few modules that the test machines load, without installing the package. */
+
+import { must } from "../../support/command.ts";
+
+/** In loading order; each needs only what stands before it. */
+export const VIRTIOFS_MODULES = [
+  "virtio_ring",
+  "virtio",
+  "virtio_pci_modern_dev",
+  "virtio_pci_legacy_dev",
+  "virtio_pci",
+  "fuse",
+  "virtiofs",
+  "overlay",
+];
+export const VSOCK_MODULES = [
+  "vsock",
+  "vmw_vsock_virtio_transport_common",
+  "vsock_loopback",
+  "vhost_iotlb",
+  "vhost",
+  "vhost_vsock",
+];
+
+/** Kept between runs: a download of 70 MiB. */
+const CACHE = "/var/cache/virtiofs-gate-tests";
+
+export interface Kernel {
+  readonly image: string;
+  /** The path of a module by its name. */
+  module(name: string): string;
+}
+
+/** The kernel, downloaded if it is not there. Throws with the reason if it cannot be had. */
+export async function debianKernel(): Promise<Kernel> {
+  const installed = find("");
+  if (installed !== undefined) return installed;
+  const dependencies = new TextDecoder().decode(
+    await must("apt-cache", ["depends", "linux-image-amd64"]),
+  );
+  const name = /Depends: (linux-image-\S+)/.exec(dependencies)?.[1];
+  if (name === undefined) throw new Error("apt knows no linux-image-amd64: run apt-get update");
+  const root = `${CACHE}/${name}`;
+  const cached = find(root);
+  if (cached !== undefined) return cached;
+  await Deno.mkdir(root, { recursive: true });
+  await must("apt-get", ["download", "-q", name], { cwd: root });
+  const [archive] = [...Deno.readDirSync(root)].filter((entry) => entry.name.endsWith(".deb"));
+  if (archive === undefined) throw new Error(`apt-get download brought no ${name}`);
+  await must("dpkg-deb", ["-x", `${root}/${archive.name}`, root]);
+  await Deno.remove(`${root}/${archive.name}`);
+  const kernel = find(root);
+  if (kernel === undefined) throw new Error(`${name} holds no kernel with the modules needed`);
+  return kernel;
+}
+
+function find(root: string): Kernel | undefined {
+  for (const version of list(`${root}/lib/modules`)) {
+    const image = `${root}/boot/vmlinuz-${version}`;
+    if (!exists(image)) continue;
+    const paths = new Map<string, string>();
+    const visit = (path: string) => {
+      for (const entry of Deno.readDirSync(path)) {
+        if (entry.isDirectory) visit(`${path}/${entry.name}`);
+        else {
+          const module = /^(.+)\.ko$/.exec(entry.name)?.[1];
+          if (module !== undefined) paths.set(module.replaceAll("-", "_"), `${path}/${entry.name}`);
+        }
+      }
+    };
+    for (
+      const part of ["drivers/virtio", "drivers/vhost", "fs/fuse", "fs/overlayfs", "net/vmw_vsock"]
+    ) {
+      const path = `${root}/lib/modules/${version}/kernel/${part}`;
+      if (exists(path)) visit(path);
+    }
+    if (![...VIRTIOFS_MODULES, ...VSOCK_MODULES].every((name) => paths.has(name))) continue;
+    return {
+      image,
+      module: (name) => {
+        const path = paths.get(name);
+        if (path === undefined) throw new Error(`no module ${name}`);
+        return path;
+      },
+    };
+  }
+  return undefined;
+}
+
+function list(path: string): string[] {
+  return exists(path) ? [...Deno.readDirSync(path)].map(({ name }) => name) : [];
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -42,7 +42,7 @@ export interface DaemonOptions {
 const STATUS_EVERY_MS = 10_000;
 const EXTENSION_MS = 60_000;
 /** What may still be finished after a stop signal. */
-const LAST_WORDS_MS = 4_000;
+const LAST_WORDS_MS = 3_000;
 
 /** Serves until SIGTERM, SIGINT or SIGHUP; the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {

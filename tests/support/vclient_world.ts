@@ -13,6 +13,8 @@ export interface VclientOptions {
   readonly throughProxy?: boolean;
   readonly proxyArguments?: readonly string[];
   readonly clamd?: ClamdOptions;
+  /** Instead of the world's own user. */
+  readonly notifySocket?: string;
   /** More of them, for a client that watches `watched`. */
   readonly arguments?: (watched: string) => readonly string[];
   /** Runs before the client starts, in the watched directory. */
@@ -73,7 +75,7 @@ export class VclientWorld implements AsyncDisposable {
         ? ["--uds", this.#uds]
         : ["--socket", "--clamd-socket", this.clamd.socket],
       "--notify-socket",
-      this.user.path,
+      this.options.notifySocket ?? this.user.path,
       ...this.options.arguments?.(this.watched) ?? [],
     ];
   }

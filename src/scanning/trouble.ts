@@ -12,6 +12,8 @@ export function name(address: Address): string {
 /** What a failed call on a connection to `address` means. */
 export function inWords(error: unknown, address: Address): string {
   const at = name(address);
+  const onVsock = address.family === "vsock" ? onVsockInWords(error, at) : undefined;
+  if (onVsock !== undefined) return onVsock;
   if (isErrno(error, "ENOENT")) {
     return `there is no socket ${at}: is clamd running, and is this the LocalSocket of its configuration?`;
   }
@@ -29,4 +31,17 @@ export function inWords(error: unknown, address: Address): string {
     return `clamd at ${at} ended the connection: did it crash, or was it restarted?`;
   }
   return `clamd at ${at}: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** What differs where no file stands for the other side. */
+function onVsockInWords(error: unknown, at: string): string | undefined {
+  if (isErrno(error, "ENODEV", "EAFNOSUPPORT", "ENETUNREACH")) {
+    return `there is no way to ${at}: give this machine a vsock device, and its kernel the module ` +
+      "vmw_vsock_virtio_transport";
+  }
+  // A vsock refuses by a reset.
+  if (isErrno(error, "ECONNRESET") && error.call === "connect") {
+    return `nobody listens at ${at}: does clamd-vproxy run there?`;
+  }
+  return undefined;
 }

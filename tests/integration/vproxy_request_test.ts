@@ -137,15 +137,17 @@ Deno.test("a refused request leaves no byte at clamd, and no connection", async 
 });
 
 Deno.test("a second command that comes while clamd answers the first is refused with it", async () => {
+  const sent = Promise.withResolvers<void>();
   await using world = start(async (connection) => {
     await connection.receive((received) => received.endsWith("\0"));
-    await sleep(200);
+    await sent.promise;
     await connection.reply("PONG\0");
   });
   using guest = await Guest.connect(world.path);
   await guest.send("zPING\0");
-  await sleep(50);
+  await waitFor("clamd has it", () => world.clamd.received[0] === "zPING\0");
   await guest.send("zSHUTDOWN\0");
+  sent.resolve();
   assertEquals(await guest.answer(), "ERROR: Command not allowed\n");
   assertEquals(world.clamd.received, ["zPING\0"]);
 });
@@ -315,30 +317,23 @@ Deno.test("each timeout has its answer, and clamd is let go", async () => {
 
 Deno.test("a guest that sends a byte now and then cannot stretch the time for its command or stream", async () => {
   await using world = start(honest, { commandTimeoutMs: 500, streamTimeoutMs: 1000 });
-  const trickle = async (request: string): Promise<string> => {
+  /** Sends the bytes one by one, until there is an answer. */
+  const trickle = async (request: string, pauseMs: number): Promise<string> => {
     using guest = await Guest.connect(world.path);
-    const answer = guest.answer();
-    for (const byte of request) {
-      await guest.send(byte).catch(() => {});
-      await sleep(100);
+    let isAnswered = false;
+    const answer = guest.answer().finally(() => isAnswered = true);
+    for (let i = 0; i < request.length && !isAnswered; i++) {
+      await guest.send(request.charAt(i)).catch(() => {});
+      await sleep(pauseMs);
     }
     return await answer;
   };
-  const answers = await Promise.all([
-    trickle("zINSTREAM\0"),
-    (async () => {
-      using guest = await Guest.connect(world.path);
-      await guest.send("zINSTREAM\0\0\0\0\xff");
-      const answer = guest.answer();
-      for (let i = 0; i < 20; i++) {
-        await guest.send("x").catch(() => {});
-        await sleep(100);
-      }
-      return await answer;
-    })(),
+  const [command, stream] = await Promise.all([
+    trickle("zINSTREAM\0", 1000),
+    trickle(`zINSTREAM\0\0\0\x01\0${"x".repeat(255)}`, 40),
   ]);
-  assertEquals(answers[0], "ERROR: Command timed out\n");
-  assertMatch(answers[1], /^ERROR: Stream timed out: it took too long/);
+  assertEquals(command, "ERROR: Command timed out\n");
+  assertMatch(stream, /^ERROR: Stream timed out: it took too long/);
 });
 
 Deno.test("a guest that vanishes lets clamd go: in its command, in its stream, waiting for a verdict", async () => {

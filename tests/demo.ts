@@ -9,7 +9,7 @@ import { clean, EICAR } from "./support/eicar.ts";
 import { Gate } from "./support/gate.ts";
 import { LoopFilesystem } from "./support/loop_filesystem.ts";
 import { installMissing } from "./support/packages.ts";
-import { obstacle } from "./support/prerequisites.ts";
+import { filesystemPrograms, obstacle } from "./support/prerequisites.ts";
 import { abandonedScratch, scratchPathsOf, sweep } from "./support/scratch.ts";
 import { bold, dim, good, indent, say, warn } from "./support/terminal.ts";
 import { readTree } from "./support/tree.ts";
@@ -251,7 +251,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   say(bold("virtiofs-gate: a demonstration\n"));
   sweep(abandonedScratch());
-  const failure = await installMissing((line) => say(`   ${line}`));
+  const failure = await installMissing((line) => say(`   ${line}`), filesystemPrograms("btrfs"));
   const reason = failure ?? obstacle("btrfs");
   if (reason !== undefined) {
     say(`\nThe demonstration cannot run here: ${reason}`);

@@ -3,12 +3,10 @@
 import { FILESYSTEM_KINDS, type FilesystemKind } from "./loop_filesystem.ts";
 
 /** A Debian package that the tests use, known by a program that it brings. */
-interface Package {
+export interface Package {
   readonly name: string;
   readonly program: string;
   readonly why: string;
-  /** Tests without a filesystem of their own need it; the others run without. */
-  readonly apart?: true;
 }
 
 export const PACKAGES: readonly Package[] = [
@@ -16,11 +14,11 @@ export const PACKAGES: readonly Package[] = [
   { name: "btrfs-progs", program: "mkfs.btrfs", why: "a btrfs in an image file" },
   { name: "xfsprogs", program: "mkfs.xfs", why: "an XFS in an image file" },
   { name: "mount", program: "losetup", why: "loop devices for both" },
-  { name: "systemd", program: "systemd-analyze", why: "to score and run the units", apart: true },
-  { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "virtual machines", apart: true },
-  { name: "busybox-static", program: "busybox", why: "what runs in them", apart: true },
-  { name: "cpio", program: "cpio", why: "their initial file system", apart: true },
-  { name: "nix-bin", program: "nix-instantiate", why: "to evaluate what is in nix/", apart: true },
+  { name: "systemd", program: "systemd-analyze", why: "to score and run the units" },
+  { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "virtual machines" },
+  { name: "busybox-static", program: "busybox", why: "what runs in them" },
+  { name: "cpio", program: "cpio", why: "their initial file system" },
+  { name: "nix-bin", program: "nix-instantiate", why: "to evaluate what is in nix/" },
 ];
 
 const CAP_SYS_ADMIN = 21n;
@@ -41,10 +39,15 @@ export function obstacle(kind: FilesystemKind): string | undefined {
   if (Deno.uid() !== 0) return "needs root, to mount a filesystem of its own";
   if (!mayMount()) return "needs CAP_SYS_ADMIN, to mount a filesystem of its own";
   if (!exists("/dev/loop-control")) return "needs loop devices";
-  const missing = missingPackages().find(({ apart }) => !apart);
-  if (missing !== undefined) return `needs the package ${missing.name}: ${missing.why}`;
+  const missing = filesystemPrograms(kind).map(missingProgram).find((why) => why !== undefined);
+  if (missing !== undefined) return missing;
   if (!kernelKnows(kind)) return `needs a kernel with ${kind}`;
   return undefined;
+}
+
+/** What a filesystem of this kind with a clamd beside it takes. */
+export function filesystemPrograms(kind: FilesystemKind): string[] {
+  return ["clamd", "losetup", `mkfs.${kind}`];
 }
 
 /** Why tests with this program of the list cannot run here; `undefined` if they can. */

@@ -29,6 +29,10 @@ export class RearmSchedule {
     return begins;
   }
 
+  get isWanted(): boolean {
+    return this.#wanted !== undefined;
+  }
+
   /** When to begin; Infinity if nothing is wanted, or while it runs. */
   get dueAt(): number {
     return this.#running === undefined ? this.#wanted?.at ?? Infinity : Infinity;

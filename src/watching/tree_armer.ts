@@ -283,6 +283,7 @@ export class TreeArmer {
     parentNode: WatchNode,
     name: FileName,
   ): WatchedEntry | undefined {
+    if (this.tree.isForgotten(parentNode)) return undefined; // its descriptor may lead anywhere by now
     const known = this.tree.child(parentNode, name);
     let directory: Directory | undefined;
     try {

@@ -77,8 +77,10 @@ export class TreeWatch {
     this.#work();
   }
 
+  /** Paths that wait, and one for everything else that is still to be done. */
   get pending(): number {
-    return this.#debouncer.size;
+    const isBusy = this.#turning || this.#armer.busy || this.#rearms.isWanted;
+    return this.#debouncer.size + (isBusy ? 1 : 0);
   }
 
   get watched(): number {

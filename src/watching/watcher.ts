@@ -56,8 +56,9 @@ export interface Watcher {
    */
   start(progress?: (directories: number) => void): Promise<void>;
 
-  /** Paths that wait for their quiet time, and directories that are watched. */
+  /** Paths that wait for their quiet time, and one more while watches are being set: 0 if all is quiet. */
   readonly pending: number;
+  /** Directories that are watched. */
   readonly watched: number;
 
   /** Stops telling anything; waiting paths are forgotten. */

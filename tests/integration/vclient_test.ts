@@ -7,7 +7,7 @@ import { EICAR } from "../support/eicar.ts";
 import { hasProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { VclientWorld } from "../support/vclient_world.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 
 const ignore = !hasProgram("clamd");
 
@@ -69,6 +69,26 @@ for (const throughProxy of [false, true]) {
     assertEquals(await world.files(), clean);
   });
 }
+
+Deno.test(
+  { name: "I3: infected files whose events were lost in an overflow are found", ignore },
+  async () => {
+    await using world = await VclientWorld.start({ clamd: { LogClean: "no" } });
+    await world.shell("mkdir known; echo clean > known/clean");
+    await sleep(500);
+    Deno.kill(world.client.pid, "SIGSTOP");
+    // More events than the kernel keeps for a client that does not read them.
+    await world.shell(`
+    for i in $(seq 7000); do echo $i > known/$i; done
+    for d in $(seq 20); do mkdir -p $d/x; cp "$EVIL" $d/x/evil; cp "$EVIL" known/evil$d; done
+  `);
+    Deno.kill(world.client.pid, "SIGCONT");
+    await world.client.logged(/changes came faster than they could be read/);
+    const evil = Array.from({ length: 20 }, (_, d) => [`${d + 1}/x/evil`, `known/evil${d + 1}`]);
+    await world.gone(...evil.flat());
+    assertEquals((await world.files()).length, 7001);
+  },
+);
 
 Deno.test(
   { name: "--action quarantine, inside the watched directory, without a loop", ignore },

@@ -32,6 +32,7 @@ import { EXPORT, Replica } from "./replica.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
+import { findVanished } from "./vanished_entries.ts";
 
 /** Paths in each queue above which reading a tree pauses. */
 const ROOM = 20_000;
@@ -50,6 +51,13 @@ export interface ChannelParts {
   onChange(): void;
 }
 
+/**
+ * What a reading is to find, least first: what the index knows and the share has not any more; what in the share
+ * differs from the index; what differs anywhere.
+ */
+type Wanted = "vanished" | "changed" | "everything";
+const STRENGTH: readonly Wanted[] = ["vanished", "changed", "everything"];
+
 /** A producer's share and what waits for it. */
 interface Share {
   readonly replica: Replica;
@@ -58,7 +66,7 @@ interface Share {
   readonly links: LinkedNames;
   readonly source: JobSource;
   /** Directories whose reading is due. */
-  readonly rereads: Set<RelativePath>;
+  readonly rereads: Map<RelativePath, Wanted>;
 }
 
 export class Channel {
@@ -230,7 +238,7 @@ export class Channel {
       replica,
       moves: new MoveMemory(),
       links: new LinkedNames(),
-      rereads: new Set(),
+      rereads: new Map(),
       source: () => this.#nextJob(share),
       watcher: new InotifyWatcher(this.#parts.reactor, this.#sinkOf(() => share), {
         debounceMs: this.config.debounceMs,
@@ -316,7 +324,7 @@ export class Channel {
     }
     const begun = { again: false };
     this.#linkSearches.set(share, begun);
-    this.#requestReading(share, ROOT);
+    this.#requestReading(share, ROOT, "changed");
     setTimeout(() => {
       this.#linkSearches.delete(share);
       if (begun.again) this.#findLinks(share);
@@ -339,8 +347,9 @@ export class Channel {
     if (reason === "overflow") {
       this.#warn(`${display(share.replica.name)}: events were lost: reading it again`);
     }
+    if (reason === "created") return this.#requestReading(share, directory, "vanished");
     if (directory !== ROOT) this.#enqueue(share, directory);
-    this.#requestReading(share, directory);
+    this.#requestReading(share, directory, "changed");
   }
 
   #enqueue(share: Share, path: RelativePath): void {
@@ -387,9 +396,12 @@ export class Channel {
     }
   }
 
-  #requestReading(share: Share, directory: RelativePath): void {
+  #requestReading(share: Share, directory: RelativePath, what: Wanted = "everything"): void {
     if (this.#stopped) return;
-    share.rereads.add(directory);
+    const wanted = share.rereads.get(directory);
+    if (wanted === undefined || STRENGTH.indexOf(wanted) < STRENGTH.indexOf(what)) {
+      share.rereads.set(directory, what);
+    }
     if (this.#started) this.#runReadings();
   }
 
@@ -397,14 +409,15 @@ export class Channel {
   #runReadings(): void {
     this.#reading = this.#reading.then(async () => {
       for (const share of this.#shares) {
-        const [directory] = share.rereads;
-        if (directory === undefined || this.#stopped) continue;
+        const [due] = share.rereads;
+        if (due === undefined || this.#stopped) continue;
+        const [directory, what] = due;
         share.rereads.delete(directory);
         try {
-          await readTree(this.#treeParts(), directory);
+          await this.#read(share, directory, what);
         } catch (error) {
           this.#warn(`${display(share.replica.name)} could not be read (${reasonOf(error)})`);
-          setTimeout(() => this.#requestReading(share, directory), 5000);
+          setTimeout(() => this.#requestReading(share, directory, what), 5000);
         }
         this.#parts.scheduler.wake();
       }
@@ -412,6 +425,14 @@ export class Channel {
         this.#runReadings();
       }
     });
+  }
+
+  async #read({ replica }: Share, directory: RelativePath, what: Wanted): Promise<void> {
+    const parts = this.#treeParts();
+    if (what === "vanished") return await findVanished(parts, replica, directory);
+    // What a diode lacks is no change of its own: only the others tell that it is known.
+    const single = what === "changed" && replica.role !== "diode";
+    await readTree(single ? { ...parts, replicas: [replica] } : parts, directory);
   }
 
   #treeParts(): TreeReaderParts {

@@ -6,14 +6,10 @@
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory, DirectoryEntry } from "../../ffi/directory.ts";
-import { nextTurn } from "../../ffi/reactor.ts";
 import type { FileIndex } from "./file_index.ts";
+import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { type IndexEntry, matches, UNKNOWN_ENTRY } from "./replica_record.ts";
-
-/** How long the event loop is kept from others. */
-const SLICE_MS = 6;
-const LOOKS_BETWEEN_CLOCKS = 64;
 
 export interface TreeReaderParts {
   readonly index: FileIndex;
@@ -139,21 +135,4 @@ function lookAtEntry(
   } else if (replica.role === "diode" && record !== undefined && matches(record, status)) {
     // What a diode has of its own never gets a number of the channel's versions.
   } else what.differs = true;
-}
-
-/** Gives the event loop its turn after each slice of time. */
-class Pace {
-  #looks = 0;
-  #until = performance.now() + SLICE_MS;
-
-  isDue(): boolean {
-    if (++this.#looks < LOOKS_BETWEEN_CLOCKS) return false;
-    this.#looks = 0;
-    return performance.now() >= this.#until;
-  }
-
-  async rest(): Promise<void> {
-    await nextTurn();
-    this.#until = performance.now() + SLICE_MS;
-  }
 }

@@ -90,7 +90,9 @@ export class Stager {
   ): Promise<Descriptor> {
     const prepared = this.#staging.createUnnamed();
     try {
-      if (size > 0) await this.#clone(staged, prepared, size);
+      // The staged clone is clean: nothing is flushed, however slow the disk is.
+      if (size > INLINE_BYTES) await cloneOrCopy(staged, prepared);
+      else if (size > 0) await cloneOrCopyNow(staged, prepared);
       // SUID, SGID and sticky never travel.
       setOwnerAndMode(prepared, attributes.uid, attributes.gid, attributes.mode & 0o777);
       setModificationTime(prepared, attributes.mtimeNs);
@@ -107,13 +109,17 @@ export class Stager {
       return await cloneOrCopy(source, target);
     }
     const started = performance.now();
-    try {
-      cloneNow(source, target);
-    } catch (error) {
-      if (!isErrno(error, "EINVAL", "EOPNOTSUPP", "EXDEV", "ENOTTY", "ETXTBSY")) throw error;
-      return await cloneOrCopy(source, target);
-    }
+    await cloneOrCopyNow(source, target);
     if (performance.now() - started > QUICK_MS) this.#slow = CALM_AFTER;
+  }
+}
+
+async function cloneOrCopyNow(source: Descriptor, target: Descriptor): Promise<void> {
+  try {
+    cloneNow(source, target);
+  } catch (error) {
+    if (!isErrno(error, "EINVAL", "EOPNOTSUPP", "EXDEV", "ENOTTY", "ETXTBSY")) throw error;
+    await cloneOrCopy(source, target);
   }
 }
 

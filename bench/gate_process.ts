@@ -12,6 +12,8 @@ export interface GateProcessOptions {
   readonly clamdSocket: string | undefined;
   /** For the runtime: `--v8-flags=--jitless`, `--cpu-prof`. */
   readonly runtime: readonly string[];
+  /** Where the sources are, for comparing two of them. */
+  readonly checkout?: string;
 }
 
 const LONG_MS = 20 * 60_000;
@@ -48,7 +50,7 @@ export class GateProcess implements AsyncDisposable {
         configuration,
         ...scanner,
       ],
-      cwd: REPOSITORY,
+      cwd: options.checkout ?? REPOSITORY,
       env: marked({ NOTIFY_SOCKET: this.#manager.path }),
       stdin: "null",
       stdout: "null",

@@ -85,12 +85,16 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Starts the gate, again if need be; settles when it is ready. */
-  async startGate({ runtime }: Pick<Effort, "runtime">): Promise<GateProcess> {
+  async startGate(
+    { runtime }: Pick<Effort, "runtime">,
+    checkout?: string,
+  ): Promise<GateProcess> {
     await this.#gate?.[Symbol.asyncDispose]();
     this.#gate = await GateProcess.start({
       configuration: this.configuration,
       clamdSocket: this.clamd?.socket,
       runtime,
+      ...(checkout === undefined ? {} : { checkout }),
     });
     return this.#gate;
   }

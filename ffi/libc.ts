@@ -6,6 +6,7 @@
  * `Deno.UnsafePointer`, which such a grant denies; `memcpy` does what is needed of it.
  */
 
+import { maybeWrapped } from "./fault_hook.ts";
 import { LIBC_CANDIDATES } from "./platform.ts";
 
 const SYMBOLS = {
@@ -142,7 +143,7 @@ function openLibc(): Libc {
 }
 
 /** The C library's functions. Use them in `ffi/` only. */
-export const libc: Libc = openLibc();
+export const libc: Libc = maybeWrapped(openLibc());
 
 const NOTHING = new Uint8Array(0);
 

@@ -17,7 +17,7 @@ import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
 import type { Origin, Outcome, Recovery } from "./recovery.ts";
 import { type Replica, View } from "./replica.ts";
-import type { FileIdentity } from "./replica_record.ts";
+import { type FileIdentity, sameAttributes } from "./replica_record.ts";
 import type { Stager } from "./snapshot.ts";
 
 export type Attributes = Pick<FileStatus, "uid" | "gid" | "mode" | "mtimeNs">;
@@ -69,6 +69,7 @@ export class Publisher {
     prepared: Descriptor,
   ): PublishOutcome {
     const name = nameOf(path);
+    const before = statusOf(prepared);
     if (seen.kind === "directory") {
       // Only the export comes here with one that nobody has any more.
       parent.removeDirectory(name);
@@ -76,7 +77,7 @@ export class Publisher {
     if (seen.kind === "file" || seen.kind === "obstacle") {
       const origin = originOf(replica, path);
       const outcome = this.#recovery.replace(prepared, parent, origin, seen.status);
-      return outcome === "done" ? { kind: "done", status: statusOf(prepared) } : CHANGED;
+      return outcome === "done" ? { kind: "done", status: asPublished(prepared, before) } : CHANGED;
     }
     try {
       parent.linkUnnamed(prepared, name);
@@ -85,7 +86,7 @@ export class Publisher {
       if (isErrno(error, "EEXIST", "ENOENT")) return CHANGED;
       throw error;
     }
-    return { kind: "done", status: statusOf(prepared) };
+    return { kind: "done", status: asPublished(prepared, before) };
   }
 
   /** Removes what was seen, by identity. `keep`: a writer that still holds it is waited for. */
@@ -220,6 +221,15 @@ export class Publisher {
     const held = new View(target, parent, false, view.seen);
     return this.makeDirectory(held, path, model, statusOf(like));
   }
+}
+
+/**
+ * What is known of a file that has just got its name. A guest can have written to it since: then what it was before, which
+ * is not what the next look sees (I5).
+ */
+function asPublished(file: Descriptor, before: FileStatus): FileStatus {
+  const now = statusOf(file);
+  return sameAttributes(before, now) ? now : before;
 }
 
 function originOf(replica: Replica, path: RelativePath): Origin {

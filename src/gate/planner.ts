@@ -131,12 +131,17 @@ function stateOf(
   options: PlanOptions,
 ): State {
   if (seen.kind === "absent" || seen.kind === "obstacle") {
-    return record === undefined ? "missing" : "deleted";
+    return record === undefined || isOutdated(record, entry) ? "missing" : "deleted";
   }
   if (record === undefined || !matches(record, seen.status)) return "changed";
   if (record.status === "held") return options.retryHeld ? "changed" : "parked";
   if (record.status === "infected") return "parked";
   return record.version === entry.version ? "current" : "stale";
+}
+
+/** Of a version that the channel has left behind: who removed it has not seen the present one. */
+function isOutdated(record: ReplicaRecord, entry: IndexEntry): boolean {
+  return record.kind === "file" && record.status !== "infected" && record.version !== entry.version;
 }
 
 function planShares(
@@ -150,7 +155,7 @@ function planShares(
   const replicas = exported === undefined ? shares : [...shares, exported];
   const hasDirectory = shares.some(isDirectory);
   const hasFile = shares.some(isFile);
-  if (hasDirectory && hasFile) return planClash(shares, exported, findings);
+  if (hasDirectory && hasFile) return planClash(shares, exported, entry, findings);
   if (hasDirectory) return planDirectories(shares, replicas, findings);
   if (replicas.some(({ record }) => record?.kind === "directory")) {
     return planVanishedDirectory(replicas, hasFile, findings);
@@ -430,13 +435,17 @@ function planVanishedDirectory(
 function planClash(
   shares: readonly Situation[],
   exported: Situation | undefined,
+  entry: IndexEntry,
   findings: Findings,
 ): Step {
   const files = shares.filter(isFile);
   const directories = shares.filter(isDirectory);
   const known = files.filter(({ state }) => state === "current" || state === "stale");
   // Somebody replaced the known file by a directory: the file's deletion travels.
-  if (directories.some(({ record }) => record?.kind === "file") && known.length > 0) {
+  const replaced = directories.some(({ record }) =>
+    record?.kind === "file" && !isOutdated(record, entry)
+  );
+  if (replaced && known.length > 0) {
     const inExport = exported !== undefined && isFile(exported) ? [exported] : [];
     return { kind: "remove", replicas: [...known, ...inExport].map(idOf), orphan: false };
   }

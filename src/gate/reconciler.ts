@@ -235,9 +235,10 @@ export class Reconciler {
       aside.size > 0 ? without(entry, aside) : entry,
       recordOf(author.replica.id, snapshot.source, "current", entry.version + 1),
     );
-    // The losers were renamed: what they had here is gone.
-    using fresh = aside.size > 0 ? new Look(this.#parts.replicas, job.path) : undefined;
-    const targets = step.targets.map((target) => (fresh ?? look).view(target));
+    // The losers were renamed, and something else may have taken their place: another look is needed.
+    const targets = step.targets.filter((target) => !aside.has(target)).map((target) =>
+      look.view(target)
+    );
     updated = await this.#publish(targets, snapshot, author.replica, updated, job);
     this.#parts.index.put(job.path, updated);
     // Changed while it was scanned: the watcher tells, after its quiet time.

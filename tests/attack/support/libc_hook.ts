@@ -1,0 +1,74 @@
+/**
+ * Stands between our code and the C library. To be imported before anything that imports `ffi/libc.ts`;
+ * then every system call passes by here, on its way there and back.
+ */
+
+import { wrapLibrary } from "../../../ffi/fault_hook.ts";
+
+/** Sees each call of a C function before it happens. */
+export interface Interceptor {
+  /**
+   * May act as somebody else would at this moment, or throw; a number is an errno with which the call fails instead
+   * of being made.
+   */
+  before(name: string, args: readonly unknown[]): number | void;
+  after?(name: string, result: unknown): void;
+}
+
+let interceptor: Interceptor | undefined;
+/** The errno of a call that was made to fail, until it is asked for. */
+let pretendedErrno: number | undefined;
+
+/** From now on `next` sees all calls; `undefined`: nobody. */
+export function intercept(next: Interceptor | undefined): void {
+  interceptor = next;
+}
+
+/** How our code learns of errno and addresses: no system calls. */
+const PLUMBING: ReadonlySet<string> = new Set([
+  "addressOf",
+  "copyFromAddress",
+  "__errno_location",
+  "clock_gettime",
+]);
+
+type Call = (...args: unknown[]) => unknown;
+
+function wrapCall(name: string, call: Call): Call {
+  if (name === "copyFromAddress") return (...args) => tellErrno(args) ? undefined : call(...args);
+  if (PLUMBING.has(name)) return call;
+  const isBlocking = name.endsWith("Blocking");
+  const plainName = isBlocking ? name.slice(0, -"Blocking".length) : name;
+  return (...args) => {
+    pretendedErrno = undefined;
+    const failure = interceptor?.before(plainName, args);
+    if (typeof failure === "number") {
+      pretendedErrno = failure;
+      return isBlocking ? Promise.resolve(-1) : -1;
+    }
+    const result = call(...args);
+    interceptor?.after?.(plainName, result);
+    return result;
+  };
+}
+
+/** Answers the question for errno in the kernel's place. */
+function tellErrno([target]: readonly unknown[]): boolean {
+  if (pretendedErrno === undefined || !(target instanceof Int32Array)) return false;
+  target[0] = pretendedErrno;
+  pretendedErrno = undefined;
+  return true;
+}
+
+wrapLibrary({
+  wrap<Library extends object>(library: Library): Library {
+    const wrapped = Object.entries(library).map(([name, call]): [string, unknown] => [
+      name,
+      typeof call === "function"
+        ? wrapCall(name, (...args) => Reflect.apply(call, library, args))
+        : call,
+    ]);
+    // The same names with functions of the same kind: the shape that was asked for.
+    return Object.fromEntries(wrapped) as Library;
+  },
+});

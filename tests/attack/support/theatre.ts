@@ -1,0 +1,184 @@
+/** Plays scenarios on a workbench and looks whether every promise holds at the end. */
+
+import { EICAR } from "../../support/eicar.ts";
+import { Canary, CANARY_CONTENT } from "./canary.ts";
+import { GuestTree } from "./guest_tree.ts";
+import { intercept } from "./libc_hook.ts";
+import type { Scenario, Stage } from "./scenarios.ts";
+import { SHARES, Workbench } from "./workbench.ts";
+
+const EICAR_TEXT = new TextDecoder().decode(EICAR);
+
+/** Not calls of the daemon's work on files. */
+const NO_BOUNDARIES: ReadonlySet<string> = new Set(["close", "read", "inotify_add_watch"]);
+
+/** Thrown by every system call after the daemon's death; no `Error`, so that nobody takes it for a failure. */
+export const DEATH = Symbol("the daemon has died");
+
+export class Theatre implements Disposable {
+  readonly canary: Canary;
+  readonly base: string;
+  readonly places: Readonly<Record<(typeof SHARES)[number] | "export", GuestTree>>;
+  #bench: Workbench | undefined;
+  #plays = 0;
+
+  /** On a file system that can clone. */
+  constructor(mountPoint: string, private readonly action: "delete" | "quarantine") {
+    this.base = `${mountPoint}/base-${action}`;
+    this.canary = new Canary(`${mountPoint}/outside-${action}`);
+    Workbench.prepare(this.base);
+    this.places = {
+      ann: new GuestTree(`${this.base}/share/ann`),
+      bob: new GuestTree(`${this.base}/share/bob`),
+      export: new GuestTree(`${this.base}/export`),
+    };
+  }
+
+  get bench(): Workbench {
+    return this.#bench ??= new Workbench(this.base, this.action);
+  }
+
+  /** Sets the scene in a directory of its own. */
+  async arrange(scenario: Scenario): Promise<Stage> {
+    const { ann, bob } = this.places;
+    const stage = { bench: this.bench, ann, bob, top: `play-${this.#plays++}` };
+    await scenario.arrange(stage);
+    this.bench.commit();
+    scenario.change(stage);
+    return stage;
+  }
+
+  /** The daemon works on the scene; `act` is called before its system call number `boundary`, counted from 0. */
+  async perform({ bench, top }: Stage, { path }: Scenario, boundary: number, act: () => void) {
+    let calls = 0;
+    intercept({
+      before: (name) => {
+        if (NO_BOUNDARIES.has(name)) return;
+        if (calls++ === boundary) act();
+      },
+    });
+    try {
+      await bench.run(`${top}/${path}`);
+    } finally {
+      intercept(undefined);
+    }
+    return calls;
+  }
+
+  /** The same, with the daemon's death before that call. `true` if it came to that. */
+  async die({ bench, top }: Stage, { path }: Scenario, boundary: number): Promise<boolean> {
+    let calls = 0;
+    let dead = false;
+    const index = new IndexFiles(this.base);
+    intercept({
+      before: (name) => {
+        if (NO_BOUNDARIES.has(name)) return;
+        if (dead) throw DEATH;
+        if (calls++ < boundary) return;
+        dead = true;
+        index.keep();
+        throw DEATH;
+      },
+    });
+    try {
+      await bench.run(`${top}/${path}`);
+    } catch (error) {
+      if (error !== DEATH) throw error;
+    } finally {
+      intercept(undefined);
+    }
+    if (!dead) return false;
+    bench.abandon();
+    index.putBack();
+    this.#bench = undefined;
+    return true;
+  }
+
+  /** Lets everything come to rest, and says in words what is not as promised. */
+  async faults(survivors: readonly string[]): Promise<string[]> {
+    await this.bench.settle();
+    const { ann, bob, export: exported } = this.places;
+    const trees = [ann, bob, exported].map((place) => place.contents());
+    const everything = trees.flatMap((tree) => [...tree.values()]);
+    const faults = this.canary.disturbances();
+    for (const [index, tree] of trees.slice(1).entries()) {
+      faults.push(...differences(trees[0] ?? new Map(), tree, ["bob", "export"][index] ?? ""));
+    }
+    for (const survivor of survivors) {
+      if (!everything.some((content) => content.endsWith(`: ${survivor}`))) {
+        faults.push(`I3: lost: ${survivor}`);
+      }
+    }
+    if (everything.some((content) => content.includes(EICAR_TEXT))) {
+      faults.push("I1: malware stays");
+    }
+    if (everything.some((content) => content.includes(CANARY_CONTENT))) {
+      faults.push("I2: the canary was copied");
+    }
+    for (const name of ["staging", ".virtiofs-gate/recovery"]) {
+      const left = [...Deno.readDirSync(`${this.base}/${name}`)].map((entry) => entry.name)
+        .filter((entry) => entry !== "journal");
+      if (left.length > 0) faults.push(`${name} holds ${left}`);
+    }
+    const unexpected = this.bench.troubles.filter((trouble) => trouble.includes("unexpected"));
+    return [...faults, ...unexpected];
+  }
+
+  /** Removes everything, so that the next play begins with empty shares. */
+  clear(): void {
+    this.bench.troubles.length = 0;
+    for (const place of Object.values(this.places)) {
+      for (const { name } of Deno.readDirSync(place.root)) place.remove(name);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    intercept(undefined);
+    this.#bench?.close();
+    this.canary[Symbol.dispose]();
+  }
+}
+
+function differences(
+  left: ReadonlyMap<string, string>,
+  right: ReadonlyMap<string, string>,
+  name: string,
+): string[] {
+  const paths = new Set([...left.keys(), ...right.keys()]);
+  return [...paths].filter((path) => left.get(path) !== right.get(path)).map((path) =>
+    `I3: ${path} is ${left.get(path) ?? "nothing"} in ann, ${
+      right.get(path) ?? "nothing"
+    } in ${name}`
+  );
+}
+
+/** What a killed process leaves of the index. */
+class IndexFiles {
+  readonly #folder: string;
+  readonly #kept = new Map<string, Uint8Array<ArrayBuffer>>();
+
+  constructor(base: string) {
+    this.#folder = `${base}/.virtiofs-gate`;
+  }
+
+  keep(): void {
+    for (const name of this.#names()) {
+      // The -shm file is made anew from the log.
+      if (!name.endsWith("-shm")) {
+        this.#kept.set(name, Deno.readFileSync(`${this.#folder}/${name}`));
+      }
+    }
+  }
+
+  putBack(): void {
+    for (const name of this.#names()) Deno.removeSync(`${this.#folder}/${name}`);
+    for (const [name, content] of this.#kept) {
+      Deno.writeFileSync(`${this.#folder}/${name}`, content);
+    }
+  }
+
+  #names(): string[] {
+    return [...Deno.readDirSync(this.#folder)].map(({ name }) => name)
+      .filter((name) => name.startsWith("index.sqlite"));
+  }
+}

@@ -25,7 +25,7 @@ let
     RuntimeDirectoryMode = "0755";
     MountAPIVFS = true;
     BindReadOnlyPaths = [
-      "/usr"
+      "-/usr"
       "-/lib"
       "-/lib64"
       "-/nix/store"

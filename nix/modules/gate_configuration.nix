@@ -1,0 +1,157 @@
+# From services.virtiofs-gate to the configuration file, and what is wrong with it before there is one.
+{ lib, cfg }:
+let
+  # What NixOS alone uses.
+  ownKeys = [
+    "share"
+    "exportReadOnly"
+  ];
+
+  withoutNull =
+    value:
+    if builtins.isAttrs value then
+      lib.filterAttrs (_: it: it != null && it != { }) (lib.mapAttrs (_: withoutNull) value)
+    else
+      value;
+
+  # A guest's address: its CID, or the path of its socket.
+  addressOf =
+    guest:
+    if builtins.isString guest && cfg.guests ? ${guest} then
+      let
+        inherit (cfg.guests.${guest}) cid socket;
+      in
+      if cid != null then cid else socket
+    else
+      guest;
+
+  isName = guest: builtins.isString guest && !lib.hasPrefix "/" guest;
+
+  receivers =
+    channel: lib.subtractLists channel.diodeProducers channel.producers ++ channel.consumers;
+
+  guestsOf =
+    channel:
+    if channel.notify.guests != null then
+      channel.notify.guests
+    else
+      builtins.filter (name: cfg.guests ? ${name}) (receivers channel);
+
+  addressesOf = channel: map addressOf (guestsOf channel);
+
+  written =
+    channel:
+    withoutNull (
+      removeAttrs channel ownKeys
+      // {
+        notify = channel.notify // {
+          guests =
+            let
+              addresses = addressesOf channel;
+            in
+            if addresses == [ ] then null else addresses;
+        };
+      }
+    );
+
+  # Without trailing slashes, so that paths can be compared.
+  normal = path: "/" + lib.concatStringsSep "/" (builtins.filter (part: part != "") (lib.splitString "/" path));
+  isWithin = path: directory: lib.hasPrefix "${normal directory}/" "${normal path}/";
+
+  twice = list: lib.unique (builtins.filter (it: lib.count (other: other == it) list > 1) list);
+
+  quoted = lib.concatMapStringsSep ", " (it: "`${toString it}`");
+
+  channelNames = builtins.attrNames cfg.channels;
+
+  inChannels = make: lib.concatMap (name: make name cfg.channels.${name}) channelNames;
+
+  rule = holds: message: {
+    assertion = holds;
+    message = "services.virtiofs-gate: ${message}";
+  };
+
+  guestAssertions =
+    let
+      cids = builtins.filter (cid: cid != null) (lib.mapAttrsToList (_: guest: guest.cid) cfg.guests);
+    in
+    [
+      (rule (twice cids == [ ])
+        "guests: two virtual machines have the CID ${quoted (twice cids)}; give each one of its own"
+      )
+    ]
+    ++ lib.mapAttrsToList (
+      name: guest:
+      rule ((guest.cid == null) != (guest.socket == null))
+        "guests.${name}: set either `cid` or `socket`"
+    ) cfg.guests;
+
+  channelAssertions = inChannels (
+    name: channel:
+    let
+      vms = channel.producers ++ channel.consumers;
+      told = if channel.notify.guests == null then [ ] else channel.notify.guests;
+      names = builtins.filter isName told;
+      strangers = lib.subtractLists vms names;
+      unknown = builtins.filter (guest: !(cfg.guests ? ${guest})) (lib.intersectLists vms names);
+      repeated = twice (addressesOf channel);
+      hidden = builtins.filter (directory: isWithin channel.basePath directory) [
+        "/home"
+        "/root"
+        "/run"
+        "/tmp"
+        "/var/tmp"
+      ];
+      socket = channel.userNotify.socket;
+      place = "channels.${name}";
+    in
+    [
+      (rule (strangers == [ ])
+        "${place}.notify.guests: ${quoted strangers} is neither a producer nor a consumer of the channel"
+      )
+      (rule (unknown == [ ])
+        "${place}.notify.guests: ${quoted unknown} has no address; set guests.NAME.cid or guests.NAME.socket"
+      )
+      (rule (
+        repeated == [ ]
+      ) "${place}.notify.guests: ${quoted repeated} is listed twice; list each guest once")
+      (rule (hidden == [ ])
+        "${place}.basePath: the service cannot see ${quoted hidden}; use a directory such as /var/lib/virtiofs/${name}"
+      )
+      (rule (socket == null || !(isWithin socket "/home" || isWithin socket "/root" || isWithin socket "/run/user"))
+        "${place}.userNotify.socket: the service cannot see homes and /run/user; let the user listen on /run/clamav/notify.sock"
+      )
+    ]
+  );
+
+  # Each pair once.
+  overlapAssertions = inChannels (
+    name: channel:
+    lib.concatMap (
+      other:
+      let
+        theirs = cfg.channels.${other}.basePath;
+      in
+      lib.optional (other > name) (
+        rule (!(isWithin channel.basePath theirs || isWithin theirs channel.basePath))
+          "channels.${name}.basePath and channels.${other}.basePath overlap (${channel.basePath}, ${theirs}): a quarantine or staging directory would lie within reach of a guest; separate them"
+      )
+    ) channelNames
+  );
+in
+{
+  # The content of the file.
+  settings = lib.mapAttrs (_: written) cfg.channels;
+
+  # Whether a guest is reached by its CID.
+  usesVsock = builtins.any builtins.isInt (inChannels (_: addressesOf));
+
+  basePaths = map normal (inChannels (_: channel: [ channel.basePath ]));
+
+  assertions = [
+    (rule (cfg.channels != { }) "channels is empty: there is nothing to do")
+  ]
+  ++ guestAssertions
+  ++ channelAssertions
+  ++ overlapAssertions;
+}

@@ -1,0 +1,7 @@
+# A virtual machine.
+{
+  imports = [
+    ./vclient.nix
+    ./notify.nix
+  ];
+}

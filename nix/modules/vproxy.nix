@@ -1,0 +1,123 @@
+# services.clamd-vproxy: virus scans for virtual machines, and nothing else of clamd.
+{
+  config,
+  lib,
+  pkgs,
+  utils,
+  ...
+}:
+let
+  inherit (lib) mkEnableOption mkIf mkOption types;
+
+  cfg = config.services.clamd-vproxy;
+  programs = lib.importJSON ../programs.json;
+  commandOf = import ./command.nix { inherit lib utils; };
+
+  positive =
+    default: description:
+    mkOption {
+      type = types.ints.positive;
+      inherit default description;
+    };
+
+  unit = import ../units/vproxy.nix {
+    inherit (cfg) user;
+    inherit (programs.vproxy) jitless;
+    vsock = cfg.cid != null;
+    socketDirectories = lib.unique (map dirOf cfg.uds);
+    command = commandOf {
+      binary = "${cfg.package}/bin/clamd-vproxy";
+      options = {
+        inherit (cfg)
+          cid
+          port
+          uds
+          maxConnections
+          maxConnectionsPerGuest
+          maxStreamSize
+          maxChunkSize
+          debug
+          ;
+        clamd = cfg.clamdSocket;
+      };
+    };
+  };
+in
+{
+  options.services.clamd-vproxy = {
+    enable = mkEnableOption "clamd-vproxy, which lets virtual machines scan with the host's clamd";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../package.nix { program = "vproxy"; };
+      defaultText = lib.literalExpression "clamd-vproxy of this flake, built with your pkgs";
+      description = "The package that provides `clamd-vproxy`.";
+    };
+
+    cid = mkOption {
+      type = types.nullOr (types.ints.between 0 4294967295);
+      default = 2;
+      description = "The vsock CID to listen as: 2 is the host. `null`: not on vsock.";
+    };
+
+    port = mkOption {
+      type = types.ints.between 1 4294967294;
+      default = 3400;
+      description = "The vsock port to listen on.";
+    };
+
+    uds = mkOption {
+      type = types.listOf types.path;
+      default = [ ];
+      example = [ "/var/lib/microvms/office-vm/vsock.sock" ];
+      description = ''
+        Hybrid-vsock sockets of virtual machines (Firecracker, cloud-hypervisor): it listens on each
+        with `_PORT` behind its name.
+      '';
+    };
+
+    user = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "microvm";
+      description = ''
+        Who it runs as, which must be the user of the virtual machines where
+        {option}`services.clamd-vproxy.uds` is used. `null`: a user that exists as long as the service.
+      '';
+    };
+
+    clamdSocket = mkOption {
+      type = types.path;
+      default = "/run/clamav/clamd.ctl";
+      description = "The Unix socket of clamd.";
+    };
+
+    maxConnections = positive 10 "Connections of all guests that are served at once.";
+    maxConnectionsPerGuest = positive 4 "Connections of one guest that are served at once.";
+    maxStreamSize = positive (2 * 1024 * 1024 * 1024) "Bytes of one scan.";
+    maxChunkSize = positive (25 * 1024 * 1024) "Bytes of one chunk of a scan.";
+
+    debug = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether debug messages are logged, too.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cfg.cid != null || cfg.uds != [ ];
+        message = "services.clamd-vproxy: it would listen nowhere; set cid, or uds";
+      }
+      {
+        assertion = cfg.uds == [ ] || cfg.user != null;
+        message = "services.clamd-vproxy.user: set it to the user of the virtual machines, who owns the directories of uds";
+      }
+    ];
+
+    systemd.services.clamd-vproxy = import ./service.nix unit;
+    environment.systemPackages = [ cfg.package ];
+    boot.kernelModules = lib.optional (cfg.cid != null) "vhost_vsock";
+  };
+}

@@ -1,0 +1,317 @@
+/**
+ * The NixOS modules, evaluated: by NixOS itself where nixpkgs is found (NIX_PATH), and always by the small
+ * module system in nixos/.
+ */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { z } from "zod";
+import { permissionFlags, permissionSetOf } from "../../nix/programs.ts";
+import { evaluate } from "../../nix/units.ts";
+import { run } from "../support/command.ts";
+import { REPOSITORY } from "../support/gate.ts";
+import { missingProgram } from "../support/prerequisites.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+const UNIT = z.object({
+  unitConfig: z.record(z.string(), z.unknown()),
+  serviceConfig: z.record(z.string(), z.unknown()),
+});
+
+const SYSTEM = z.object({
+  failures: z.array(z.string()),
+  services: z.record(z.string(), UNIT),
+  userServices: z.record(z.string(), UNIT),
+  mounts: z.array(z.object({ what: z.string(), where: z.string(), options: z.string() })),
+  tmpfiles: z.record(
+    z.string(),
+    z.record(
+      z.string(),
+      z.object({ d: z.object({ mode: z.string(), user: z.string(), group: z.string() }) }),
+    ),
+  ),
+  clamav: z.object({ enable: z.boolean(), settings: z.record(z.string(), z.unknown()) }),
+  fileSystems: z.record(z.string(), z.object({ device: z.string(), fsType: z.string() })),
+  kernelModules: z.array(z.string()),
+  channels: z.string().nullable(),
+});
+
+type System = z.infer<typeof SYSTEM>;
+
+const nixpkgs = await findNixpkgs();
+
+async function findNixpkgs(): Promise<string | undefined> {
+  if (missingProgram("nix-instantiate") !== undefined) return undefined;
+  const { code, stdout } = await run("nix-instantiate", ["--find-file", "nixpkgs"]);
+  return code === 0 ? new TextDecoder().decode(stdout).trim() : undefined;
+}
+
+const EVALUATOR = new URL("./nixos/evaluate.nix", import.meta.url).pathname;
+
+/** A machine whose configuration is `module`. Throws with what Nix says. */
+async function evaluated(module: string, by?: string): Promise<System> {
+  const file = `${scratchDirectory("nixos")}/configuration.nix`;
+  await Deno.writeTextFile(file, module);
+  const args = ["--strict", "--json", EVALUATOR, "--arg", "module", file];
+  return SYSTEM.parse(
+    JSON.parse(await evaluate(by === undefined ? args : [...args, "--argstr", "nixpkgs", by])),
+  );
+}
+
+/** The same test by the small module system, and by NixOS where it is there. */
+function testModules(
+  name: string,
+  body: (evaluate: (module: string) => Promise<System>) => Promise<void>,
+) {
+  const without = missingProgram("nix-instantiate");
+  Deno.test({
+    name: `${name}${without === undefined ? "" : ` [${without}]`}`,
+    ignore: without !== undefined,
+    fn: () => body((module) => evaluated(module)),
+  });
+  if (nixpkgs === undefined) return;
+  Deno.test(`${name} [by NixOS]`, () => body((module) => evaluated(module, nixpkgs)));
+}
+
+Deno.test({
+  name: "the same by NixOS itself [needs nixpkgs in NIX_PATH]",
+  ignore: nixpkgs === undefined,
+  fn: async () => assertEquals((await evaluated("{ }", nixpkgs)).failures, []),
+});
+
+/** What Nix says to a configuration that it refuses. */
+async function refusal(evaluation: Promise<System>): Promise<string> {
+  try {
+    return (await evaluation).failures.join("\n");
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const DOCS = `{
+  basePath = "/var/lib/virtiofs/docs";
+  producers = [ "chromium-vm" "office-vm" ];
+  consumers = [ "reader-vm" ];
+}`;
+
+const gate = (more: string, channels = `docs = ${DOCS};`) =>
+  `{ services.virtiofs-gate = { enable = true; channels = { ${channels} }; ${more} }; }`;
+
+testModules("a host with one channel: everything around the service is there", async (evaluate) => {
+  const system = await evaluate(gate(""));
+  assertEquals(system.failures, []);
+  const service = system.services["virtiofs-gate"]?.serviceConfig;
+  assertEquals(service?.ReadWritePaths, ["/var/lib/virtiofs/docs"]);
+  assertEquals(service?.RestrictAddressFamilies, ["AF_UNIX"], "no guest is told by vsock");
+  assertEquals(service?.User, undefined);
+  assertStringIncludes(
+    String(system.services["virtiofs-gate"]?.unitConfig.After),
+    "clamav-daemon.service",
+  );
+  assertEquals(system.mounts, [{
+    what: "/var/lib/virtiofs/docs/export",
+    where: "/var/lib/virtiofs/docs/export-ro",
+    options: "bind,ro,nosuid,nodev,noexec",
+  }]);
+  const directories = system.tmpfiles["10-virtiofs-gate"] ?? {};
+  const of = (path: string) => Object.values(directories[path]?.d ?? {}).sort().join(" ");
+  assertEquals(of("/var/lib/virtiofs/docs/share/chromium-vm"), "0755 1000 1000");
+  assertEquals(of("/var/lib/virtiofs/docs/share"), "0755 root root");
+  assertEquals(of("/var/lib/virtiofs/docs/staging"), "0700 root root");
+  assertEquals(of("/var/lib/virtiofs/docs/quarantine"), "0700 root root");
+});
+
+testModules("clamd's limits fit what is to be scanned", async (evaluate) => {
+  const GIB = 2 ** 30;
+  const alone = await evaluate(gate(""));
+  assertEquals(alone.clamav.enable, true);
+  assertEquals(alone.clamav.settings.AlertExceedsMax, true);
+  assertEquals(alone.clamav.settings.MaxFileSize, GIB);
+  assertEquals(alone.clamav.settings.MaxScanSize, GIB);
+  const system = await evaluate(
+    `{ imports = [ (${gate("maxFileSize = 100;")}) ]; services.clamd-vproxy.enable = true; }`,
+  );
+  assertEquals(system.failures, []);
+  assertEquals(system.clamav.settings.StreamMaxLength, 2 ** 31 - 3, "clamd takes no more");
+  const trusted = await evaluate(gate("channels.docs.scanning.enable = false;"));
+  assertEquals(trusted.clamav.enable, false);
+});
+
+testModules("guests are told by the names of the channel's machines", async (evaluate) => {
+  const system = await evaluate(gate(`
+    guests.office-vm.cid = 11;
+    guests.reader-vm.socket = "/run/vm/reader.sock";
+    guests.other-vm.cid = 12;
+  `));
+  assertEquals(system.failures, []);
+  const { docs } = JSON.parse(system.channels ?? "{}");
+  assertEquals(docs.notify.guests, [11, "/run/vm/reader.sock"]);
+  const service = system.services["virtiofs-gate"]?.serviceConfig;
+  assertEquals(service?.RestrictAddressFamilies, ["AF_UNIX", "AF_VSOCK"]);
+  assert(system.kernelModules.includes("vhost_vsock"));
+});
+
+testModules("what has no option of its own reaches the program, too", async (evaluate) => {
+  const system = await evaluate(gate('channels.docs.mode = "trusted";'));
+  assertEquals(JSON.parse(system.channels ?? "{}").docs.mode, "trusted");
+});
+
+testModules("without root: a user of its own, and three capabilities", async (evaluate) => {
+  const system = await evaluate(gate("unprivileged = true;"));
+  const service = system.services["virtiofs-gate"]?.serviceConfig;
+  assertEquals(service?.User, "virtiofs-gate");
+  assertEquals(service?.AmbientCapabilities, "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER");
+});
+
+testModules("a guest: both services, with what they may see", async (evaluate) => {
+  const system = await evaluate(`{
+    services.clamd-vclient = {
+      enable = true;
+      watch = [ "/home/user/Downloads" ];
+      action = "quarantine";
+      quarantineDir = "/var/quarantine";
+    };
+    services.virtiofs-notify = {
+      enable = true;
+      user = "user";
+      channels.docs = { path = "/home/user/docs"; tag = "docs"; };
+    };
+  }`);
+  assertEquals(system.failures, []);
+  const [vclient, notify] = ["clamd-vclient", "virtiofs-notify"].map((name) =>
+    system.services[name]?.serviceConfig
+  );
+  assertEquals(vclient?.BindPaths, ["/home/user/Downloads", "/var/quarantine"]);
+  assertStringIncludes(String(vclient?.ExecStart), '"--quarantine-dir=/var/quarantine"');
+  assertEquals(notify?.User, "user");
+  assertStringIncludes(String(notify?.ExecStart), '"--map=docs=/home/user/docs"');
+  assertEquals(system.fileSystems["/home/user/docs"]?.fsType, "virtiofs");
+});
+
+testModules("virtiofs-notify without a user is a service of each user", async (evaluate) => {
+  const system = await evaluate(`{
+    services.virtiofs-notify = { enable = true; channels.docs.path = "/home/user/docs"; };
+  }`);
+  assertEquals(Object.keys(system.services), []);
+  assert("virtiofs-notify" in system.userServices);
+});
+
+/** Mistakes, and the words that say so. */
+const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: readonly string[]]>> = {
+  "a wrong type": [
+    gate('channels.docs.debounceMs = "soon";'),
+    "services.virtiofs-gate.channels.docs.debounceMs",
+    "is not of type",
+  ],
+  "an unknown action": [
+    gate('channels.docs.scanning.infectedAction = "burn";'),
+    "services.virtiofs-gate.channels.docs.scanning.infectedAction",
+    "quarantine",
+  ],
+  "no producer": [
+    gate("channels.docs.producers = [ ];").replace(/producers = \[ "c.*/, ""),
+    "services.virtiofs-gate.channels.docs.producers",
+    "non-empty",
+  ],
+  "two guests with one CID": [
+    gate("guests.office-vm.cid = 11; guests.reader-vm.cid = 11;"),
+    "two virtual machines have the CID `11`",
+  ],
+  "a CID listed twice": [
+    gate("channels.docs.notify.guests = [ 11 11 ];"),
+    "channels.docs.notify.guests: `11` is listed twice",
+  ],
+  "the host as a guest": [
+    gate("guests.office-vm.cid = 2;"),
+    "services.virtiofs-gate.guests.office-vm.cid",
+    "is not of type",
+  ],
+  "a guest that is neither producer nor consumer": [
+    gate('guests.mail-vm.cid = 11; channels.docs.notify.guests = [ "mail-vm" ];'),
+    "`mail-vm` is neither a producer nor a consumer",
+  ],
+  "a guest without an address": [
+    gate('channels.docs.notify.guests = [ "office-vm" ];'),
+    "`office-vm` has no address",
+  ],
+  "a guest with two addresses": [
+    gate('guests.office-vm = { cid = 11; socket = "/run/vm.sock"; };'),
+    "guests.office-vm: set either `cid` or `socket`",
+  ],
+  "overlapping directories: a quarantine inside a share": [
+    gate(
+      "",
+      `docs = ${DOCS};
+       mail = { basePath = "/var/lib/virtiofs/docs/share/office-vm"; producers = [ "a" ]; };`,
+    ),
+    "channels.docs.basePath and channels.mail.basePath overlap",
+  ],
+  "the same directory twice": [
+    gate(
+      "",
+      `docs = ${DOCS}; mail = { basePath = "/var/lib/virtiofs/docs/"; producers = [ "a" ]; };`,
+    ),
+    "overlap",
+  ],
+  "a directory that the service cannot see": [
+    gate("", `docs = { basePath = "/home/ann/docs"; producers = [ "a" ]; };`),
+    "channels.docs.basePath: the service cannot see `/home`",
+  ],
+  "a user's socket that the service cannot see": [
+    gate('channels.docs.userNotify.socket = "/run/user/1000/notify.sock";'),
+    "channels.docs.userNotify.socket",
+  ],
+  "no channel": [gate("", ""), "channels is empty"],
+  "a clamd that skips what is to be scanned": [
+    `{ imports = [ (${gate("")}) ]; services.clamav.daemon.settings.MaxFileSize = "25M"; }`,
+    "services.clamav.daemon.settings.MaxFileSize is 25M",
+    "raise it",
+  ],
+  "a clamd that is silent about what it skips": [
+    `{ imports = [ (${gate("")}) ]; services.clamav.daemon.settings.AlertExceedsMax = false; }`,
+    "AlertExceedsMax must be true",
+  ],
+  "a quarantine inside a watched directory": [
+    `{ services.clamd-vclient = {
+      enable = true; watch = [ "/home/user" ];
+      action = "quarantine"; quarantineDir = "/home/user/quarantine";
+    }; }`,
+    "quarantineDir lies in /home/user, which is watched",
+  ],
+  "a quarantine without a directory": [
+    `{ services.clamd-vclient = { enable = true; watch = [ "/x" ]; action = "quarantine"; }; }`,
+    "quarantineDir goes with action",
+  ],
+  "a proxy for sockets of another user": [
+    `{ services.clamd-vproxy = { enable = true; uds = [ "/var/lib/vm/vsock.sock" ]; }; }`,
+    "services.clamd-vproxy.user: set it to the user of the virtual machines",
+  ],
+};
+
+for (const [mistake, [module, ...words]] of Object.entries(MISTAKES)) {
+  testModules(`refused, in words: ${mistake}`, async (evaluate) => {
+    const said = await refusal(evaluate(module));
+    for (const word of words) assertStringIncludes(said, word);
+  });
+}
+
+testModules("the configuration file passes the program's own verification", async (evaluate) => {
+  const { channels } = await evaluate(gate(`
+    channels.docs.scanning = { infectedAction = "quarantine"; maxFileSize = 1000000; };
+    channels.docs.userNotify.enable = false;
+    guests.office-vm.cid = 11;
+  `));
+  const file = `${scratchDirectory("verify")}/channels.json`;
+  await Deno.writeTextFile(file, channels ?? "");
+  const { code, stdout } = await run(
+    Deno.execPath(),
+    [
+      ...["run", "--quiet", ...permissionFlags(permissionSetOf("gate")), "src/gate/main.ts"],
+      ...["verify", "--offline", "--config", file],
+    ],
+    { cwd: REPOSITORY },
+  );
+  const said = new TextDecoder().decode(stdout);
+  assertEquals(code, 0, said);
+  assertStringIncludes(said, "1 channel, 0 faults, 0 warnings");
+});

@@ -22,6 +22,9 @@ export const VSOCK_MODULES = [
   "vhost_vsock",
 ];
 
+/** For a small XFS of the gate's own. */
+export const FILESYSTEM_MODULES = ["loop", "crc32c_generic", "libcrc32c", "xfs"];
+
 /** Kept between runs: a download of 70 MiB. */
 const CACHE = "/var/cache/virtiofs-gate-tests";
 
@@ -68,13 +71,16 @@ function find(root: string): Kernel | undefined {
         }
       }
     };
-    for (
-      const part of ["drivers/virtio", "drivers/vhost", "fs/fuse", "fs/overlayfs", "net/vmw_vsock"]
-    ) {
+    const parts = [
+      ...["drivers/virtio", "drivers/vhost", "drivers/block", "net/vmw_vsock"],
+      ...["fs/fuse", "fs/overlayfs", "fs/xfs", "crypto", "lib"],
+    ];
+    for (const part of parts) {
       const path = `${root}/lib/modules/${version}/kernel/${part}`;
       if (exists(path)) visit(path);
     }
-    if (![...VIRTIOFS_MODULES, ...VSOCK_MODULES].every((name) => paths.has(name))) continue;
+    const needed = [...VIRTIOFS_MODULES, ...VSOCK_MODULES, ...FILESYSTEM_MODULES];
+    if (!needed.every((name) => paths.has(name))) continue;
     return {
       image,
       module: (name) => {

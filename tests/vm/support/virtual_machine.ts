@@ -16,6 +16,8 @@ export interface MachineOptions {
 
 /** Emulation is slow, and the machine may be busy. */
 const BOOT_MS = 180_000;
+/** On the kernel's command line: what runs inside can tell. */
+export const MACHINE_MARK = "virtiofs_gate_test_machine";
 const VIRTIOFSD = "/usr/lib/qemu/virtiofsd";
 
 export class VirtualMachine implements AsyncDisposable {
@@ -62,7 +64,7 @@ export class VirtualMachine implements AsyncDisposable {
         ...["-object", `memory-backend-memfd,id=memory,size=${memory},share=on`],
         ...["-numa", "node,memdev=memory"],
         ...["-kernel", kernel.image, "-initrd", `${folder}/initramfs.cpio`],
-        ...["-append", "console=ttyS0 quiet panic=-1"],
+        ...["-append", `console=ttyS0 quiet panic=-1 ${MACHINE_MARK}`],
         ...["-display", "none", "-nic", "none", "-no-reboot", "-nodefaults"],
         ...["-serial", `file:${consolePath}`, "-serial", "stdio"],
         ...devices,

@@ -15,7 +15,7 @@ import {
   writeBytes,
 } from "./byte_string.ts";
 import { Descriptor } from "./descriptor.ts";
-import { check, ERRNO, errnoName, isErrno, SystemError } from "./errno.ts";
+import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
 import { type FileKind, type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
 import { errno, libc } from "./libc.ts";
 import {
@@ -41,6 +41,11 @@ function z(text: ByteString, target = scratch): Uint8Array<ArrayBuffer> {
 const howBuffer = new Uint8Array(OPEN_HOW_SIZE);
 const howView = new DataView(howBuffer.buffer);
 howView.setBigUint64(16, BigInt(RESOLVE_CONFINED), true);
+
+const LISTING_SIZE = 32 * 1024;
+
+/** Serves all listings that are not nested: a new one for each directory costs more than reading it. */
+let spareListing: Uint8Array<ArrayBuffer> | undefined;
 
 /** Where openat2 is not to be had (a seccomp filter, RestrictSUIDSGID=), components are walked singly. */
 let openat2Works = true;
@@ -252,17 +257,22 @@ export class Directory extends Descriptor {
   *entries(): Generator<DirectoryEntry> {
     const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
     using listing = new Descriptor(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
-    const buffer = new Uint8Array(32 * 1024);
-    for (;;) {
-      const length = libc.getdents64(listing.fd, buffer, BigInt(buffer.length));
-      if (length < 0) {
-        const number = errno();
-        // The directory was removed while we read it: it has no entries.
-        if (errnoName(number) === "ENOENT") return;
-        throw new SystemError("getdents64", number);
+    const buffer = spareListing ?? new Uint8Array(LISTING_SIZE);
+    spareListing = undefined; // for as long as somebody reads it
+    try {
+      for (;;) {
+        const length = libc.getdents64(listing.fd, buffer, BigInt(buffer.length));
+        if (length < 0) {
+          const number = errno();
+          // The directory was removed while we read it: it has no entries.
+          if (number === ERRNO.ENOENT) return;
+          throw new SystemError("getdents64", number);
+        }
+        if (length === 0) return;
+        yield* parseDirents(buffer, length);
       }
-      if (length === 0) return;
-      yield* parseDirents(buffer, length);
+    } finally {
+      spareListing = buffer;
     }
   }
 }

@@ -1,6 +1,6 @@
 /** inotify(7): one queue of events, watches on directories that are held by descriptor. */
 
-import { type ByteString, fromBytes, fromText, toBytes } from "./byte_string.ts";
+import { type ByteString, fromBytes, writeBytes } from "./byte_string.ts";
 import { Descriptor } from "./descriptor.ts";
 import { check, ERRNO, errnoName, SystemError } from "./errno.ts";
 import { errno, libc } from "./libc.ts";
@@ -35,7 +35,11 @@ export interface InotifyEvent {
 }
 
 const HEADER = 16;
-const BUFFER = 256 * 1024;
+/** About 2,000 events: what is read at once is also handled before others get their turn. */
+const BUFFER = 64 * 1024;
+
+/** Used anew by each call: 100,000 watches are set in a row. */
+const pathZ = new Uint8Array(32);
 
 /** Why a watch could not be set. */
 export type WatchFailure = "limit" | "gone";
@@ -52,8 +56,8 @@ export class Inotify extends Descriptor {
    * directory watched again has the same number.
    */
   addWatch(directory: Descriptor, mask: number): number | WatchFailure {
-    const path = toBytes(fromText(`/proc/self/fd/${directory.fd}\0`));
-    const watch = libc.inotify_add_watch(this.fd, path, mask);
+    pathZ[writeBytes(`/proc/self/fd/${directory.fd}` as ByteString, pathZ)] = 0;
+    const watch = libc.inotify_add_watch(this.fd, pathZ, mask);
     if (watch >= 0) return watch;
     const number = errno();
     switch (errnoName(number)) {

@@ -1,10 +1,11 @@
 # All four programs.
-final: _prev:
+final: prev:
 let
-  inherit (final) callPackage lib;
-  npmPackages = callPackage ./npm_packages.nix { };
+  # Names of an overlay must not depend on its result.
+  inherit (prev) lib;
+  npmPackages = final.callPackage ./npm_packages.nix { };
 in
 lib.mapAttrs' (
   program: { binary, ... }:
-  lib.nameValuePair binary (callPackage ./package.nix { inherit program npmPackages; })
+  lib.nameValuePair binary (final.callPackage ./package.nix { inherit program npmPackages; })
 ) (lib.importJSON ./programs.json)

@@ -20,7 +20,7 @@ import { openCanonical } from "./trusted_path.ts";
 import { absolutePath, type PlannedTree } from "./watched_places.ts";
 
 /** A path must be quiet for so long before it is scanned: programs close a file and write it again at once. */
-const DEBOUNCE_MS = 100;
+const DEBOUNCE_MS = 50;
 /** Before it is tried again; the pauses grow from there. */
 const DELAY_MS: Readonly<Record<Exclude<Next, "done">, number>> = {
   soon: DEBOUNCE_MS,

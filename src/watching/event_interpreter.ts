@@ -127,17 +127,20 @@ export class EventInterpreter {
       if (departure !== undefined) this.#movedOut(departure);
       return;
     }
-    if (departure?.node !== undefined) this.#settle(departure.node, parent, name);
+    if (departure?.node !== undefined && !this.#settle(departure.node, parent, name)) return;
     // Also where its watches came with it: an event may have been assigned to a name that was out of date.
     this.findings.arrived(parent, name, "moved");
   }
 
-  /** Gives a directory that left its place the one where it arrived. */
-  #settle(node: WatchNode, parent: WatchNode, name: FileName): void {
-    if (this.tree.isForgotten(node) || this.tree.isAttached(node)) return;
-    // What is known of the new place may be of a later time, when it lay below this directory. Then both have
-    // moved since, and what tells that arms them again.
-    if (!this.tree.attach(node, parent, name)) this.tree.remove(node);
+  /**
+   * Gives a directory that left its place the one where it arrived. `false` if that is known to lie below it, which
+   * is knowledge of a later time: both have moved since, and what tells that arms them again.
+   */
+  #settle(node: WatchNode, parent: WatchNode, name: FileName): boolean {
+    if (this.tree.isForgotten(node) || this.tree.isAttached(node)) return true;
+    if (this.tree.attach(node, parent, name)) return true;
+    this.tree.remove(node);
+    return false;
   }
 
   #isExcluded(parent: WatchNode, name: FileName): boolean {

@@ -1,0 +1,202 @@
+/** A path is told when it is quiet, or at the latest after its maximum wait. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { type RelativePath } from "../../ffi/byte_string.ts";
+import { type Below, Debouncer, type Due, type Touch } from "../../src/watching/debouncer.ts";
+
+const A = "a" as RelativePath;
+const B = "b" as RelativePath;
+const SETTLED: Touch = { settled: true, below: "nothing" };
+const UNSETTLED: Touch = { settled: false, below: "nothing" };
+
+function path(path: RelativePath, below: Below = "nothing"): Due {
+  return { kind: "path", path, below };
+}
+
+Deno.test("a path is due when it has been quiet for the debounce time", () => {
+  const debouncer = new Debouncer(100);
+  debouncer.touch(A, 0, SETTLED);
+  assertEquals(debouncer.nextDueAt, 100);
+  assertEquals(debouncer.due(99), []);
+  debouncer.touch(A, 99, UNSETTLED);
+  assertEquals(debouncer.due(198), []);
+  assertEquals(debouncer.due(199), [path(A)]);
+  assertEquals(debouncer.nextDueAt, Infinity);
+  assertEquals(debouncer.due(1000), []);
+});
+
+Deno.test("paths are due in the order of their last events", () => {
+  const debouncer = new Debouncer(100);
+  debouncer.touch(A, 0, SETTLED);
+  debouncer.touch(B, 10, SETTLED);
+  debouncer.touch(A, 20, SETTLED);
+  assertEquals(debouncer.due(110), [path(B)]);
+  assertEquals(debouncer.due(120), [path(A)]);
+});
+
+Deno.test("a file that is closed again and again is told after 10 debounces", () => {
+  const debouncer = new Debouncer(100);
+  let toldAt: number | undefined;
+  for (let now = 0; toldAt === undefined; now += 50) {
+    if (debouncer.due(now).length > 0) toldAt = now;
+    else debouncer.touch(A, now, SETTLED);
+  }
+  assert(toldAt > 800 && toldAt <= 1000, `told at ${toldAt}`);
+});
+
+Deno.test("with a long debounce, a file that is closed again and again is told after 10 s", () => {
+  const debouncer = new Debouncer(4000);
+  let toldAt: number | undefined;
+  for (let now = 0; toldAt === undefined; now += 500) {
+    if (debouncer.due(now).length > 0) toldAt = now;
+    else debouncer.touch(A, now, SETTLED);
+  }
+  assert(toldAt > 6000 && toldAt <= 10_000, `told at ${toldAt}`);
+});
+
+Deno.test("a file that is only being written waits until it is quiet, however long", () => {
+  const debouncer = new Debouncer(100);
+  for (let now = 0; now < 100_000; now += 50) {
+    debouncer.touch(A, now, UNSETTLED);
+    assertEquals(debouncer.due(now), []);
+  }
+  assertEquals(debouncer.due(100_050), [path(A)]);
+});
+
+Deno.test("the maximum wait counts from the first settled event, not from the first event", () => {
+  const debouncer = new Debouncer(100);
+  for (let now = 0; now < 5000; now += 50) debouncer.touch(A, now, UNSETTLED);
+  let toldAt: number | undefined;
+  for (let now = 5000; toldAt === undefined; now += 50) {
+    if (debouncer.due(now).length > 0) toldAt = now;
+    else debouncer.touch(A, now, now === 5000 ? SETTLED : UNSETTLED);
+  }
+  assert(toldAt > 5800 && toldAt <= 6000, `told at ${toldAt}`);
+});
+
+Deno.test("a debounce longer than 10 s is kept: it is the user's wish", () => {
+  const debouncer = new Debouncer(30_000);
+  debouncer.touch(A, 0, SETTLED);
+  assertEquals(debouncer.due(29_999), []);
+  assertEquals(debouncer.due(30_000), [path(A)]);
+});
+
+Deno.test("without a debounce a path is due at once", () => {
+  const debouncer = new Debouncer(0);
+  debouncer.touch(A, 5, UNSETTLED);
+  assertEquals(debouncer.due(5), [path(A)]);
+});
+
+Deno.test("what may have changed below a path is told with it, the strongest of all", () => {
+  const debouncer = new Debouncer(100);
+  debouncer.touch(A, 0, { settled: true, below: "created" });
+  debouncer.touch(A, 1, { settled: true, below: "moved" });
+  debouncer.touch(A, 2, SETTLED);
+  assertEquals(debouncer.due(1000), [path(A, "moved")]);
+});
+
+Deno.test("no more than the limit is taken at a time; the rest stays due", () => {
+  const debouncer = new Debouncer(0);
+  for (const name of ["1", "2", "3"]) debouncer.touch(name as RelativePath, 0, SETTLED);
+  assertEquals(debouncer.due(0, 2).length, 2);
+  assertEquals(debouncer.size, 1);
+  assertEquals(debouncer.nextDueAt, 0);
+  assertEquals(debouncer.due(0, 2).length, 1);
+});
+
+Deno.test("I6: more paths than the limit become one reading of everything, which does not wait for ever", () => {
+  const debouncer = new Debouncer(100, { paths: 1000, bytes: Infinity });
+  for (let i = 0; i <= 1000; i++) debouncer.touch(`${i}` as RelativePath, i / 100, SETTLED);
+  assertEquals(debouncer.size, 1);
+  let toldAt: number | undefined;
+  for (let now = 20; toldAt === undefined; now += 50) {
+    const due = debouncer.due(now);
+    if (due.length > 0) {
+      assertEquals(due, [{ kind: "everything" }]);
+      toldAt = now;
+    } else {
+      debouncer.touch(A, now, UNSETTLED);
+    }
+  }
+  assert(toldAt <= 1020, `told at ${toldAt}`);
+  debouncer.touch(A, 2000, SETTLED);
+  assertEquals(debouncer.due(2100), [path(A)]);
+});
+
+Deno.test("I6: what enormous paths take is limited too", () => {
+  const debouncer = new Debouncer(100, { paths: 1000, bytes: 10_000 });
+  const long = "x".repeat(4000);
+  for (const name of ["a", "b", "c"]) debouncer.touch(`${long}${name}` as RelativePath, 0, SETTLED);
+  assertEquals(debouncer.due(100), [{ kind: "everything" }]);
+});
+
+Deno.test("paths that were told do not count for the limits any more", () => {
+  const debouncer = new Debouncer(0, { paths: 10, bytes: 100 });
+  for (let i = 0; i < 1000; i++) {
+    debouncer.touch(`path number ${i}` as RelativePath, i, SETTLED);
+    assertEquals(debouncer.due(i).map(({ kind }) => kind), ["path"]);
+  }
+});
+
+/** The same rules, written without regard to speed. */
+class Model {
+  readonly waiting = new Map<string, { dueAt: number; settledAt: number; below: Below }>();
+  constructor(private readonly debounceMs: number) {}
+
+  touch(name: string, now: number, { settled, below }: Touch): void {
+    const maximum = Math.max(this.debounceMs, Math.min(10 * this.debounceMs, 10_000));
+    const known = this.waiting.get(name) ?? { dueAt: -1, settledAt: Infinity, below: "nothing" };
+    if (settled) known.settledAt = Math.min(known.settledAt, now);
+    const dueAt = now + this.debounceMs;
+    if (dueAt <= known.settledAt + maximum) known.dueAt = dueAt;
+    if (below === "moved" || known.below === "nothing") known.below = below;
+    this.waiting.set(name, known);
+  }
+
+  due(now: number): string[] {
+    const due = [...this.waiting].filter(([, { dueAt }]) => dueAt <= now);
+    for (const [name] of due) this.waiting.delete(name);
+    return due.map(([name, { below }]) => `${name} ${below}`).sort();
+  }
+
+  get nextDueAt(): number {
+    return Math.min(Infinity, ...[...this.waiting.values()].map(({ dueAt }) => dueAt));
+  }
+}
+
+Deno.test("any sequence of events is told as a naive model tells it", () => {
+  const step = fc.record({
+    name: fc.constantFrom("a", "b", "c"),
+    pauseMs: fc.nat({ max: 150 }),
+    settled: fc.boolean(),
+    below: fc.constantFrom<Below>("nothing", "created", "moved"),
+    look: fc.boolean(),
+  });
+  const debounces = fc.constantFrom(0, 1, 50, 100, 20_000);
+  fc.assert(
+    fc.property(debounces, fc.array(step, { maxLength: 100 }), (debounceMs, steps) => {
+      const debouncer = new Debouncer(debounceMs);
+      const model = new Model(debounceMs);
+      let now = 0;
+      const compare = () => {
+        const due = debouncer.due(now).map((one) =>
+          one.kind === "path" ? `${one.path} ${one.below}` : "everything"
+        );
+        assertEquals(due.sort(), model.due(now));
+      };
+      for (const { name, pauseMs, settled, below, look } of steps) {
+        now += pauseMs;
+        if (look) compare();
+        debouncer.touch(name as RelativePath, now, { settled, below });
+        model.touch(name, now, { settled, below });
+        assertEquals(debouncer.nextDueAt, model.nextDueAt);
+        assertEquals(debouncer.size, model.waiting.size);
+      }
+      now += 1_000_000;
+      compare();
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,205 @@
+/** What each of inotify's events means for the tree and for those who are told. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { type ByteString, fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { IN } from "../../ffi/inotify.ts";
+import { EventInterpreter, type Findings } from "../../src/watching/event_interpreter.ts";
+import { UNWATCHED, type WatchNode, WatchTree } from "../../src/watching/watch_tree.ts";
+
+const ROOT_WATCH = 1;
+const DIRECTORY = IN.ISDIR;
+
+/** Notes everything that is found, a line each. */
+class World implements Findings {
+  readonly lines: string[] = [];
+  readonly forgotten: number[] = [];
+  readonly tree = new WatchTree((node) => this.forgotten.push(node.watch));
+  readonly interpreter: EventInterpreter;
+  now = 0;
+
+  constructor(paths: Record<string, number> = {}, excludes?: (path: RelativePath) => boolean) {
+    this.tree.setRootWatch(ROOT_WATCH);
+    this.interpreter = new EventInterpreter(this.tree, this, excludes);
+    for (const [path, watch] of Object.entries(paths)) {
+      const names = path.split("/").map(fileName);
+      const parent = names.slice(0, -1).reduce(
+        (node, name) => this.tree.child(node, name) ?? node,
+        this.tree.root,
+      );
+      this.tree.place(parent, names.at(-1) ?? fileName("?"), watch);
+    }
+  }
+
+  touch(path: RelativePath, { settled, below }: { settled: boolean; below: string }): void {
+    const details = [settled ? "settled" : "unsettled", ...below === "nothing" ? [] : [below]];
+    this.lines.push(`${path}: ${details.join(", ")}`);
+  }
+  moved(from: RelativePath, to: RelativePath): void {
+    this.lines.push(`${from} -> ${to}`);
+  }
+  arrived(parent: WatchNode, name: RelativePath, purpose: string): void {
+    this.lines.push(`arm ${parent.watch}/${name}: ${purpose}`);
+  }
+  overflow(): void {
+    this.lines.push("overflow");
+  }
+  rootChanged(unwatched: boolean): void {
+    this.lines.push(unwatched ? "root unwatched" : "root changed");
+  }
+  watchGone(watch: number): void {
+    this.lines.push(`watch ${watch} gone`);
+  }
+
+  /** What one event brings about. */
+  on(watch: number, mask: number, name = "", cookie = 0): string[] {
+    this.lines.length = 0;
+    const event = { watch, mask, cookie, name: fromText(name) };
+    this.interpreter.handle(event, this.now);
+    return [...this.lines];
+  }
+
+  pathOf(watch: number): string | undefined {
+    const node = this.tree.byWatch(watch);
+    return node && this.tree.pathOf(node);
+  }
+}
+
+Deno.test("events that end a change are settled, others only keep the path waiting", () => {
+  const world = new World({ a: 2 });
+  assertEquals(world.on(2, IN.CREATE, "f"), ["a/f: unsettled"]);
+  assertEquals(world.on(2, IN.MODIFY, "f"), ["a/f: unsettled"]);
+  assertEquals(world.on(2, IN.ATTRIB, "f"), ["a/f: unsettled"]);
+  assertEquals(world.on(2, IN.CLOSE_WRITE, "f"), ["a/f: settled"]);
+  assertEquals(world.on(2, IN.DELETE, "f"), ["a/f: settled"]);
+  assertEquals(world.on(2, IN.MOVED_FROM, "f", 1), ["a/f: settled"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 2), ["g: settled"]);
+});
+
+Deno.test("both halves of a rename are told as one, and each name is looked at", () => {
+  const world = new World({ a: 2 });
+  assertEquals(world.on(2, IN.MOVED_FROM, "f", 7), ["a/f: settled"]);
+  assertEquals(world.on(ROOT_WATCH, IN.CLOSE_WRITE, "other"), ["other: settled"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 7), ["a/f -> g", "g: settled"]);
+});
+
+Deno.test("a new directory is told and armed", () => {
+  const world = new World();
+  assertEquals(world.on(ROOT_WATCH, IN.CREATE | DIRECTORY, "a"), [
+    "a: settled",
+    "arm 1/a: created",
+  ]);
+});
+
+Deno.test("a watched directory that is removed is told; who emptied it was told before", () => {
+  const world = new World({ a: 2 });
+  assertEquals(world.on(2, IN.IGNORED), ["watch 2 gone"]);
+  assertEquals(world.on(ROOT_WATCH, IN.DELETE | DIRECTORY, "a"), ["a: settled"]);
+  assertEquals(world.tree.watched, 1);
+});
+
+Deno.test("a directory that is removed without having been watched is to be read again", () => {
+  const world = new World({ polled: UNWATCHED });
+  for (const name of ["polled", "unknown"]) {
+    assertEquals(world.on(ROOT_WATCH, IN.DELETE | DIRECTORY, name), [`${name}: settled, moved`]);
+  }
+});
+
+Deno.test("a directory that is renamed takes its watches along and is armed again", () => {
+  const world = new World({ a: 2, "a/b": 3, x: 4 });
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), ["a: settled, moved"]);
+  assertEquals(world.pathOf(3), undefined);
+  assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), [], "it has no path; its new place will be read");
+  assertEquals(world.on(4, IN.MOVED_TO | DIRECTORY, "y", 7), [
+    "a -> x/y",
+    "x/y: settled",
+    "arm 4/y: moved",
+  ]);
+  assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), ["x/y/b/f: settled"]);
+  assertEquals(world.forgotten, []);
+});
+
+Deno.test("a directory that was moved out is forgotten after a while, with everything below it", () => {
+  const world = new World({ a: 2, "a/b": 3 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  world.interpreter.expire(world.interpreter.nextExpiryAt - 1);
+  assertEquals(world.forgotten, []);
+  world.interpreter.expire(world.interpreter.nextExpiryAt);
+  assertEquals(world.forgotten.sort(), [2, 3]);
+  assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), []);
+});
+
+Deno.test("a directory that was met elsewhere before its arrival was told is not forgotten", () => {
+  const world = new World({ a: 2, x: 4 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  world.tree.place(world.tree.byWatch(4) ?? world.tree.root, fileName("y"), 2);
+  world.interpreter.expire(Infinity);
+  assertEquals(world.pathOf(2), "x/y");
+});
+
+Deno.test("a directory that moves in from outside is armed", () => {
+  const world = new World();
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 9), [
+    "a: settled",
+    "arm 1/a: moved",
+  ]);
+});
+
+Deno.test("two directories that exchange their names both get another one", () => {
+  const world = new World({ a: 2, b: 3 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7).at(-1), "arm 1/b: moved");
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 8).at(-1), "arm 1/a: moved");
+});
+
+Deno.test("an event that is older than what is known of its place does no harm", () => {
+  // Known already: a now lies in b. Still to be told: b came out of a, and a went into b.
+  const world = new World({ b: 3, "b/a": 2 });
+  world.on(2, IN.MOVED_FROM | DIRECTORY, "b", 7);
+  world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7);
+  assertEquals(world.pathOf(3), "b");
+  assertEquals(world.pathOf(2), "b/a");
+  // The reverse: a directory is told to arrive in one that is known to lie below it by now.
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8);
+  assertEquals(world.on(2, IN.MOVED_TO | DIRECTORY, "c", 8), []);
+  assertEquals(world.forgotten.sort(), [2, 3]);
+});
+
+Deno.test("excluded directories are told themselves, but never armed, and lose their watches", () => {
+  const world = new World({ a: 2 }, (path) => path.startsWith("ignored"));
+  assertEquals(world.on(ROOT_WATCH, IN.CREATE | DIRECTORY, "ignored1"), ["ignored1: settled"]);
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "ignored2", 7), [
+    "a -> ignored2",
+    "ignored2: settled",
+  ]);
+  assertEquals(world.forgotten, [2]);
+});
+
+Deno.test("lost events, and what becomes of the root, are passed on", () => {
+  const world = new World({ a: 2 });
+  assertEquals(world.on(-1, IN.Q_OVERFLOW), ["overflow"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVE_SELF), ["root changed"]);
+  assertEquals(world.on(ROOT_WATCH, IN.DELETE_SELF), ["root changed"]);
+  assertEquals(world.on(ROOT_WATCH, IN.UNMOUNT), ["watch 1 gone", "root unwatched"]);
+  assertEquals(world.on(2, IN.UNMOUNT), ["watch 2 gone"]);
+});
+
+Deno.test("events of unknown watches, of a directory itself and of impossible names are passed over", () => {
+  const world = new World({ a: 2 });
+  assertEquals(world.on(99, IN.CLOSE_WRITE, "f"), []);
+  assertEquals(world.on(2, IN.ATTRIB | DIRECTORY), []);
+  for (const name of ["..", ".", "x/y"]) assertEquals(world.on(2, IN.CLOSE_WRITE, name), []);
+});
+
+Deno.test("I6: of a rename at an enormous path no copy is kept; both names are still looked at", () => {
+  const world = new World();
+  let parent = world.tree.root;
+  for (let watch = 2; watch < 30; watch++) {
+    parent = world.tree.place(parent, fileName("x".repeat(255)), watch)?.node ?? parent;
+  }
+  assertEquals(world.on(29, IN.MOVED_FROM, "f", 7).length, 1);
+  const path = `${world.tree.pathOf(parent)}/g` as ByteString;
+  assertEquals(world.on(29, IN.MOVED_TO, "g", 7), [`${path}: settled`]);
+});

@@ -116,6 +116,11 @@ export function withoutRecord(entry: IndexEntry, replica: ReplicaId): IndexEntry
   return { ...entry, records: entry.records.filter((other) => other.replica !== replica) };
 }
 
+/** The entry without any memory of several replicas. */
+export function withoutRecords(entry: IndexEntry, replicas: ReadonlySet<ReplicaId>): IndexEntry {
+  return { ...entry, records: entry.records.filter(({ replica }) => !replicas.has(replica)) };
+}
+
 const RECORD_SIZE = 56;
 const STATUSES: readonly RecordStatus[] = ["current", "held", "infected"];
 

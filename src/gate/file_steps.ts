@@ -1,0 +1,320 @@
+/** The steps that files go through: offered and scanned, distributed, kept beside a winner, removed. */
+
+import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import {
+  AT_REST,
+  type Job,
+  type Look,
+  onHindrance,
+  postpone,
+  type ReconcilerParts,
+  type Rest,
+  SOON,
+  type StepOf,
+} from "./job.ts";
+import type { Judgement } from "./judge.ts";
+import { type Attributes, showPlace } from "./publisher.ts";
+import type { Replica, View } from "./replica.ts";
+import {
+  type IndexEntry,
+  matches,
+  recordOf,
+  type ReplicaId,
+  sameIdentity,
+  withoutRecord,
+  withoutRecords,
+  withRecord,
+} from "./replica_record.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+export class FileSteps {
+  readonly #parts: ReconcilerParts;
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** A change of somebody's own: snapshot, verdict, and on to the others. */
+  async offer(
+    step: StepOf<"offer">,
+    look: Look,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<Rest | undefined> {
+    const author = look.view(step.author);
+    const snapshot = await this.#snapshot(author, job);
+    if (snapshot === undefined) return undefined; // gone, or postponed: look again
+    const judgement = await this.#judge(snapshot, author, entry, job);
+    if (judgement !== "clean") return undefined;
+
+    if (author.replica.root === undefined) return undefined;
+    using source = author.replica.view(job.path);
+    // Removed or renamed away meanwhile: the name's new state is another event.
+    if (source.seen.kind !== "file") return undefined;
+
+    const aside = new Set<ReplicaId>();
+    for (const loser of step.setAside) {
+      const outcome = this.#keepLoser(look.view(loser), job);
+      if (outcome === "changed") return undefined;
+      if (outcome === "kept") aside.add(loser);
+    }
+    let updated = withRecord(
+      aside.size > 0 ? withoutRecords(entry, aside) : entry,
+      // What a diode has of its own, where the name is taken, is no version of the channel.
+      recordOf(
+        author.replica.id,
+        snapshot.source,
+        "current",
+        author.replica.role === "diode" && step.targets.length === 0
+          ? entry.version
+          : entry.version + 1,
+      ),
+    );
+    // The losers were renamed, and something else may have taken their place: another look is needed.
+    const targets = step.targets.filter((target) => !aside.has(target)).map((target) =>
+      look.view(target)
+    );
+    updated = await this.#publish(targets, snapshot, author.replica, updated, job);
+    this.#parts.index.put(job.path, updated);
+    // Changed while it was scanned: the watcher tells, after its quiet time.
+    if (!sameIdentity(source.seen.status, snapshot.source)) return job.rest;
+    // What is done to a share from here on comes with an event of its own: no need for another look.
+    return this.#isEverywhere(updated) ? AT_REST : undefined;
+  }
+
+  /** Whether all replicas that are there were just seen with the entry's version. */
+  #isEverywhere({ version, records }: IndexEntry): boolean {
+    return this.#parts.replicas.every(({ id, root }) =>
+      root === undefined ||
+      records.some((record) =>
+        record.replica === id && record.version === version && record.status === "current"
+      )
+    );
+  }
+
+  async distribute(
+    step: StepOf<"distribute">,
+    look: Look,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<Rest | undefined> {
+    const source = look.view(step.source);
+    const snapshot = await this.#snapshot(source, job);
+    if (snapshot === undefined) return undefined;
+    // What lies in the export was published by us and is out of guests' reach: its verdict stands.
+    const record = entry.records.find(({ replica }) => replica === step.source);
+    const proven = source.replica.role === "export" && snapshot.stable && record !== undefined &&
+      sameIdentity(record, snapshot.source);
+    if (!proven && await this.#judge(snapshot, source, entry, job) !== "clean") return undefined;
+    const targets = step.targets.map((target) => look.view(target));
+    const updated = await this.#publish(targets, snapshot, source.replica, entry, job);
+    this.#parts.index.put(job.path, updated);
+    return undefined;
+  }
+
+  async #snapshot(view: View, job: Job): Promise<Snapshot | undefined> {
+    const { replica, parent, seen } = view;
+    if (parent === undefined || seen.kind !== "file") return undefined;
+    const known = job.snapshot(replica.id, seen.status);
+    if (known !== undefined) return known;
+    try {
+      const snapshot = await this.#parts.stager.take(parent, nameOf(job.path));
+      if (snapshot !== undefined) job.keep(replica.id, snapshot);
+      return snapshot;
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ESTALE", "ENXIO")) return undefined;
+      postpone(this.#parts, replica, error, "cannot be read", job);
+      return undefined;
+    }
+  }
+
+  /** The verdict and what follows from it for the author's file. */
+  async #judge(
+    snapshot: Snapshot,
+    author: View,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<Judgement["kind"]> {
+    const { judge, index } = this.#parts;
+    const { replica } = author;
+    const before = entry.records.find((record) => record.replica === replica.id);
+    const told = before?.status === "held" && sameIdentity(before, snapshot.source);
+    const judgement = await judge.judge(snapshot, replica, job.path, { told });
+    switch (judgement.kind) {
+      case "clean":
+        break;
+      case "held":
+        index.put(
+          job.path,
+          withRecord(entry, recordOf(replica.id, snapshot.source, "held", before?.version ?? 0)),
+        );
+        job.postponed.add(replica.id);
+        break;
+      case "infected":
+        await this.#dealWith(snapshot, author, judgement.signature, entry, job);
+        break;
+    }
+    return judgement.kind;
+  }
+
+  async #dealWith(
+    snapshot: Snapshot,
+    author: View,
+    signature: string,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<void> {
+    const { index, judge, publisher } = this.#parts;
+    const { replica } = author;
+    const before = entry.records.find((record) => record.replica === replica.id);
+    if (judge.action === "log") {
+      const record = recordOf(replica.id, snapshot.source, "infected", before?.version ?? 0);
+      index.put(job.path, withRecord(entry, record));
+      return;
+    }
+    // Our removal is nobody's deletion: forget first, and for good, that the author had the file.
+    index.put(job.path, withoutRecord(entry, replica.id));
+    this.#keepFormerName(replica, job.path);
+    if (!index.commit() && entry.records.some((record) => record.replica !== replica.id)) {
+      index.put(job.path, entry);
+      postpone(
+        this.#parts,
+        replica,
+        new Error("the index cannot be written"),
+        "stays for now",
+        job,
+      );
+      return;
+    }
+    await judge.keepEvidence(snapshot, replica, job.path, signature);
+    const outcome = publisher.remove(author, job.path, snapshot.source, false);
+    // Another file took its place: the author still has something, made on what it had before.
+    if (outcome === "changed" && before !== undefined) index.put(job.path, entry);
+  }
+
+  /** What became malware under a new name is not deleted under its old one. */
+  #keepFormerName(replica: Replica, path: RelativePath): void {
+    const { index, moves, lookAt } = this.#parts;
+    const from = moves(replica)?.sourceOf(path);
+    if (from === undefined) return;
+    index.put(from, withoutRecord(index.get(from), replica.id));
+    lookAt(from);
+  }
+
+  /** Publishes to each target; the entry with what that made of them. */
+  async #publish(
+    targets: readonly View[],
+    snapshot: Snapshot,
+    from: Replica,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<IndexEntry> {
+    let updated = entry;
+    const attributes: Attributes = snapshot.source;
+    for (const target of targets) {
+      const { replica } = target;
+      try {
+        const { publisher } = this.#parts;
+        const { staged, size } = snapshot;
+        const outcome = await publisher.publish(target, job.path, staged, size, attributes, from);
+        if (outcome.kind === "done") {
+          const record = recordOf(replica.id, outcome.status, "current", entry.version);
+          updated = withRecord(updated, record);
+          this.#parts.onPublished(job.path, "file", from);
+        } else onHindrance(this.#parts, outcome, replica, job);
+      } catch (error) {
+        postpone(this.#parts, replica, error, "cannot be written", job);
+      }
+    }
+    return updated;
+  }
+
+  #keepLoser(view: View, job: Job): "kept" | "discarded" | "changed" {
+    const { publisher, onTrouble } = this.#parts;
+    const outcome = publisher.setAside(view, job.path);
+    if (outcome === "changed") return "changed";
+    const place = showPlace(view.replica, job.path);
+    if (outcome === "too many") {
+      onTrouble(
+        `${place} lost a conflict and is replaced: it has too many conflict copies already`,
+      );
+      return "discarded";
+    }
+    onTrouble(`${place} was changed on two sides: the earlier one is kept beside it`);
+    return "kept";
+  }
+
+  setAside(view: View, entry: IndexEntry, job: Job): undefined {
+    try {
+      const outcome = this.#keepLoser(view, job);
+      if (outcome === "changed") return;
+      if (outcome === "discarded" && view.seen.kind === "file") {
+        this.#parts.publisher.remove(view, job.path, view.seen.status, true);
+      }
+      this.#parts.index.put(job.path, withoutRecord(entry, view.replica.id));
+    } catch (error) {
+      postpone(this.#parts, view.replica, error, "cannot be renamed", job);
+    }
+  }
+
+  remove(step: StepOf<"remove">, look: Look, entry: IndexEntry, job: Job): Rest | undefined {
+    const waits = step.orphan ? undefined : this.#waitsForNewName(look, entry, job);
+    if (waits !== undefined) return waits;
+    let complete = true;
+    let updated = entry;
+    for (const id of step.replicas) {
+      const view = look.view(id);
+      if (view.seen.kind !== "file") continue;
+      try {
+        const { publisher, onPublished } = this.#parts;
+        if (publisher.remove(view, job.path, view.seen.status, true) === "done") {
+          updated = withoutRecord(updated, id);
+          onPublished(job.path, "removal", view.replica);
+        } else complete = false;
+      } catch (error) {
+        complete = false;
+        postpone(this.#parts, view.replica, error, "cannot be removed", job);
+      }
+    }
+    if (!complete) {
+      this.#parts.index.put(job.path, updated);
+      return job.rest === AT_REST ? SOON : job.rest;
+    }
+    // Whoever deleted it has nothing left to be known; whoever is not there has yet to learn of it.
+    // A diode's deletions and the others' are none of each other's.
+    const unaware = this.#parts.replicas.filter(({ root, role }) =>
+      root === undefined || role === "diode"
+    ).map(({ id }) => id);
+    const records = updated.records.filter((record) =>
+      unaware.includes(record.replica) || record.status !== "current"
+    );
+    this.#parts.index.put(job.path, {
+      version: entry.version + 1,
+      deleted: records.length > 0,
+      records,
+    });
+    return undefined;
+  }
+
+  /** A rename is told as a new file first, and as a deletion when that has arrived. */
+  #waitsForNewName(look: Look, entry: IndexEntry, job: Job): Rest | undefined {
+    const { index, moves, isIgnored } = this.#parts;
+    for (const { replica, seen } of look.views) {
+      const record = entry.records.find((known) => known.replica === replica.id);
+      if (seen.kind === "file" || record === undefined) continue;
+      const to = moves(replica)?.targetOf(job.path);
+      if (to === undefined || isIgnored(to)) continue;
+      using target = replica.view(to);
+      if (target.seen.kind !== "file") continue;
+      const known = index.get(to).records.find((one) => one.replica === replica.id);
+      if (known === undefined || !matches(known, target.seen.status)) return SOON;
+      if (known.status === "held") return { kind: "later", delayMs: 5000 };
+      if (known.status === "infected") {
+        index.put(job.path, withoutRecord(entry, replica.id));
+        return { kind: "later", delayMs: 0 };
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,147 @@
+/** What one run of the reconciler works with: the parts it is given, one look at all replicas, and what it has found out. */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+import { SystemError } from "../../ffi/errno.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import type { FileIndex } from "./file_index.ts";
+import type { Judge } from "./judge.ts";
+import type { MoveMemory } from "./move_memory.ts";
+import type { Findings, Observation, Seen, Step } from "./planner.ts";
+import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
+import type { Replica, View } from "./replica.ts";
+import { type ReplicaId, sameIdentity } from "./replica_record.ts";
+import type { Snapshot, Stager } from "./snapshot.ts";
+
+/** Whether the path is at rest, or wants to be looked at again after a while. */
+export type Rest =
+  | { readonly kind: "settled" }
+  | { readonly kind: "later"; readonly delayMs: number };
+
+export const AT_REST: Rest = { kind: "settled" };
+export const SOON: Rest = { kind: "later", delayMs: 100 };
+/** After a failure that will not go away by itself at once: disk full, read-only. */
+const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000 };
+
+export interface ReconcilerParts {
+  readonly replicas: readonly Replica[];
+  readonly index: FileIndex;
+  readonly stager: Stager;
+  readonly publisher: Publisher;
+  readonly judge: Judge;
+  readonly conflictCopies: boolean;
+  /** Renames inside a producer's share. */
+  moves(replica: Replica): MoveMemory | undefined;
+  /** Files that stay where they are; a directory of that name is none of them. */
+  isIgnored(path: RelativePath): boolean;
+  orphansMayGo(): boolean;
+  /** What a share has at a path, and whether the index knew; for files with several names. */
+  onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void;
+  /** Another path, or everything below a directory, is to be looked at. */
+  lookAt(path: RelativePath): void;
+  reread(directory: RelativePath): void;
+  /** Something changed in a share or the export. */
+  onPublished(path: RelativePath, what: "file" | "directory" | "removal", from: Replica): void;
+  onTrouble(message: string): void;
+}
+
+export type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
+
+/** What one run has found out so far. */
+export class Job implements Findings, Disposable {
+  readonly postponed = new Set<ReplicaId>();
+  directoryStays = false;
+  rest: Rest = AT_REST;
+  readonly #equal = new Map<string, boolean>();
+  readonly #snapshots = new Map<ReplicaId, Snapshot>();
+
+  constructor(readonly path: RelativePath, readonly retryHeld: boolean) {}
+
+  equal(a: ReplicaId, b: ReplicaId): boolean | undefined {
+    return this.#equal.get(a < b ? `${a} ${b}` : `${b} ${a}`);
+  }
+
+  setEqual(a: ReplicaId, b: ReplicaId, equal: boolean): void {
+    this.#equal.set(a < b ? `${a} ${b}` : `${b} ${a}`, equal);
+  }
+
+  snapshot(replica: ReplicaId, status: FileStatus): Snapshot | undefined {
+    const snapshot = this.#snapshots.get(replica);
+    return snapshot !== undefined && sameIdentity(snapshot.source, status) ? snapshot : undefined;
+  }
+
+  keep(replica: ReplicaId, snapshot: Snapshot): void {
+    this.#snapshots.get(replica)?.[Symbol.dispose]();
+    this.#snapshots.set(replica, snapshot);
+  }
+
+  [Symbol.dispose](): void {
+    for (const snapshot of this.#snapshots.values()) snapshot[Symbol.dispose]();
+  }
+}
+
+/** One look at a path in every replica that is there. */
+export class Look implements Disposable {
+  readonly views: readonly View[];
+
+  constructor(replicas: readonly Replica[], path: RelativePath) {
+    const views: View[] = [];
+    try {
+      for (const replica of replicas) {
+        if (replica.root !== undefined) views.push(replica.view(path));
+      }
+    } catch (error) {
+      for (const view of views) view[Symbol.dispose]();
+      throw error;
+    }
+    this.views = views;
+  }
+
+  /** An ignored file is as good as absent, and a rename to an ignored name as good as a deletion. */
+  observations(filesIgnored: boolean): Observation[] {
+    return this.views.map(({ replica, seen }) => ({
+      replica: replica.id,
+      role: replica.role,
+      seen: filesIgnored && seen.kind === "file" ? { kind: "absent" } : seen,
+    }));
+  }
+
+  view(id: ReplicaId): View {
+    const view = this.views.find(({ replica }) => replica.id === id);
+    if (view === undefined) throw new Error(`no replica ${id}`);
+    return view;
+  }
+
+  [Symbol.dispose](): void {
+    for (const view of this.views) view[Symbol.dispose]();
+  }
+}
+
+/** Something stood in the way: whoever looks again will know better. */
+export function onHindrance(
+  parts: ReconcilerParts,
+  outcome: Exclude<PublishOutcome, { kind: "done" }>,
+  replica: Replica,
+  job: Job,
+): void {
+  if (outcome.kind === "changed") return;
+  parts.lookAt(outcome.at);
+  job.postponed.add(replica.id);
+  job.rest = SOON;
+}
+
+/** A replica that fails is left out of this run, and told. */
+export function postpone(
+  parts: ReconcilerParts,
+  replica: Replica,
+  error: unknown,
+  what: string,
+  job: Job,
+): void {
+  if (!(error instanceof Error)) throw error;
+  job.postponed.add(replica.id);
+  job.rest = AFTER_FAILURE;
+  const hint = error instanceof SystemError ? "" : " (unexpected)";
+  parts.onTrouble(
+    `${showPlace(replica, job.path)} ${what}: ${error.message}${hint}; it is tried again`,
+  );
+}

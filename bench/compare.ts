@@ -41,7 +41,7 @@ const burst = () =>
   numbersOf(guest, ["burst", stage.source, files, 4096, 100, ++seed, ...stage.targets]);
 
 async function serve(checkout: string): Promise<Cost> {
-  const gate = await stage.startGate({ runtime: [] }, checkout);
+  const gate = await stage.startGate({ runtime: [] }, { checkout });
   await burst(); // compiles what is hot
   const cpu = gate.cpuSeconds();
   const [, wall = NaN] = await burst();
@@ -57,7 +57,7 @@ async function serve(checkout: string): Promise<Cost> {
 }
 
 async function start(checkout: string): Promise<Cost> {
-  const gate = await stage.startGate({ runtime: [] }, checkout);
+  const gate = await stage.startGate({ runtime: [] }, { checkout });
   const cost = {
     cpuUs: gate.cpuSeconds() / files * 1e6,
     wallUs: gate.readySeconds / files * 1e6,

@@ -87,12 +87,12 @@ export class Stage implements AsyncDisposable {
   /** Starts the gate, again if need be; settles when it is ready. */
   async startGate(
     { runtime }: Pick<Effort, "runtime">,
-    checkout?: string,
+    { checkout, scanning = true }: { checkout?: string; scanning?: boolean } = {},
   ): Promise<GateProcess> {
     await this.#gate?.[Symbol.asyncDispose]();
     this.#gate = await GateProcess.start({
       configuration: this.configuration,
-      clamdSocket: this.clamd?.socket,
+      clamdSocket: scanning ? this.clamd?.socket : undefined,
       runtime,
       ...(checkout === undefined ? {} : { checkout }),
     });

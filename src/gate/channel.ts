@@ -24,7 +24,7 @@ import { hostPath, type Layout, openLayout, openShare } from "./layout.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import { PathQueue } from "./path_queue.ts";
-import type { Seen } from "./planner.ts";
+import type { Seen } from "./planning/situation.ts";
 import { Publisher } from "./publisher.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";

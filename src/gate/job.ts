@@ -6,7 +6,7 @@ import type { FileStatus } from "../../ffi/file_status.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Judge } from "./judge.ts";
 import type { MoveMemory } from "./move_memory.ts";
-import type { Findings, Observation, Seen, Step } from "./planner.ts";
+import type { Findings, Observation, Seen, Step } from "./planning/situation.ts";
 import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
 import { type ReplicaId, sameIdentity } from "./replica_record.ts";

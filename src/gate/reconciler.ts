@@ -8,7 +8,8 @@ import { sameContent } from "../../ffi/file_content.ts";
 import { DirectorySteps } from "./directory_steps.ts";
 import { FileSteps } from "./file_steps.ts";
 import { Job, Look, type ReconcilerParts, type Rest, SOON, type StepOf } from "./job.ts";
-import { plan, type Step } from "./planner.ts";
+import { plan } from "./planning/planner.ts";
+import type { Step } from "./planning/situation.ts";
 import type { Replica } from "./replica.ts";
 import {
   type IndexEntry,

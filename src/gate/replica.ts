@@ -10,7 +10,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
-import type { ReplicaRole, Seen } from "./planner.ts";
+import type { ReplicaRole, Seen } from "./planning/situation.ts";
 import type { ReplicaId } from "./replica_record.ts";
 
 /** The export's name in the index and in messages; a producer's share is `share/NAME`. */

@@ -8,7 +8,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { FileStatus } from "../../ffi/file_status.ts";
-import { type Findings, type Observation, plan, type Seen } from "../../src/gate/planner.ts";
+import { plan } from "../../src/gate/planning/planner.ts";
+import type { Findings, Observation, Seen } from "../../src/gate/planning/situation.ts";
 import {
   type IndexEntry,
   recordOf,

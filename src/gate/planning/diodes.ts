@@ -1,0 +1,35 @@
+/** What is to be done about what write-only producers have. */
+
+import {
+  type Findings,
+  idOf,
+  isDirectory,
+  isFile,
+  SETTLED,
+  type Situation,
+  type Step,
+} from "./situation.ts";
+
+/** Write-only producers: what they create travels unless the name is taken; nothing else does. */
+export function planDiodes(
+  diodes: readonly Situation[],
+  shares: readonly Situation[],
+  exported: Situation | undefined,
+  findings: Findings,
+): Step {
+  const gone = diodes.filter(({ state }) => state === "deleted");
+  if (gone.length > 0) return { kind: "forget", replicas: gone.map(idOf) };
+  const author = diodes.find((diode) =>
+    diode.state === "changed" && !findings.postponed.has(idOf(diode))
+  );
+  if (author === undefined) return SETTLED;
+  const others = exported === undefined ? shares : [...shares, exported];
+  const taken = others.some((replica) => isFile(replica) || isDirectory(replica));
+  const targets = others.filter((replica) => !isFile(replica) && !isDirectory(replica)).map(idOf);
+  if (isDirectory(author)) {
+    return taken || targets.length === 0
+      ? { kind: "adopt", replicas: [idOf(author)], newVersion: false }
+      : { kind: "make-directory", model: idOf(author), targets };
+  }
+  return { kind: "offer", author: idOf(author), targets: taken ? [] : targets, setAside: [] };
+}

@@ -1,0 +1,90 @@
+/** What is to be done about a path that is a directory somewhere, or was one. */
+
+import type { IndexEntry } from "../replica_record.ts";
+import {
+  type Findings,
+  idOf,
+  isDirectory,
+  isFile,
+  isOutdated,
+  SETTLED,
+  type Situation,
+  type Step,
+} from "./situation.ts";
+
+export function planDirectories(
+  shares: readonly Situation[],
+  replicas: readonly Situation[],
+  findings: Findings,
+): Step {
+  const unseen = shares.find((share) => isDirectory(share) && share.state === "changed");
+  const deletedBy = shares.filter((share) => share.state === "deleted" && wasDirectory(share));
+  if (unseen === undefined && deletedBy.length > 0 && !findings.directoryStays) {
+    return {
+      kind: "remove-directory",
+      replicas: replicas.filter(isDirectory).map(idOf),
+    };
+  }
+  const model = unseen ?? shares.find(isDirectory);
+  if (model === undefined) return SETTLED;
+  const targets = replicas.filter((replica) =>
+    replica !== model && !isAlike(replica, model) && !findings.postponed.has(idOf(replica))
+  );
+  const unrecorded = replicas.some((replica) =>
+    isDirectory(replica) && replica.state === "changed"
+  );
+  if (targets.length > 0) {
+    return { kind: "make-directory", model: idOf(model), targets: targets.map(idOf) };
+  }
+  return unrecorded ? { kind: "adopt", replicas: replicas.map(idOf), newVersion: false } : SETTLED;
+}
+
+const wasDirectory = ({ record }: Situation) => record?.kind === "directory";
+
+function isAlike(replica: Situation, model: Situation): boolean {
+  const a = replica.observation.seen;
+  const b = model.observation.seen;
+  return a.kind === "directory" && b.kind === "directory" && a.status.uid === b.status.uid &&
+    a.status.gid === b.status.gid && (a.status.mode & 0o777) === (b.status.mode & 0o777);
+}
+
+/** No share has the directory (any more) that the index knows. */
+export function planVanishedDirectory(
+  replicas: readonly Situation[],
+  hasFile: boolean,
+  findings: Findings,
+): Step {
+  const left = findings.directoryStays ? [] : replicas.filter(isDirectory);
+  if (left.length > 0) return { kind: "remove-directory", replicas: left.map(idOf) };
+  const known = replicas.filter(wasDirectory).map(idOf);
+  // A file took its place: what was known of the directory is no base for it.
+  return hasFile || known.length > 0 ? { kind: "forget", replicas: known } : SETTLED;
+}
+
+/** A directory in one share, a file in another: the directory keeps its place. */
+export function planClash(
+  shares: readonly Situation[],
+  exported: Situation | undefined,
+  entry: IndexEntry,
+  findings: Findings,
+): Step {
+  const files = shares.filter(isFile);
+  const directories = shares.filter(isDirectory);
+  const known = files.filter(({ state }) => state === "current" || state === "stale");
+  // Somebody replaced the known file by a directory: the file's deletion travels.
+  const replaced = directories.some(({ record }) =>
+    record?.kind === "file" && !isOutdated(record, entry)
+  );
+  if (replaced && known.length > 0) {
+    const inExport = exported !== undefined && isFile(exported) ? [exported] : [];
+    return { kind: "remove", replicas: [...known, ...inExport].map(idOf), orphan: false };
+  }
+  // Somebody replaced the known directory by a file: the directory's deletion travels, if it is empty.
+  const emptied = files.some(wasDirectory) && directories.every(({ state }) => state === "current");
+  if (emptied && !findings.directoryStays) {
+    const inExport = exported !== undefined && isDirectory(exported) ? [exported] : [];
+    return { kind: "remove-directory", replicas: [...directories, ...inExport].map(idOf) };
+  }
+  const file = files.find((replica) => !findings.postponed.has(idOf(replica)));
+  return file === undefined ? SETTLED : { kind: "set-aside", replica: idOf(file) };
+}

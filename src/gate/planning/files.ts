@@ -1,0 +1,224 @@
+/** What is to be done about a path that is a file, or was one. */
+
+import { type IndexEntry, sameAttributes } from "../replica_record.ts";
+import {
+  type Findings,
+  idOf,
+  isDirectory,
+  isFile,
+  type PlanOptions,
+  SETTLED,
+  type Situation,
+  type Step,
+} from "./situation.ts";
+
+export function planFiles(
+  shares: readonly Situation[],
+  diodes: readonly Situation[],
+  exported: Situation | undefined,
+  entry: IndexEntry,
+  findings: Findings,
+  options: PlanOptions,
+): Step {
+  const changed = shares.filter((share) =>
+    share.state === "changed" && !findings.postponed.has(idOf(share))
+  );
+  if (changed.length > 0) {
+    return planChanges(changed, shares, exported, entry, findings, options);
+  }
+  // Somebody's malware that stayed (`log`) and was removed by its author: not a deletion of the clean version.
+  const revoked = shares.filter((share) =>
+    share.state === "deleted" && share.record?.status === "infected"
+  );
+  if (revoked.length > 0) return { kind: "forget", replicas: revoked.map(idOf) };
+
+  const deleted = shares.filter((share) => share.state === "deleted");
+  if (deleted.length > 0) return planDeletion(deleted, shares, exported);
+  return planDistribution(shares, diodes, exported, entry, findings, options);
+}
+
+/** Nobody changed anything; whoever lacks the channel's version gets it. */
+function planDistribution(
+  shares: readonly Situation[],
+  diodes: readonly Situation[],
+  exported: Situation | undefined,
+  entry: IndexEntry,
+  findings: Findings,
+  options: PlanOptions,
+): Step {
+  // The export is out of guests' reach, so it is the best source.
+  const all = exported === undefined ? shares : [exported, ...shares];
+  const source = all.find((replica) => replica.state === "current" && isFile(replica)) ??
+    all.find((replica) => replica.state === "stale" && isFile(replica));
+  if (source !== undefined) {
+    if (source.state === "stale") {
+      // It was deleted while this share was not there.
+      if (entry.deleted) return planDeletion([], shares, exported);
+      return { kind: "adopt", replicas: [idOf(source)], newVersion: true };
+    }
+    const targets = all.filter((replica) =>
+      replica !== source && lacks(replica) && !findings.postponed.has(idOf(replica))
+    ).map(idOf);
+    return targets.length === 0 ? SETTLED : { kind: "distribute", source: idOf(source), targets };
+  }
+  // Only the export has something, and the index does not say why.
+  if (exported === undefined || exported.observation.seen.kind === "absent") {
+    const stillKnown = all.filter((replica) =>
+      replica.record !== undefined && replica.observation.seen.kind === "absent"
+    );
+    return stillKnown.length === 0 ? SETTLED : { kind: "forget", replicas: stillKnown.map(idOf) };
+  }
+  const somebodyHasIt = [...shares, ...diodes].some(isFile);
+  if (exported.state === "changed" && shares.length > 0 && !somebodyHasIt && options.orphansMayGo) {
+    return isDirectory(exported)
+      ? { kind: "remove-directory", replicas: [idOf(exported)] }
+      : { kind: "remove", replicas: [idOf(exported)], orphan: true };
+  }
+  return SETTLED;
+}
+
+function lacks({ state, observation }: Situation): boolean {
+  if (state === "missing" || state === "stale") return true;
+  return observation.role === "export" && (state === "deleted" || state === "changed");
+}
+
+function planDeletion(
+  deleted: readonly Situation[],
+  shares: readonly Situation[],
+  exported: Situation | undefined,
+): Step {
+  // What a share holds of its own (held, infected) is not the version that was deleted.
+  const remaining = shares.filter((share) =>
+    isFile(share) && (share.state === "current" || share.state === "stale")
+  );
+  // A share that gets the file while another deletes it: the deletion is newer.
+  const inExport = exported !== undefined && isFile(exported);
+  const replicas = inExport ? [...remaining, exported] : remaining;
+  return replicas.length > 0
+    ? { kind: "remove", replicas: replicas.map(idOf), orphan: false }
+    : { kind: "forget", replicas: deleted.map(idOf) };
+}
+
+/** One or more shares hold something that the channel has not seen. */
+function planChanges(
+  changed: readonly Situation[],
+  shares: readonly Situation[],
+  exported: Situation | undefined,
+  entry: IndexEntry,
+  findings: Findings,
+  options: PlanOptions,
+): Step {
+  const holder = [...(exported ? [exported] : []), ...shares].find((replica) =>
+    isFile(replica) && (replica.state === "current" || isDrifted(replica, changed))
+  );
+  // A change that is none: only the inode differs from what the channel has (link, lost index, restart).
+  const references = holder === undefined ? changed.slice(0, 1) : [holder];
+  for (const reference of references) {
+    for (const other of changed) {
+      if (other === reference || !looksEqual(reference, other)) continue;
+      const equal = findings.equal(idOf(reference), idOf(other));
+      if (equal === undefined) return { kind: "compare", a: idOf(reference), b: idOf(other) };
+      if (equal && holder !== undefined) {
+        const replicas = holder.state === "current" ? [other] : [reference, other];
+        return { kind: "adopt", replicas: replicas.map(idOf), newVersion: false };
+      }
+    }
+  }
+
+  const groups = groupEqual(changed, findings);
+  const undecided = firstUncompared(groups, findings);
+  if (undecided !== undefined) return undecided;
+
+  // The channel's version takes part in the conflict unless every change was made on it.
+  // What only the export has left is what the author replaced.
+  const published = shares.find((share) => share.state === "current" && isFile(share));
+  const divergent = published !== undefined &&
+    changed.some(({ record }) =>
+      record === undefined || record.kind !== "file" || record.version !== entry.version
+    );
+
+  const winner = latest([...changed, ...(divergent ? [published] : [])], options.nowNs);
+  if (winner === undefined) return SETTLED;
+  if (winner === published) {
+    const loser = changed[0];
+    if (loser === undefined) return SETTLED;
+    return options.conflictCopies
+      ? { kind: "set-aside", replica: idOf(loser) }
+      : { kind: "distribute", source: idOf(published), targets: [idOf(loser)] };
+  }
+  const winners = groups.find((group) => group.includes(winner)) ?? [winner];
+  const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1));
+  if (divergent) losers.push(published);
+  const others = exported === undefined ? shares : [...shares, exported];
+  return {
+    kind: "offer",
+    author: idOf(winner),
+    targets: others.filter((replica) =>
+      replica !== winner && takesOffer(replica, winners, findings)
+    ).map(
+      idOf,
+    ),
+    setAside: options.conflictCopies ? losers.map(idOf) : [],
+  };
+}
+
+/** The export's file counts as a reference where the index knows nothing of either side. */
+function isDrifted(replica: Situation, changed: readonly Situation[]): boolean {
+  return replica.observation.role === "export" && replica.state === "changed" &&
+    changed.every(({ record }) => record === undefined);
+}
+
+function takesOffer(
+  replica: Situation,
+  winners: readonly Situation[],
+  findings: Findings,
+): boolean {
+  return !winners.includes(replica) && replica.state !== "parked" &&
+    !findings.postponed.has(idOf(replica));
+}
+
+function looksEqual(a: Situation, b: Situation): boolean {
+  return a.observation.seen.kind === "file" && b.observation.seen.kind === "file" &&
+    sameAttributes(a.observation.seen.status, b.observation.seen.status);
+}
+
+/** Changes that are byte-equal are one change. */
+function groupEqual(changed: readonly Situation[], findings: Findings): Situation[][] {
+  const groups: Situation[][] = [];
+  for (const one of changed) {
+    const group = groups.find(([first]) =>
+      first !== undefined && looksEqual(first, one) && findings.equal(idOf(first), idOf(one))
+    );
+    if (group === undefined) groups.push([one]);
+    else group.push(one);
+  }
+  return groups;
+}
+
+function firstUncompared(groups: readonly Situation[][], findings: Findings): Step | undefined {
+  for (const [i, [a]] of groups.entries()) {
+    for (const [b] of groups.slice(i + 1)) {
+      if (a === undefined || b === undefined || !looksEqual(a, b)) continue;
+      if (findings.equal(idOf(a), idOf(b)) === undefined) {
+        return { kind: "compare", a: idOf(a), b: idOf(b) };
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The later mtime wins, a time in the future counts as now; ties go to the earlier in order. */
+function latest(candidates: readonly Situation[], nowNs: bigint): Situation | undefined {
+  let best: Situation | undefined;
+  let bestTime = 0n;
+  for (const candidate of candidates) {
+    const { seen } = candidate.observation;
+    if (seen.kind !== "file") continue;
+    const time = seen.status.mtimeNs > nowNs ? nowNs : seen.status.mtimeNs;
+    if (best === undefined || time > bestTime) {
+      best = candidate;
+      bestTime = time;
+    }
+  }
+  return best;
+}

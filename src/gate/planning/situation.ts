@@ -1,0 +1,120 @@
+/** What the planner looks at, and the steps it can choose: the words of planning. */
+
+import type { FileStatus } from "../../../ffi/file_status.ts";
+import { type IndexEntry, matches, type ReplicaId, type ReplicaRecord } from "../replica_record.ts";
+
+/** A non-diode producer, a write-only producer, or the read-only export. */
+export type ReplicaRole = "producer" | "diode" | "export";
+
+export type Seen =
+  | { readonly kind: "absent" }
+  | { readonly kind: "file"; readonly status: FileStatus }
+  | { readonly kind: "directory"; readonly status: FileStatus }
+  /** A symbolic link or a special file: never followed, never copied, replaced where a file is due. */
+  | { readonly kind: "obstacle"; readonly status: FileStatus };
+
+export interface Observation {
+  readonly replica: ReplicaId;
+  readonly role: ReplicaRole;
+  readonly seen: Seen;
+}
+
+/** What this job has already found out, so that it is not done twice. */
+export interface Findings {
+  /** Whether two replicas' files are byte-equal; undefined while nobody has compared them. */
+  equal(a: ReplicaId, b: ReplicaId): boolean | undefined;
+  /** Replicas that could not be read or written now: they wait for another occasion. */
+  readonly postponed: ReadonlySet<ReplicaId>;
+  /** A directory that was deleted elsewhere stays, since something that does not travel is in it. */
+  readonly directoryStays: boolean;
+}
+
+export interface PlanOptions {
+  readonly conflictCopies: boolean;
+  /** Nanoseconds since 1970. */
+  readonly nowNs: bigint;
+  /** Whether held files are to be tried again. */
+  readonly retryHeld: boolean;
+  /** Whether what only the export has may be removed: every share is there, and not suddenly empty. */
+  readonly orphansMayGo: boolean;
+}
+
+export type Step =
+  | { readonly kind: "settled" }
+  /** Compare two files byte by byte. */
+  | { readonly kind: "compare"; readonly a: ReplicaId; readonly b: ReplicaId }
+  /** Remember what is seen as the channel's version, without moving anything. */
+  | {
+    readonly kind: "adopt";
+    readonly replicas: readonly ReplicaId[];
+    readonly newVersion: boolean;
+  }
+  /** Take a snapshot of the author's change, scan it, and publish it to the targets if it is clean. */
+  | {
+    readonly kind: "offer";
+    readonly author: ReplicaId;
+    readonly targets: readonly ReplicaId[];
+    /** Losers of a conflict: to be kept under another name first, in their own share. */
+    readonly setAside: readonly ReplicaId[];
+  }
+  /** Bring the channel's version to replicas that lack it. */
+  | {
+    readonly kind: "distribute";
+    readonly source: ReplicaId;
+    readonly targets: readonly ReplicaId[];
+  }
+  /** Keep what is there under a conflict name, in its own share. */
+  | { readonly kind: "set-aside"; readonly replica: ReplicaId }
+  /** A deletion travels: remove the known version. */
+  | { readonly kind: "remove"; readonly replicas: readonly ReplicaId[]; readonly orphan: boolean }
+  /** Nothing is left of the path, or of these replicas' part in it: forget. */
+  | { readonly kind: "forget"; readonly replicas: readonly ReplicaId[] }
+  | {
+    readonly kind: "make-directory";
+    readonly model: ReplicaId;
+    readonly targets: readonly ReplicaId[];
+  }
+  | { readonly kind: "remove-directory"; readonly replicas: readonly ReplicaId[] };
+
+export const SETTLED: Step = { kind: "settled" };
+
+export type State =
+  /** Known version of the channel. */
+  | "current"
+  /** Unchanged since it was known, but the channel has moved on. */
+  | "stale"
+  /** Its own change, already looked at: held or infected. */
+  | "parked"
+  | "changed"
+  | "deleted"
+  | "missing";
+
+export interface Situation {
+  readonly observation: Observation;
+  readonly record: ReplicaRecord | undefined;
+  readonly state: State;
+}
+
+export function stateOf(
+  seen: Seen,
+  record: ReplicaRecord | undefined,
+  entry: IndexEntry,
+  options: PlanOptions,
+): State {
+  if (seen.kind === "absent" || seen.kind === "obstacle") {
+    return record === undefined || isOutdated(record, entry) ? "missing" : "deleted";
+  }
+  if (record === undefined || !matches(record, seen.status)) return "changed";
+  if (record.status === "held") return options.retryHeld ? "changed" : "parked";
+  if (record.status === "infected") return "parked";
+  return record.version === entry.version ? "current" : "stale";
+}
+
+/** Of a version that the channel has left behind: who removed it has not seen the present one. */
+export function isOutdated(record: ReplicaRecord, entry: IndexEntry): boolean {
+  return record.kind === "file" && record.status !== "infected" && record.version !== entry.version;
+}
+
+export const isDirectory = ({ observation }: Situation) => observation.seen.kind === "directory";
+export const isFile = ({ observation }: Situation) => observation.seen.kind === "file";
+export const idOf = ({ observation }: Situation) => observation.replica;

@@ -51,16 +51,5 @@ in
   # What the options let through, the program refuses.
   bad-configuration = pkgs.testers.testBuildFailure (configurationOf { consumers = [ "mail-vm" ]; });
 
-  format = pkgs.runCommand "nix-files-are-formatted" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
-    find ${lib.fileset.toSource {
-      root = ../.;
-      fileset = lib.fileset.unions [
-        ../flake.nix
-        (lib.fileset.fileFilter (file: file.hasExt "nix") ./.)
-      ];
-    }} -name '*.nix' -exec nixfmt --check {} +
-    touch $out
-  '';
-
   vm = pkgs.testers.runNixOSTest (import ./vm_test.nix { inherit self; });
 }

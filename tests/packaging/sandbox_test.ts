@@ -22,8 +22,11 @@ const watching = (directory: string) => ({
   "paths.conf": `[Service]\nBindPaths=${directory}\n`,
 });
 
-/** What all of them can: speak to clamd and to systemd, and compile JavaScript. */
-const ALL = ["AF_UNIX socket", "write to executable memory"] as const;
+/** What all of them can: speak to clamd and to systemd. */
+const ALL = ["AF_UNIX socket"] as const;
+
+/** The gate compiles JavaScript; the others do without (programs.json). */
+const COMPILER = ["write to executable memory"] as const;
 
 /** Whoever writes files can make them executable; only a file system mounted with noexec denies that. */
 const WRITER = ["write to its own directory", "execute what a guest wrote"] as const;
@@ -33,7 +36,7 @@ const SANDBOXES: Readonly<Record<string, Sandbox>> = {
     unit: GATE,
     directory: "/var/lib/virtiofs",
     // Signals go to processes of the same user; see the next.
-    allowed: [...ALL, ...WRITER, "give a file away", "signal systemd"],
+    allowed: [...ALL, ...COMPILER, ...WRITER, "give a file away", "signal systemd"],
   },
   "the gate without root, with guests on vsock": {
     unit: GATE,
@@ -42,7 +45,7 @@ const SANDBOXES: Readonly<Record<string, Sandbox>> = {
       "vsock.conf": shippedDropIn(`${GATE}.d/vsock.conf`),
     },
     directory: "/var/lib/virtiofs",
-    allowed: [...ALL, ...WRITER, "give a file away", "AF_VSOCK socket"],
+    allowed: [...ALL, ...COMPILER, ...WRITER, "give a file away", "AF_VSOCK socket"],
   },
   "clamd-vproxy": {
     unit: "clamd-vproxy.service",

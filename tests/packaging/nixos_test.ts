@@ -196,6 +196,18 @@ testModules("virtiofs-notify without a user is a service of each user", async (e
   assert("virtiofs-notify" in system.userServices);
 });
 
+for (const heading of ["The host", "A guest"]) {
+  testModules(`docs/nixos.md: the example of "${heading}" works`, async (evaluate) => {
+    const text = await Deno.readTextFile(`${REPOSITORY}docs/nixos.md`);
+    const example = new RegExp(`^## ${heading}$.*?^\`\`\`nix\\n(.*?)^\`\`\`$`, "ms").exec(text)
+      ?.[1];
+    assert(example !== undefined);
+    const { failures, services } = await evaluate(example);
+    assertEquals(failures, []);
+    assertEquals(Object.keys(services).length, 2);
+  });
+}
+
 /** Mistakes, and the words that say so. */
 const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: readonly string[]]>> = {
   "a wrong type": [

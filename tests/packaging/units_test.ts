@@ -108,3 +108,10 @@ Deno.test("a service that serves says so, is watched, and is started again after
     }
   }
 });
+
+Deno.test("docs/debian.md names files that are there", async () => {
+  const text = await Deno.readTextFile(new URL("../../docs/debian.md", import.meta.url));
+  const named = [...text.matchAll(/nix\/systemd\/([\w@.\/-]*[\w])/g)].map(([, path = ""]) => path);
+  assert(named.length > 5);
+  for (const path of named) await Deno.stat(`${UNIT_FOLDER}${path}`);
+});

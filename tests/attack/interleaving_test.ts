@@ -9,7 +9,6 @@ import "./support/libc_hook.ts"; // before everything that opens the C library
 import { assertEquals } from "@std/assert";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
-import type { GuestTree } from "./support/guest_tree.ts";
 import { type Scenario, SCENARIOS } from "./support/scenarios.ts";
 import { report, sampled } from "./support/size.ts";
 import { type Swap, SWAPS } from "./support/swaps.ts";
@@ -40,17 +39,10 @@ async function attempt(
   boundary: number,
 ): Promise<{ readonly faults: readonly string[]; readonly calls: number }> {
   const stage = await theatre.arrange(scenario);
-  const guest = theatre.places[victim];
   let made: readonly string[] = [];
   let destroyed: ReadonlySet<string> = new Set();
   const calls = await theatre.perform(stage, scenario, boundary, () => {
-    const before = fileContents(guest);
-    try {
-      made = swap.perform({ guest, top: stage.top, outside: theatre.canary.path });
-    } catch {
-      // There is nothing (any more) that could be swapped.
-    }
-    destroyed = before.difference(fileContents(guest));
+    ({ made, destroyed } = theatre.swap(stage, { swap, victim }));
   });
   const isGivenUp = scenario.untilAnnActs === true && victim === "ann";
   const survivors = [...(isGivenUp ? [] : scenario.survivors), ...made];
@@ -58,10 +50,6 @@ async function attempt(
   theatre.clear();
   const what = `${scenario.name}; before call ${boundary}, in ${victim}'s share, ${swap.name}`;
   return { faults: faults.map((fault) => `${what}: ${fault}`), calls };
-}
-
-function fileContents(guest: GuestTree): ReadonlySet<string> {
-  return new Set([...guest.contents().values()].map((line) => line.slice(line.indexOf(": ") + 2)));
 }
 
 testOnEachFilesystem(

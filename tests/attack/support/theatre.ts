@@ -5,7 +5,8 @@ import { Canary, CANARY_CONTENT } from "./canary.ts";
 import { GuestTree } from "./guest_tree.ts";
 import { intercept } from "./libc_hook.ts";
 import type { Scenario, Stage } from "./scenarios.ts";
-import { SHARES, Workbench } from "./workbench.ts";
+import type { Swap } from "./swaps.ts";
+import { type ShareName, Workbench } from "./workbench.ts";
 
 const EICAR_TEXT = new TextDecoder().decode(EICAR);
 
@@ -18,7 +19,7 @@ export const DEATH = Symbol("the daemon has died");
 export class Theatre implements Disposable {
   readonly canary: Canary;
   readonly base: string;
-  readonly places: Readonly<Record<(typeof SHARES)[number] | "export", GuestTree>>;
+  readonly places: Readonly<Record<ShareName | "export", GuestTree>>;
   #bench: Workbench | undefined;
   #plays = 0;
 
@@ -46,6 +47,22 @@ export class Theatre implements Disposable {
     this.bench.commit();
     scenario.change(stage);
     return stage;
+  }
+
+  /** A guest makes a swap: the clean contents that came by it, and all contents that it ended. */
+  swap(
+    { top }: Stage,
+    { swap, victim }: { readonly swap: Swap; readonly victim: ShareName },
+  ): { readonly made: readonly string[]; readonly destroyed: ReadonlySet<string> } {
+    const guest = this.places[victim];
+    const before = fileContents(guest);
+    let made: readonly string[] = [];
+    try {
+      made = swap.perform({ guest, top, outside: this.canary.path });
+    } catch {
+      // There is nothing (any more) that could be swapped.
+    }
+    return { made, destroyed: before.difference(fileContents(guest)) };
   }
 
   /** The daemon works on the scene; `act` is called before its system call number `boundary`, counted from 0. */
@@ -137,6 +154,10 @@ export class Theatre implements Disposable {
     this.#bench?.close();
     this.canary[Symbol.dispose]();
   }
+}
+
+function fileContents(guest: GuestTree): ReadonlySet<string> {
+  return new Set([...guest.contents().values()].map((line) => line.slice(line.indexOf(": ") + 2)));
 }
 
 function differences(

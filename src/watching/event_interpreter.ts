@@ -99,9 +99,9 @@ export class EventInterpreter {
       return;
     }
     const node = this.tree.child(parent, name);
-    // A directory is empty when it is removed. Who emptied it was told only if it was watched.
-    const isWatched = node !== undefined && node.watch !== UNWATCHED;
-    this.#touch(parent, name, isWatched ? ENTRY_SETTLED : TREE_SETTLED);
+    // A directory is empty when it is removed. How it came to be was told only if it was watched all the time.
+    const wasTold = node !== undefined && node.watch !== UNWATCHED && !this.tree.isDoubtful(node);
+    this.#touch(parent, name, wasTold ? ENTRY_SETTLED : TREE_SETTLED);
     if (node !== undefined) this.tree.remove(node);
   }
 
@@ -129,6 +129,8 @@ export class EventInterpreter {
     }
     if (departure?.node !== undefined && !this.#settle(departure.node, parent, name)) return;
     // Also where its watches came with it: an event may have been assigned to a name that was out of date.
+    const arrived = this.tree.child(parent, name);
+    if (arrived !== undefined) this.tree.doubt(arrived);
     this.findings.arrived(parent, name, "moved");
   }
 

@@ -9,11 +9,18 @@ import type { Reactor } from "../../ffi/reactor.ts";
 import { TreeWatch } from "./tree_watch.ts";
 import type { Watcher, WatcherOptions, WatchSink } from "./watcher.ts";
 
-/** How often a missing root is looked for, and whether one that is there is still the one at its path. */
-const MISSING_ROOT_MS = 1_000;
-const PRESENT_ROOT_MS = 5_000;
-/** How often a tree without any watch is read again, and inotify is tried again. */
-const UNWATCHED_ROOT_MS = 10_000;
+/** How often the watcher looks by itself, in milliseconds. */
+export interface Intervals {
+  /** For a root that is missing. */
+  readonly missingRootMs: number;
+  /** Whether the root is still the directory at its path. */
+  readonly presentRootMs: number;
+  /** Into directories that cannot be watched, and whether they can by now. */
+  readonly pollMs: number;
+}
+
+const INTERVALS: Intervals = { missingRootMs: 1_000, presentRootMs: 5_000, pollMs: 10_000 };
+
 /** The same trouble is not reported more often: guests can make it at will. */
 const SAME_TROUBLE_MS = 60_000;
 
@@ -23,6 +30,7 @@ export interface InotifyWatcherOptions extends WatcherOptions {
    * Others are polled, as where the kernel's limit is reached.
    */
   readonly mostWatches?: number;
+  readonly intervals?: Intervals;
 }
 
 /** The root that is held now. */
@@ -39,6 +47,7 @@ export class InotifyWatcher implements Watcher {
   #root: Root | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #nextPollAt = Infinity;
+  readonly #intervals: Intervals;
   readonly #started = Promise.withResolvers<void>();
   #progress: ((directories: number) => void) | undefined;
   readonly #reportedAt = new Map<string, number>();
@@ -48,7 +57,9 @@ export class InotifyWatcher implements Watcher {
     private readonly reactor: Reactor,
     private readonly sink: WatchSink,
     private readonly options: InotifyWatcherOptions,
-  ) {}
+  ) {
+    this.#intervals = options.intervals ?? INTERVALS;
+  }
 
   start(progress?: (directories: number) => void): Promise<void> {
     this.#progress = progress;
@@ -85,8 +96,10 @@ export class InotifyWatcher implements Watcher {
       if (found !== undefined) this.#hold(found);
     }
     if (this.#root === undefined) this.#started.resolve();
-    const pauseMs = this.#root === undefined ? MISSING_ROOT_MS : PRESENT_ROOT_MS;
-    if (!this.#closed) this.#timer = setTimeout(() => this.#check(), pauseMs);
+    if (this.#closed) return;
+    const { missingRootMs, presentRootMs } = this.#intervals;
+    const pauseMs = this.#root === undefined ? missingRootMs : presentRootMs;
+    this.#timer = setTimeout(() => this.#check(), pauseMs);
   }
 
   #openRoot(): { directory: Directory; status: FileStatus } | undefined {
@@ -106,7 +119,7 @@ export class InotifyWatcher implements Watcher {
     const root: Root = { directory, status, watch: undefined, told: false };
     this.#root = root;
     if (this.#watch(root)) return;
-    this.#nextPollAt = performance.now() + UNWATCHED_ROOT_MS;
+    this.#nextPollAt = performance.now() + this.#intervals.pollMs;
     this.#found(root);
   }
 
@@ -134,6 +147,7 @@ export class InotifyWatcher implements Watcher {
       root.watch = new TreeWatch(reactor, inotify, directory, sink, {
         debounceMs: options.debounceMs,
         mostWatches: options.mostWatches ?? Infinity,
+        pollMs: this.#intervals.pollMs,
         excludes: options.excludes?.bind(options),
         onArmed: () => root.told ? sink.reread(ROOT, "unwatched") : this.#found(root),
         onProgress: (directories) => this.#progress?.(directories),
@@ -152,7 +166,7 @@ export class InotifyWatcher implements Watcher {
       this.#report(
         "inotify",
         `no change is noticed at once, everything is read again every ${
-          UNWATCHED_ROOT_MS / 1000
+          this.#intervals.pollMs / 1000
         } s ` +
           `(${error.message}; raise the sysctl fs.inotify.max_user_instances)`,
       );
@@ -162,7 +176,7 @@ export class InotifyWatcher implements Watcher {
 
   #pollUnwatched(root: Root): void {
     if (root.watch !== undefined || performance.now() < this.#nextPollAt) return;
-    this.#nextPollAt = performance.now() + UNWATCHED_ROOT_MS;
+    this.#nextPollAt = performance.now() + this.#intervals.pollMs;
     // Once it is watched, everything is read when the watches are set.
     if (!this.#watch(root)) this.sink.reread(ROOT, "unwatched");
   }

@@ -11,13 +11,13 @@ import { Debouncer, type Due, type Touch } from "./debouncer.ts";
 import { EventInterpreter, type Findings } from "./event_interpreter.ts";
 import { RearmSchedule } from "./rearm_schedule.ts";
 import { type ArmerOptions, TreeArmer } from "./tree_armer.ts";
+import { WatchSet, type WatchSetOptions } from "./watch_set.ts";
 import type { RereadReason, WatchSink } from "./watcher.ts";
 
 const TURN_MS = 5;
 /** The clock is read only now and then: an event takes a microsecond, unless its path is enormous. */
 const EVENTS_A_LOOK = 8;
 const TOLD_A_TURN = 1_000;
-const POLL_MS = 10_000;
 /** Directories polled one by one; more are polled together, by reading everything again. */
 const MOST_POLLED_SINGLY = 100;
 const MOST_RETRIED = 1_000;
@@ -25,6 +25,8 @@ const MOST_RETRIED = 1_000;
 export interface TreeWatchOptions {
   readonly debounceMs: number;
   readonly mostWatches: number;
+  /** How often directories that cannot be watched are read again. */
+  readonly pollMs: number;
   excludes?: ((directory: RelativePath) => boolean) | undefined;
   /** Called once, when everything is watched for the first time. From then on the sink is told. */
   onArmed(): void;
@@ -37,6 +39,7 @@ export interface TreeWatchOptions {
 }
 
 export class TreeWatch {
+  readonly #watches: WatchSet;
   readonly #armer: TreeArmer;
   readonly #interpreter: EventInterpreter;
   readonly #debouncer: Debouncer;
@@ -66,8 +69,9 @@ export class TreeWatch {
     this.#debouncer = new Debouncer(options.debounceMs);
     this.#rearms = new RearmSchedule(options.debounceMs);
     const findings = this.#findings();
-    this.#armer = new TreeArmer(root, inotify, findings);
-    this.#interpreter = new EventInterpreter(this.#armer.tree, findings, options.excludes);
+    this.#watches = new WatchSet(root, inotify, findings);
+    this.#armer = new TreeArmer(root, this.#watches, findings);
+    this.#interpreter = new EventInterpreter(this.#watches.tree, findings, options.excludes);
   }
 
   /** Arms the whole tree, and from then on tells what happens. */
@@ -84,7 +88,7 @@ export class TreeWatch {
   }
 
   get watched(): number {
-    return this.#armer.tree.watched;
+    return this.#watches.tree.watched;
   }
 
   close(): void {
@@ -97,7 +101,7 @@ export class TreeWatch {
     this.root.close();
   }
 
-  #findings(): Findings & ArmerOptions {
+  #findings(): Findings & ArmerOptions & WatchSetOptions {
     const { options } = this;
     return {
       excludes: options.excludes,
@@ -118,7 +122,7 @@ export class TreeWatch {
       },
       overflow: () => this.#lost("overflow"),
       tooMuch: () => this.#lost("limit"),
-      watchGone: (watch) => this.#armer.watchGone(watch),
+      watchGone: (watch) => this.#watches.watchGone(watch),
       rootChanged: (unwatched) => options.onRootChanged(unwatched),
     };
   }
@@ -233,16 +237,16 @@ export class TreeWatch {
 
   /** Reads again what cannot be watched, and tries to watch it. */
   #poll(now: number): void {
-    const { polled, tree } = this.#armer;
+    const { polled, tree } = this.#watches;
     if (polled.size === 0) {
       this.#nextPollAt = Infinity;
       this.#polledReported = false;
       return;
     }
-    if (this.#nextPollAt === Infinity) this.#nextPollAt = now + POLL_MS;
+    if (this.#nextPollAt === Infinity) this.#nextPollAt = now + this.options.pollMs;
     if (!this.#armer.busy) this.#reportPolled(polled.size); // until then there may be more
     if (now < this.#nextPollAt) return;
-    this.#nextPollAt = now + POLL_MS;
+    this.#nextPollAt = now + this.options.pollMs;
     if (polled.has(tree.root)) return this.#rearm("unwatched");
     if (this.#pollsEverything) this.#polled.push(ROOT); // the last round is not through yet
     this.#pollsEverything = polled.size > MOST_POLLED_SINGLY;
@@ -252,13 +256,13 @@ export class TreeWatch {
   #reportPolled(count: number): void {
     if (this.#polledReported) return;
     this.#polledReported = true;
-    const { lastFailure } = this.#armer;
-    const [first] = this.#armer.polled;
-    const path = first === undefined ? undefined : this.#armer.tree.pathOf(first);
+    const { lastFailure } = this.#watches;
+    const [first] = this.#watches.polled;
+    const path = first === undefined ? undefined : this.#watches.tree.pathOf(first);
     const what = `${count} ${count === 1 ? "directory" : "directories"} cannot be watched, ` +
       `the first of them ${path ? display(path) : "the share's own root"}`;
     const consequence = `read again every ${
-      POLL_MS / 1000
+      this.options.pollMs / 1000
     } s instead, so changes there arrive late`;
     const reason = lastFailure === undefined
       ? "the limit of watches is reached: raise the sysctl fs.inotify.max_user_watches"

@@ -23,6 +23,8 @@ export class WatchNode {
   children: Map<FileName, WatchNode> | undefined;
   /** The sweep in which it was last placed, or FORGOTTEN. */
   generation = 0;
+  /** It is to be armed, or is being armed: what is known and told of it and of what is below may be wrong. */
+  doubtful = false;
 
   constructor(parent: WatchNode | undefined, name: FileName, watch: number) {
     this.parent = parent;
@@ -77,6 +79,21 @@ export class WatchTree {
   /** Whether `node` has a place below the root. */
   isAttached(node: WatchNode): boolean {
     return this.#isWithin(node, this.root);
+  }
+
+  /** From now until `trust`, whatever ends at this node or below may have held more than was told. */
+  doubt(node: WatchNode): void {
+    node.doubtful = true;
+  }
+
+  trust(node: WatchNode): void {
+    node.doubtful = false;
+  }
+
+  isDoubtful(node: WatchNode): boolean {
+    let current: WatchNode | undefined = node;
+    while (current !== undefined && !current.doubtful) current = current.parent;
+    return current !== undefined;
   }
 
   #isWithin(node: WatchNode, ancestor: WatchNode): boolean {

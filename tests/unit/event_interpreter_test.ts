@@ -105,6 +105,16 @@ Deno.test("a directory that is removed without having been watched is to be read
   }
 });
 
+Deno.test("a directory that ends before it was armed again in its new place is to be read again", () => {
+  const world = new World({ a: 2, "a/b": 3 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "z", 7);
+  assertEquals(world.on(2, IN.DELETE | DIRECTORY, "b"), ["z/b: settled, moved"]);
+  world.tree.trust(world.tree.byWatch(2) ?? world.tree.root);
+  world.tree.place(world.tree.byWatch(2) ?? world.tree.root, fileName("c"), 4);
+  assertEquals(world.on(2, IN.DELETE | DIRECTORY, "c"), ["z/c: settled"]);
+});
+
 Deno.test("a directory that is renamed takes its watches along and is armed again", () => {
   const world = new World({ a: 2, "a/b": 3, x: 4 });
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), ["a: settled, moved"]);

@@ -1,0 +1,173 @@
+/**
+ * The watches of one tree: set on directories that are held by descriptor, and removed when these leave the tree.
+ *
+ * What is learned is of the form "the directory with this watch has an entry of this name with that watch",
+ * which is true whatever the path has become. A path that leads to another directory than the one meant
+ * is out of date: the event that says so is on its way, and the directory's new place is armed because of it.
+ */
+
+import { type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { IN, type Inotify } from "../../ffi/inotify.ts";
+import { type Placement, UNWATCHED, type WatchNode, WatchTree } from "./watch_tree.ts";
+
+/**
+ * CREATE is how links and truncated files show, ATTRIB how modes and owners do, MODIFY keeps a file that is being
+ * written from counting as quiet. Files that are unlinked but still open would speak under a name that may
+ * be another file's by now (EXCL_UNLINK).
+ */
+const MASK = IN.CLOSE_WRITE | IN.MOVED_FROM | IN.MOVED_TO | IN.CREATE | IN.DELETE | IN.ATTRIB |
+  IN.MODIFY | IN.ONLYDIR | IN.EXCL_UNLINK;
+/** Of other directories the parent's watch tells. */
+const ROOT_MASK = MASK | IN.DELETE_SELF | IN.MOVE_SELF;
+
+export interface WatchSetOptions {
+  readonly mostWatches: number;
+  /** The directory is not watched, or not all of it was read: it is in `polled` from now on. */
+  unwatched(path: RelativePath): void;
+}
+
+interface WatchedEntry extends Placement {
+  readonly directory: Directory;
+}
+
+export class WatchSet {
+  readonly tree: WatchTree;
+  /** Directories that can only be polled for now. */
+  readonly polled = new Set<WatchNode>();
+  /** The last error that made a directory unwatched; `undefined` for the limit of watches. */
+  lastFailure: SystemError | undefined;
+  /** Whether it is worth trying to set more watches. */
+  limitReached = false;
+  /** Watches of directories that left the tree, still to be removed. */
+  readonly #obsolete = new Set<number>();
+
+  constructor(
+    private readonly root: Directory,
+    private readonly inotify: Inotify,
+    private readonly options: WatchSetOptions,
+  ) {
+    this.tree = new WatchTree((node) => {
+      this.polled.delete(node);
+      if (node.watch > UNWATCHED) this.#obsolete.add(node.watch);
+    });
+  }
+
+  /** Watches that are still to be removed. */
+  get obsolete(): number {
+    return this.#obsolete.size;
+  }
+
+  /** Removes watches of directories that left the tree, at most `most` of them. */
+  removeObsolete(most: number): void {
+    let left = most;
+    for (const watch of this.#obsolete) {
+      if (left-- === 0) return;
+      this.#obsolete.delete(watch);
+      this.inotify.removeWatch(watch);
+    }
+  }
+
+  /** The kernel has removed a watch by itself. */
+  watchGone(watch: number): void {
+    this.#obsolete.delete(watch);
+  }
+
+  watchRoot(): boolean {
+    try {
+      const watch = this.#watch(this.root, ROOT_MASK);
+      if (typeof watch === "number") {
+        this.tree.setRootWatch(watch);
+        this.polled.delete(this.tree.root);
+        return true;
+      }
+      this.#reachedLimit(this.tree.root);
+    } catch (error) {
+      this.fail(error, this.tree.root);
+    }
+    return false;
+  }
+
+  /** The directory of a node, by its path; `undefined` if that leads elsewhere by now. */
+  reopen(node: WatchNode): Directory | undefined {
+    const path = this.tree.pathOf(node);
+    if (path === undefined) return undefined;
+    try {
+      const directory = this.root.openBeneath(path);
+      if (directory === undefined) return undefined;
+      const watch = this.#watch(directory, path === ROOT ? ROOT_MASK : MASK);
+      if (watch === node.watch) return directory;
+      directory.close();
+      // It was set just now, on a directory that nobody asked for.
+      if (typeof watch === "number" && !this.tree.byWatch(watch)) this.#obsolete.add(watch);
+    } catch (error) {
+      this.fail(error, node);
+    }
+    return undefined;
+  }
+
+  /** Opens and watches one entry and notes its place; `undefined` if it cannot be watched. */
+  watchEntry(
+    parent: Directory,
+    parentNode: WatchNode,
+    name: FileName,
+  ): WatchedEntry | undefined {
+    if (this.tree.isForgotten(parentNode)) return undefined; // its descriptor may lead anywhere by now
+    const known = this.tree.child(parentNode, name);
+    let directory: Directory | undefined;
+    try {
+      directory = parent.openBeneath(name);
+      const watch = directory === undefined ? "gone" : this.#watch(directory, MASK);
+      if (directory !== undefined && typeof watch === "number") {
+        const placed = this.tree.place(parentNode, name, watch);
+        if (placed !== undefined) {
+          this.polled.delete(placed.node);
+          return { directory, ...placed };
+        }
+        // It is known as a directory above this one, which therefore has moved. What tells that arms it again.
+        this.tree.remove(parentNode);
+      } else if (watch === "limit") {
+        const placed = this.tree.place(parentNode, name, UNWATCHED);
+        if (placed !== undefined) this.#reachedLimit(placed.node);
+      } else if (known !== undefined) {
+        this.tree.remove(known);
+      }
+    } catch (error) {
+      const node = known ?? this.tree.place(parentNode, name, UNWATCHED)?.node;
+      if (node !== undefined) this.fail(error, node);
+    }
+    directory?.close();
+    return undefined;
+  }
+
+  #watch(directory: Directory, mask: number): number | "limit" | "gone" {
+    const watch = this.inotify.addWatch(directory, mask);
+    if (typeof watch !== "number") return watch;
+    this.#obsolete.delete(watch);
+    if (this.tree.watched < this.options.mostWatches || this.tree.byWatch(watch)) return watch;
+    this.inotify.removeWatch(watch);
+    return "limit";
+  }
+
+  /** A directory could not be opened, watched or read. */
+  fail(error: unknown, node: WatchNode): void {
+    if (!(error instanceof SystemError)) throw error;
+    if (isErrno(error, "ENOENT")) return; // removed meanwhile
+    this.lastFailure = error;
+    this.#poll(node);
+  }
+
+  #reachedLimit(node: WatchNode): void {
+    this.limitReached = true;
+    this.lastFailure = undefined;
+    this.#poll(node);
+  }
+
+  #poll(node: WatchNode): void {
+    const wasPolled = this.polled.delete(node);
+    this.polled.add(node); // to the end: all of them get their turn
+    const path = this.tree.pathOf(node);
+    if (!wasPolled && path !== undefined) this.options.unwatched(path);
+  }
+}

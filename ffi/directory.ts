@@ -18,6 +18,7 @@ import { Descriptor } from "./descriptor.ts";
 import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
 import { type FileKind, type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
 import { errno, libc } from "./libc.ts";
+import { readLastStatus } from "./status_words.ts";
 import {
   AT,
   O,
@@ -152,6 +153,17 @@ export class Directory extends Descriptor {
     if (statxAt(this.fd, z(name)) === 0) return lastStatus();
     const number = errno();
     if (number === ERRNO.ENOENT) return undefined;
+    throw new SystemError("statx", number, name);
+  }
+
+  /** The same as words (`status_words.ts`); `false` if it does not exist. */
+  statusWords(name: FileName, words: Uint32Array): boolean {
+    if (statxAt(this.fd, z(name)) === 0) {
+      readLastStatus(words);
+      return true;
+    }
+    const number = errno();
+    if (number === ERRNO.ENOENT) return false;
     throw new SystemError("statx", number, name);
   }
 
@@ -319,9 +331,9 @@ export function* parseDirents(buffer: Uint8Array, length: number): Generator<Dir
   for (let at = 0; at < length;) {
     const recordLength = (buffer[at + 16] ?? 0) | ((buffer[at + 17] ?? 0) << 8);
     if (recordLength < 20) throw new Error("getdents64: malformed record");
-    const name = asFileName(
-      fromBytes(buffer, at + 19, buffer.indexOf(0, at + 19)),
-    );
+    let end = at + 19;
+    while (buffer[end] !== 0 && end < length) end++;
+    const name = asFileName(fromBytes(buffer, at + 19, end));
     if (name !== undefined) yield { name, kind: DIRENT_KINDS[buffer[at + 18] ?? 0] };
     at += recordLength;
   }

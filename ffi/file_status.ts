@@ -53,7 +53,8 @@ export function parseStatx(view: DataView): FileStatus {
   };
 }
 
-function kindOf(mode: number): FileKind {
+/** By the type bits of a mode (inode(7)). */
+export function kindOf(mode: number): FileKind {
   switch (mode & S_IFMT) {
     case S_IFREG:
       return "file";
@@ -68,6 +69,8 @@ function kindOf(mode: number): FileKind {
 
 const buffer = new Uint8Array(STATX_SIZE);
 const view = new DataView(buffer.buffer);
+/** `struct statx` as the last call left it, for `status_words.ts`. */
+export const lastStatx: Readonly<Uint32Array> = new Uint32Array(buffer.buffer);
 const NO_PATH = new Uint8Array(1);
 
 /** The inode behind an open descriptor (also an O_PATH one). */

@@ -9,7 +9,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
-import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
@@ -443,11 +443,16 @@ export class Channel {
       isIgnoredDirectory: this.#rules.isIgnoredDirectory,
       lookAt: (path) => this.#lookAt(path),
       isStopped: () => this.#stopped,
-      room: async () => {
-        while (this.#waiting(this.#leastBusy()) > ROOM && !this.#stopped) await pause(50);
-        await nextTurn();
-      },
+      room: () => this.#isFull ? this.#untilRoom() : undefined,
     };
+  }
+
+  get #isFull(): boolean {
+    return this.#waiting(this.#leastBusy()) > ROOM;
+  }
+
+  async #untilRoom(): Promise<void> {
+    while (this.#isFull && !this.#stopped) await pause(50);
   }
 
   /** Asks for another look at what is held, some at a time; how many there were. */

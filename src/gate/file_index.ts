@@ -8,26 +8,20 @@
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
-import {
-  type IndexEntry,
-  packRecords,
-  type ReplicaId,
-  UNKNOWN_ENTRY,
-  unpackRecords,
-} from "./replica_record.ts";
+import { KnownDirectory } from "./known_directory.ts";
+import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
+import { type IndexEntry, type ReplicaId, UNKNOWN_ENTRY } from "./replica_record.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const COMMIT_AFTER_MS = 20;
 
 const SCHEMA = `
   CREATE TABLE entry (
     directory TEXT NOT NULL,
     name TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    deleted INTEGER NOT NULL,
     held INTEGER NOT NULL,
-    records BLOB NOT NULL,
+    packed BLOB NOT NULL,
     PRIMARY KEY (directory, name)
   ) WITHOUT ROWID;
   CREATE INDEX held_entry ON entry (directory, name) WHERE held = 1;
@@ -39,10 +33,17 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-export interface IndexedChild {
-  readonly name: FileName;
-  readonly entry: IndexEntry;
-}
+/**
+ * All entries of a directory in one row: rows, and blobs of their own, cost more than what is in them. No name
+ * holds a slash; text of any bytes stays as it is through the casts (sqlite.org/lang_expr.html#castexpr).
+ */
+const WHOLE_DIRECTORY = `
+  SELECT group_concat(name, '/') AS names,
+    CAST(group_concat(CAST(packed AS TEXT), '') AS BLOB) AS packed
+  FROM entry WHERE directory = ?
+`;
+
+const NOTHING_KNOWN = new KnownDirectory([], new Uint32Array(0));
 
 export class FileIndex implements Disposable {
   readonly #database: DatabaseSync;
@@ -50,7 +51,7 @@ export class FileIndex implements Disposable {
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
-  readonly #children: StatementSync;
+  readonly #directory: StatementSync;
   readonly #held: StatementSync;
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
   #inTransaction = false;
@@ -59,14 +60,10 @@ export class FileIndex implements Disposable {
   private constructor(database: DatabaseSync, onTrouble: (message: string) => void) {
     this.#database = database;
     this.#onTrouble = onTrouble;
-    this.#get = database.prepare(
-      "SELECT version, deleted, records FROM entry WHERE directory = ? AND name = ?",
-    );
-    this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)");
+    this.#get = database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?");
+    this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)");
     this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
-    this.#children = database.prepare(
-      "SELECT name, version, deleted, records FROM entry WHERE directory = ?",
-    );
+    this.#directory = database.prepare(WHOLE_DIRECTORY);
     this.#held = database.prepare(
       "SELECT directory, name FROM entry WHERE held = 1 AND (directory, name) > (?, ?) " +
         "ORDER BY directory, name LIMIT ?",
@@ -115,18 +112,18 @@ export class FileIndex implements Disposable {
         return;
       }
       const held = entry.records.some((record) => record.status === "held") ? 1 : 0;
-      const { version, deleted, records } = entry;
-      this.#put.run(directory, name, version, deleted ? 1 : 0, held, packRecords(records));
+      this.#put.run(directory, name, held, packEntry(entry));
     });
   }
 
   /** What is known of the entries of one directory. */
-  children(directory: RelativePath): IndexedChild[] {
-    return this.#attempt(() =>
-      this.#children.all(directory).map((row) => ({
-        name: String(row.name) as FileName, // only file names are ever written
-        entry: entryOf(row),
-      })), []);
+  directory(path: RelativePath): KnownDirectory {
+    return this.#attempt(() => {
+      const row = this.#directory.get(path);
+      if (typeof row?.names !== "string") return NOTHING_KNOWN;
+      const names = row.names.split("/") as FileName[]; // only file names are ever written
+      return new KnownDirectory(names, wordsOf(packedOf(row)));
+    }, NOTHING_KNOWN);
   }
 
   /** Up to `limit` paths with something held, in order, behind `after`. */
@@ -180,7 +177,7 @@ export class FileIndex implements Disposable {
   knowsFilesOf(id: ReplicaId): boolean {
     return this.#attempt(() => {
       for (
-        const row of this.#database.prepare("SELECT version, deleted, records FROM entry").iterate()
+        const row of this.#database.prepare("SELECT packed FROM entry").iterate()
       ) {
         if (entryOf(row).records.some((record) => record.replica === id)) return true;
       }
@@ -284,12 +281,12 @@ function setAside(path: string): void {
 }
 
 function entryOf(row: Record<string, unknown>): IndexEntry {
-  if (!(row.records instanceof Uint8Array)) throw new RangeError("index: broken row");
-  return {
-    version: Number(row.version),
-    deleted: row.deleted === 1,
-    records: unpackRecords(row.records),
-  };
+  return unpackEntry(wordsOf(packedOf(row)), 0);
+}
+
+function packedOf({ packed }: Record<string, unknown>): Uint8Array {
+  if (packed instanceof Uint8Array) return packed;
+  throw new RangeError("index: broken row");
 }
 
 function reasonOf(error: unknown): string {

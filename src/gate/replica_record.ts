@@ -1,7 +1,4 @@
-/**
- * What the daemon last knew of one path in one replica (a producer's share, or the export), and how that is
- * stored in the index.
- */
+/** What the daemon last knew of one path in one replica (a producer's share, or the export). */
 
 import type { FileStatus } from "../../ffi/file_status.ts";
 
@@ -45,7 +42,7 @@ export interface IndexEntry {
 export const UNKNOWN_ENTRY: IndexEntry = { version: 0, deleted: false, records: [] };
 
 /** SUID, SGID and sticky never travel. */
-const TRAVELLING_MODE = 0o777;
+export const TRAVELLING_MODE = 0o777;
 
 export function recordOf(
   replica: ReplicaId,
@@ -119,54 +116,4 @@ export function withoutRecord(entry: IndexEntry, replica: ReplicaId): IndexEntry
 /** The entry without any memory of several replicas. */
 export function withoutRecords(entry: IndexEntry, replicas: ReadonlySet<ReplicaId>): IndexEntry {
   return { ...entry, records: entry.records.filter(({ replica }) => !replicas.has(replica)) };
-}
-
-const RECORD_SIZE = 56;
-const STATUSES: readonly RecordStatus[] = ["current", "held", "infected"];
-
-/** Fixed-size little-endian records: replica u32, version u32, inode f64, size f64, mtime i64, ctime i64, uid u32, gid u32, mode u16, kind u8, status u8. */
-export function packRecords(records: readonly ReplicaRecord[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(records.length * RECORD_SIZE);
-  const view = new DataView(bytes.buffer);
-  let at = 0;
-  for (const record of records) {
-    view.setUint32(at, record.replica, true);
-    view.setUint32(at + 4, record.version, true);
-    view.setFloat64(at + 8, record.inode, true);
-    view.setFloat64(at + 16, record.size, true);
-    view.setBigInt64(at + 24, record.mtimeNs, true);
-    view.setBigInt64(at + 32, record.ctimeNs, true);
-    view.setUint32(at + 40, record.uid, true);
-    view.setUint32(at + 44, record.gid, true);
-    view.setUint16(at + 48, record.mode, true);
-    view.setUint8(at + 50, record.kind === "directory" ? 1 : 0);
-    view.setUint8(at + 51, STATUSES.indexOf(record.status));
-    at += RECORD_SIZE;
-  }
-  return bytes;
-}
-
-/** Throws for a blob that is not whole records. */
-export function unpackRecords(bytes: Uint8Array): ReplicaRecord[] {
-  if (bytes.length % RECORD_SIZE !== 0) throw new RangeError("index: broken record");
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const records: ReplicaRecord[] = [];
-  for (let at = 0; at < bytes.length; at += RECORD_SIZE) {
-    const status = STATUSES[view.getUint8(at + 51)];
-    if (status === undefined) throw new RangeError("index: broken record");
-    records.push({
-      replica: view.getUint32(at, true),
-      version: view.getUint32(at + 4, true),
-      inode: view.getFloat64(at + 8, true),
-      size: view.getFloat64(at + 16, true),
-      mtimeNs: view.getBigInt64(at + 24, true),
-      ctimeNs: view.getBigInt64(at + 32, true),
-      uid: view.getUint32(at + 40, true),
-      gid: view.getUint32(at + 44, true),
-      mode: view.getUint16(at + 48, true),
-      kind: view.getUint8(at + 50) === 1 ? "directory" : "file",
-      status,
-    });
-  }
-  return records;
 }

@@ -30,14 +30,17 @@ export async function findVanished(
       if (kind === "directory" && !parts.isIgnoredDirectory(path)) rest.push(path);
       if (!present.has(name)) parts.lookAt(path);
     }
+    if (pace.isDue()) await pace.rest();
     await parts.room();
   }
 }
 
 function knownIn({ index }: TreeReaderParts, replica: Replica, directory: RelativePath) {
+  const known = index.directory(directory);
   return new Map(
-    index.children(directory).flatMap(({ name, entry }) => {
-      const record = entry.records.find((one) => one.replica === replica.id);
+    known.names.flatMap((name, position) => {
+      const { records } = known.entryAt(position);
+      const record = records.find((one) => one.replica === replica.id);
       return record === undefined ? [] : [[name, record.kind] as const];
     }),
   );

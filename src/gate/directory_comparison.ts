@@ -1,0 +1,121 @@
+/** What one directory holds in several replicas, beside what the index knows of it. */
+
+import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
+import type { Directory, DirectoryEntry } from "../../ffi/directory.ts";
+import { kindAt, STATUS_WORDS } from "../../ffi/status_words.ts";
+import type { KnownDirectory } from "./known_directory.ts";
+import type { Replica } from "./replica.ts";
+import { type IndexEntry, UNKNOWN_ENTRY } from "./replica_record.ts";
+
+export interface Finding {
+  readonly path: RelativePath;
+  /** As the index knows it, in every replica that receives it. */
+  readonly settled: boolean;
+  /** Some replica has a directory of this name, or is known to have had one. */
+  readonly isDirectory: boolean;
+  readonly wasDirectory: boolean;
+  /** It is known, and nobody has it any more. */
+  readonly vanished: boolean;
+}
+
+/** Bits of a known name. */
+const PRESENT = 1;
+const DIFFERS = 2;
+const DIRECTORY = 4;
+const RULED = 8;
+const IGNORED = 16;
+
+/** Of the entry that is looked at. */
+const status = new Uint32Array(STATUS_WORDS);
+
+export class DirectoryComparison {
+  readonly #path: RelativePath;
+  readonly #known: KnownDirectory;
+  readonly #isIgnored: (path: RelativePath) => boolean;
+  /** Of each known name: receivers that have it as known, and bits. */
+  readonly #asKnown: Uint16Array;
+  readonly #bits: Uint8Array;
+  /** Names that are not known, and whether they are directories. */
+  readonly #unknown = new Map<FileName, boolean>();
+
+  constructor(
+    path: RelativePath,
+    known: KnownDirectory,
+    isIgnored: (path: RelativePath) => boolean,
+  ) {
+    this.#path = path;
+    this.#known = known;
+    this.#isIgnored = isIgnored;
+    this.#asKnown = new Uint16Array(known.names.length);
+    this.#bits = new Uint8Array(known.names.length);
+  }
+
+  /** Takes in one entry of the directory as `replica` has it. */
+  see(replica: Replica, directory: Directory, { name, kind }: DirectoryEntry): void {
+    const position = this.#known.positionOf(name);
+    // Links and special files are nobody's business unless something else stood there.
+    if ((kind === "link" || kind === "other") && !this.#isRecorded(position, replica)) return;
+    if (kind !== "directory" && this.#ignores(position, name)) return;
+    if (!directory.statusWords(name, status)) return;
+    const isDirectory = kindAt(status, 0) === "directory";
+    if (position === undefined) {
+      this.#unknown.set(name, isDirectory || this.#unknown.get(name) === true);
+      return;
+    }
+    const matches = this.#known.isCurrent(position, replica.id, status);
+    if (matches && replica.role !== "diode") {
+      this.#asKnown[position] = (this.#asKnown[position] ?? 0) + 1;
+    }
+    // What a diode has of its own never gets a number of the channel's versions.
+    const differs = !matches &&
+      !(replica.role === "diode" && this.#known.isRecorded(position, replica.id, status));
+    this.#set(position, PRESENT | (isDirectory ? DIRECTORY : 0) | (differs ? DIFFERS : 0));
+  }
+
+  /** What is to be said of the names, but for files that are settled. */
+  *findings(receivers: number): Generator<Finding> {
+    for (const [position, name] of this.#known.names.entries()) {
+      const bits = this.#bits[position] ?? 0;
+      const settled = (bits & (PRESENT | DIFFERS)) === PRESENT &&
+        this.#asKnown[position] === receivers;
+      if (settled && (bits & DIRECTORY) === 0) continue;
+      yield this.#finding(name, this.#known.entryAt(position), bits, settled);
+    }
+    for (const [name, isDirectory] of this.#unknown) {
+      yield this.#finding(name, UNKNOWN_ENTRY, PRESENT | (isDirectory ? DIRECTORY : 0), false);
+    }
+  }
+
+  /** How many names there are, known or not. */
+  get size(): number {
+    return this.#known.names.length + this.#unknown.size;
+  }
+
+  #finding(name: FileName, { records }: IndexEntry, bits: number, settled: boolean): Finding {
+    return {
+      path: join(this.#path, name),
+      settled,
+      isDirectory: (bits & DIRECTORY) !== 0,
+      wasDirectory: records.some(({ kind }) => kind === "directory"),
+      vanished: (bits & PRESENT) === 0,
+    };
+  }
+
+  #isRecorded(position: number | undefined, { id }: Replica): boolean {
+    return position !== undefined &&
+      this.#known.entryAt(position).records.some(({ replica }) => replica === id);
+  }
+
+  /** Asked of each known name once, not for each replica. */
+  #ignores(position: number | undefined, name: FileName): boolean {
+    if (position === undefined) return this.#isIgnored(join(this.#path, name));
+    if (((this.#bits[position] ?? 0) & RULED) === 0) {
+      this.#set(position, RULED | (this.#isIgnored(join(this.#path, name)) ? IGNORED : 0));
+    }
+    return ((this.#bits[position] ?? 0) & IGNORED) !== 0;
+  }
+
+  #set(position: number, bits: number): void {
+    this.#bits[position] = (this.#bits[position] ?? 0) | bits;
+  }
+}

@@ -1,0 +1,135 @@
+/** The index's own form of what is known: nothing is lost in it, and it tells changes as the records do. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { fileName } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import { packStatus, STATUS_WORDS, unpackStatus } from "../../ffi/status_words.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
+import { KnownDirectory } from "../../src/gate/known_directory.ts";
+import { packEntry, unpackEntry, wordsOf } from "../../src/gate/packed_entry.ts";
+import { type IndexEntry, matches, recordOf } from "../../src/gate/replica_record.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+const nanoseconds = fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n });
+const u32 = fc.nat({ max: 2 ** 32 - 1 });
+
+const status: fc.Arbitrary<FileStatus> = fc.record({
+  kind: fc.constantFrom("file", "directory"),
+  mode: fc.nat({ max: 0o7777 }),
+  uid: u32,
+  gid: u32,
+  links: fc.constant(1),
+  device: fc.constant(1),
+  mountId: fc.constant(1),
+  inode: fc.maxSafeNat(),
+  size: fc.maxSafeNat(),
+  blocks: fc.constant(0),
+  mtimeNs: nanoseconds,
+  ctimeNs: nanoseconds,
+});
+
+const entry: fc.Arbitrary<IndexEntry> = fc.record({
+  version: u32,
+  deleted: fc.boolean(),
+  records: fc.uniqueArray(
+    fc.tuple(u32, status, fc.constantFrom("current", "held", "infected"), u32)
+      .map(([replica, seen, state, version]) => recordOf(replica, seen, state, version)),
+    { selector: ({ replica }) => replica, minLength: 1, maxLength: 5 },
+  ),
+});
+
+const name = fc.stringMatching(/^[^/\0]{1,20}$/).filter((text) => text !== "." && text !== "..");
+
+/** As one or two of its fields change. */
+const change: fc.Arbitrary<Partial<FileStatus>> = fc.oneof(
+  fc.constant({}),
+  fc.record({ mtimeNs: nanoseconds }),
+  fc.record({ ctimeNs: nanoseconds }),
+  fc.record({ size: fc.maxSafeNat() }),
+  fc.record({ inode: fc.maxSafeNat() }),
+  fc.record({ mode: fc.nat({ max: 0o7777 }) }),
+  fc.record({ uid: u32 }),
+  fc.record({ gid: u32 }),
+  fc.record({ kind: fc.constantFrom<"file" | "directory">("file", "directory") }),
+);
+
+Deno.test("I3: an entry that was packed is the same entry", () => {
+  fc.assert(fc.property(entry, (original) => {
+    assertEquals(unpackEntry(wordsOf(packEntry(original)), 0), original);
+  }));
+});
+
+Deno.test("a piece of an entry is none", () => {
+  fc.assert(fc.property(entry, fc.nat(), (original, cut) => {
+    const bytes = packEntry(original);
+    const piece = bytes.subarray(0, cut % bytes.length);
+    assertThrows(() => unpackEntry(wordsOf(piece), 0), RangeError);
+  }));
+});
+
+Deno.test("I3: packed, a version is current exactly if the record says so", () => {
+  const property = fc.property(entry, fc.nat(), change, (original, which, changed) => {
+    const record = original.records[which % original.records.length];
+    if (record === undefined) throw new Error("there is one");
+    const seen = { ...record, links: 1, device: 1, mountId: 1, blocks: 0, ...changed };
+    const known = new KnownDirectory([fileName("x")], wordsOf(packEntry(original)));
+    const isRecorded = matches(record, seen);
+    assertEquals(known.isRecorded(0, record.replica, wordsFor(seen)), isRecorded);
+    const isCurrent = isRecorded && record.status === "current" &&
+      record.version === original.version;
+    assertEquals(known.isCurrent(0, record.replica, wordsFor(seen)), isCurrent);
+  });
+  fc.assert(property, { numRuns: 1000 });
+});
+
+function wordsFor(seen: FileStatus): Uint32Array {
+  const words = new Uint32Array(STATUS_WORDS);
+  packStatus({ ...seen, kind: seen.kind === "directory" ? "directory" : "file" }, words, 0);
+  return words;
+}
+
+Deno.test("I3: a whole directory out of the index is the sum of its entries", () => {
+  const contents = fc.dictionary(name, entry, { maxKeys: 20 });
+  fc.assert(fc.property(contents, (entries) => {
+    using index = FileIndex.open(":memory:", (message) => {
+      throw new Error(message);
+    });
+    for (const [text, original] of Object.entries(entries)) {
+      index.put(`d/${fromText(text)}` as RelativePath, original);
+      index.put(fromText(text) as RelativePath, original); // in another directory
+    }
+    const known = index.directory(fromText("d") as RelativePath);
+    const found = known.names.map((text, position) => [text, known.entryAt(position)]);
+    const expected = Object.entries(entries).map(([text, original]) => [fromText(text), original]);
+    assertEquals(new Map(found as [string, unknown][]), new Map(expected as [string, unknown][]));
+  }));
+});
+
+Deno.test("statx(2) by words tells what it tells as an object", () => {
+  const path = scratchDirectory("words");
+  using directory = Directory.openTrusted(fromText(path));
+  const words = new Uint32Array(STATUS_WORDS);
+  Deno.writeTextFileSync(`${path}/file`, "content");
+  Deno.mkdirSync(`${path}/directory`);
+  Deno.chmodSync(`${path}/file`, 0o4751);
+  Deno.chownSync(`${path}/file`, 4_000_000_000, 7);
+  const times = [new Date("1901-12-14T00:00:00.123Z"), new Date("2300-01-01T00:00:00.5Z")];
+  for (const time of [...times, new Date()]) {
+    Deno.utimeSync(`${path}/file`, time, time);
+    for (const name of [fileName("file"), fileName("directory")]) {
+      const seen = directory.status(name);
+      if (seen === undefined) throw new Error("it is there");
+      assertEquals(directory.statusWords(name, words), true);
+      const { kind, inode, size, mtimeNs, ctimeNs, uid, gid, mode } = seen;
+      assertEquals(unpackStatus(words, 0), {
+        ...{ inode, size, mtimeNs, ctimeNs, uid, gid, mode },
+        kind: kind === "directory" ? "directory" : "file",
+      });
+    }
+  }
+  assertEquals(directory.statusWords(fileName("nothing"), words), false);
+});

@@ -7,94 +7,76 @@ import "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { testOnEachFilesystem } from "../support/fixture.ts";
+import { Random } from "../soak/random.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
-import { type Scenario, SCENARIOS } from "./support/scenarios.ts";
-import { report, sampled } from "./support/size.ts";
-import { type Swap, SWAPS } from "./support/swaps.ts";
-import { Theatre } from "./support/theatre.ts";
-import { type ShareName, SHARES } from "./support/workbench.ts";
+import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
+import { boundaries, NIGHTLY, report } from "./support/size.ts";
+import { SWAPS } from "./support/swaps.ts";
+import { type Attack, Theatre } from "./support/theatre.ts";
+import { SHARES } from "./support/workbench.ts";
 
-/** In a short run one boundary of this many is tried. */
-const SAMPLE = 7;
-const SAMPLE_WITH_SWAP = 211;
-
-const ACTIONS = ["delete", "quarantine"] as const;
-const scenariosOf = (action: (typeof ACTIONS)[number]) =>
-  SCENARIOS.filter((scenario) => (scenario.action ?? "delete") === action);
-
-interface Tally {
-  deaths: number;
-  readonly faults: string[];
-}
-
-/** One death, and what a guest does before the restart; `false` if the work was done before. */
-async function die(
-  theatre: Theatre,
-  scenario: Scenario,
-  boundary: number,
-  tally: Tally,
-  meanwhile?: { readonly swap: Swap; readonly victim: ShareName },
-): Promise<boolean> {
-  const stage = await theatre.arrange(scenario);
-  const died = await theatre.die(stage, scenario, boundary);
-  if (died) {
-    const gone = meanwhile === undefined ? undefined : theatre.swap(stage, meanwhile);
-    const isGivenUp = scenario.untilAnnActs === true && meanwhile?.victim === "ann";
-    const survivors = [...(isGivenUp ? [] : scenario.survivors), ...gone?.made ?? []];
-    const faults = await theatre.faults(
-      survivors.filter((one) => gone?.destroyed.has(one) !== true),
-    );
-    const what = meanwhile === undefined
-      ? `${scenario.name}; death before call ${boundary}`
-      : `${scenario.name}; before call ${boundary}, in ${meanwhile.victim}'s share, death and ${meanwhile.swap.name}`;
-    tally.faults.push(...faults.map((fault) => `${what}: ${fault}`));
-    tally.deaths++;
-  }
-  theatre.clear();
-  return died;
-}
-
-function conclude(what: string, { deaths, faults }: Tally): void {
-  report(`${what}: ${deaths} deaths, ${faults.length} faults`, faults);
-  assertEquals(faults.slice(0, 20), [], `${faults.length} faults after ${deaths} deaths`);
-}
+/** Swaps and deaths together are too many for all of them: so many are drawn for each scenario. */
+const DRAWN = NIGHTLY ? 500 : 8;
+/** How many system calls after a swap the daemon may die. */
+const LATEST_DEATH = 8;
 
 testOnEachFilesystem(
   "I1, I3, I4: death before any system call loses nothing, lets nothing through and leaves nothing",
   async (kind) => {
     await using filesystem = await LoopFilesystem.create(kind);
-    const tally: Tally = { deaths: 0, faults: [] };
-    let number = 0;
+    let deaths = 0;
+    const faults: string[] = [];
     for (const action of ACTIONS) {
       using theatre = new Theatre(filesystem.path, action);
       for (const scenario of scenariosOf(action)) {
-        for (const boundary of sampled(SAMPLE, number++)) {
-          if (!await die(theatre, scenario, boundary, tally)) break;
+        const calls = await theatre.rehearse(scenario);
+        for (const deathAt of boundaries(calls, kind === "xfs" ? 1 : 0)) {
+          const stage = await theatre.arrange(scenario);
+          const { died } = await theatre.play(stage, scenario, { deathAt });
+          if (died) deaths++;
+          const found = await theatre.faults(scenario.survivors);
+          faults.push(
+            ...found.map((fault) => `${scenario.name}; death before call ${deathAt}: ${fault}`),
+          );
+          theatre.clear();
         }
       }
     }
-    conclude(`crash points on ${kind}`, tally);
+    report(`crash points on ${kind}: ${deaths} deaths, ${faults.length} faults`, faults);
+    assertEquals(faults.slice(0, 20), [], `${faults.length} faults after ${deaths} deaths`);
   },
 );
 
 testOnEachFilesystem(
-  "I1, I2, I3: nor does it with guests at work before the restart",
+  "I1, I2, I3: nor does death soon after a guest's swap, or a swap before the restart",
   async (kind) => {
     await using filesystem = await LoopFilesystem.create(kind);
-    const tally: Tally = { deaths: 0, faults: [] };
-    let number = 0;
+    const random = new Random(kind === "xfs" ? 2 : 1);
+    let cases = 0;
+    const faults: string[] = [];
     for (const action of ACTIONS) {
       using theatre = new Theatre(filesystem.path, action);
+      const points: Omit<Attack, "swap" | "victim">[] = [];
       for (const scenario of scenariosOf(action)) {
-        for (const swap of SWAPS) {
-          for (const victim of SHARES) {
-            for (const boundary of sampled(SAMPLE_WITH_SWAP, number++)) {
-              if (!await die(theatre, scenario, boundary, tally, { swap, victim })) break;
-            }
-          }
+        const calls = await theatre.rehearse(scenario);
+        for (const swapAt of [0, 1].flatMap((half) => boundaries(calls, half))) {
+          points.push({ scenario, swapAt });
         }
       }
+      for (let left = DRAWN * scenariosOf(action).length; left > 0; left--, cases++) {
+        const point = drawn(random, points);
+        const deathAt = point.swapAt + 1 + random.below(LATEST_DEATH);
+        const attack = { swap: drawn(random, SWAPS), victim: drawn(random, SHARES), deathAt };
+        faults.push(...await theatre.attack({ ...point, ...attack }));
+      }
     }
-    conclude(`crash points with swaps on ${kind}`, tally);
+    report(`swaps and deaths on ${kind}: ${cases} cases, ${faults.length} faults`, faults);
+    assertEquals(faults.slice(0, 20), [], `${faults.length} faults in ${cases} cases`);
   },
 );
+
+function drawn<T>(random: Random, list: readonly T[]): T {
+  const one = list[random.below(list.length)];
+  if (one === undefined) throw new RangeError("nothing to draw from");
+  return one;
+}

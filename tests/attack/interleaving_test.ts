@@ -9,64 +9,29 @@ import "./support/libc_hook.ts"; // before everything that opens the C library
 import { assertEquals } from "@std/assert";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
-import { type Scenario, SCENARIOS } from "./support/scenarios.ts";
-import { report, sampled } from "./support/size.ts";
-import { type Swap, SWAPS } from "./support/swaps.ts";
+import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
+import { boundaries, report } from "./support/size.ts";
+import { SWAPS } from "./support/swaps.ts";
 import { Theatre } from "./support/theatre.ts";
-import { type ShareName, SHARES } from "./support/workbench.ts";
-
-/** In a short run one boundary of this many is tried, another one for each swap. */
-const SAMPLE = 41;
-
-interface Attack {
-  readonly scenario: Scenario;
-  readonly swap: Swap;
-  readonly victim: ShareName;
-}
-
-function* attacks(action: "delete" | "quarantine"): Generator<Attack> {
-  for (const scenario of SCENARIOS.filter((one) => (one.action ?? "delete") === action)) {
-    for (const swap of SWAPS) {
-      for (const victim of SHARES) yield { scenario, swap, victim };
-    }
-  }
-}
-
-/** One attempt; what is not as promised afterwards, and how many system calls there were. */
-async function attempt(
-  theatre: Theatre,
-  { scenario, swap, victim }: Attack,
-  boundary: number,
-): Promise<{ readonly faults: readonly string[]; readonly calls: number }> {
-  const stage = await theatre.arrange(scenario);
-  let made: readonly string[] = [];
-  let destroyed: ReadonlySet<string> = new Set();
-  const calls = await theatre.perform(stage, scenario, boundary, () => {
-    ({ made, destroyed } = theatre.swap(stage, { swap, victim }));
-  });
-  const isGivenUp = scenario.untilAnnActs === true && victim === "ann";
-  const survivors = [...(isGivenUp ? [] : scenario.survivors), ...made];
-  const faults = await theatre.faults(survivors.filter((one) => !destroyed.has(one)));
-  theatre.clear();
-  const what = `${scenario.name}; before call ${boundary}, in ${victim}'s share, ${swap.name}`;
-  return { faults: faults.map((fault) => `${what}: ${fault}`), calls };
-}
+import { SHARES } from "./support/workbench.ts";
 
 testOnEachFilesystem(
   "I1, I2, I3: whatever a guest swaps between two system calls, nothing leaves, enters or is lost",
   async (kind) => {
     await using filesystem = await LoopFilesystem.create(kind);
     let cases = 0;
-    let number = 0;
     const faults: string[] = [];
-    for (const action of ["delete", "quarantine"] as const) {
+    for (const action of ACTIONS) {
       using theatre = new Theatre(filesystem.path, action);
-      for (const attack of attacks(action)) {
-        for (const boundary of sampled(SAMPLE, number++)) {
-          const outcome = await attempt(theatre, attack, boundary);
-          faults.push(...outcome.faults);
-          cases++;
-          if (boundary >= outcome.calls) break;
+      for (const scenario of scenariosOf(action)) {
+        const calls = await theatre.rehearse(scenario);
+        for (const swap of SWAPS) {
+          for (const victim of SHARES) {
+            for (const swapAt of boundaries(calls, kind === "xfs" ? 1 : 0)) {
+              faults.push(...await theatre.attack({ scenario, swap, victim, swapAt }));
+              cases++;
+            }
+          }
         }
       }
     }

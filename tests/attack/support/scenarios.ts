@@ -36,7 +36,7 @@ function known(content: string) {
   };
 }
 
-export const SCENARIOS: readonly Scenario[] = [
+const SCENARIOS: readonly Scenario[] = [
   {
     name: "a new file in a known directory",
     arrange: async ({ bench, ann, top }) => {
@@ -179,3 +179,10 @@ export const SCENARIOS: readonly Scenario[] = [
     survivors: [],
   },
 ];
+
+/** Each needs a workbench of its own. */
+export const ACTIONS = ["delete", "quarantine"] as const;
+
+export function scenariosOf(action: (typeof ACTIONS)[number]): readonly Scenario[] {
+  return SCENARIOS.filter((scenario) => (scenario.action ?? "delete") === action);
+}

@@ -3,11 +3,19 @@
 /** Set VIRTIOFS_GATE_NIGHTLY to anything for the nightly size. */
 export const NIGHTLY: boolean = Deno.env.has("VIRTIOFS_GATE_NIGHTLY");
 
-/** 0, 1, 2 …: all of them at night, otherwise one of `sample`, beginning with one that depends on `number`. */
-export function* sampled(sample: number, number: number): Generator<number> {
-  const step = NIGHTLY ? 1 : sample;
-  // 7 is prime to most samples: neighbours in a list begin far from each other.
-  for (let at = NIGHTLY ? 0 : (number * 7) % sample;; at += step) yield at;
+/** The calls by which names come and go: what is decided before them must still be true. */
+const DECISIVE: ReadonlySet<string> = new Set(["renameat2", "linkat", "unlinkat", "mkdirat"]);
+
+/**
+ * Between which of `calls` something is tried: everywhere at night; otherwise before and behind the decisive ones,
+ * of which `half` (0 or 1) gives every other.
+ */
+export function boundaries(calls: readonly string[], half: number): number[] {
+  const all = Array.from({ length: calls.length + 1 }, (_, at) => at);
+  if (NIGHTLY) return all;
+  const isDecisive = (at: number) =>
+    DECISIVE.has(calls[at] ?? "") || DECISIVE.has(calls[at - 1] ?? "");
+  return all.filter(isDecisive).filter((_, index) => index % 2 === half);
 }
 
 /** Where VIRTIOFS_GATE_ATTACK_REPORT names a file, adds to it what was tried and found. */

@@ -14,7 +14,27 @@ const EICAR_TEXT = new TextDecoder().decode(EICAR);
 const NO_BOUNDARIES: ReadonlySet<string> = new Set(["close", "read", "inotify_add_watch"]);
 
 /** Thrown by every system call after the daemon's death; no `Error`, so that nobody takes it for a failure. */
-export const DEATH = Symbol("the daemon has died");
+const DEATH = Symbol("the daemon has died");
+
+export interface Attack {
+  readonly scenario: Scenario;
+  readonly swap: Swap;
+  readonly victim: ShareName;
+  readonly swapAt: number;
+  readonly deathAt?: number;
+}
+
+interface Interruptions {
+  readonly swapAt?: number;
+  readonly swap?: () => void;
+  readonly deathAt?: number;
+}
+
+interface Play {
+  /** The names of the system calls that were made. */
+  readonly calls: readonly string[];
+  readonly died: boolean;
+}
 
 export class Theatre implements Disposable {
   readonly canary: Canary;
@@ -49,8 +69,16 @@ export class Theatre implements Disposable {
     return stage;
   }
 
+  /** The system calls of a scenario in which nobody interferes. */
+  async rehearse(scenario: Scenario): Promise<readonly string[]> {
+    const { calls } = await this.play(await this.arrange(scenario), scenario);
+    await this.faults([]);
+    this.clear();
+    return calls;
+  }
+
   /** A guest makes a swap: the clean contents that came by it, and all contents that it ended. */
-  swap(
+  #swap(
     { top }: Stage,
     { swap, victim }: { readonly swap: Swap; readonly victim: ShareName },
   ): { readonly made: readonly string[]; readonly destroyed: ReadonlySet<string> } {
@@ -65,36 +93,48 @@ export class Theatre implements Disposable {
     return { made, destroyed: before.difference(fileContents(guest)) };
   }
 
-  /** The daemon works on the scene; `act` is called before its system call number `boundary`, counted from 0. */
-  async perform({ bench, top }: Stage, { path }: Scenario, boundary: number, act: () => void) {
-    let calls = 0;
-    intercept({
-      before: (name) => {
-        if (NO_BOUNDARIES.has(name)) return;
-        if (calls++ === boundary) act();
-      },
-    });
-    try {
-      await bench.run(`${top}/${path}`);
-    } finally {
-      intercept(undefined);
-    }
-    return calls;
+  /** Plays a scenario with a swap, and perhaps with the daemon's death; what is not as promised afterwards. */
+  async attack(
+    { scenario, swap, victim, swapAt, deathAt = Infinity }: Attack,
+  ): Promise<readonly string[]> {
+    const stage = await this.arrange(scenario);
+    let made: readonly string[] = [];
+    let destroyed: ReadonlySet<string> = new Set();
+    const act = () => ({ made, destroyed } = this.#swap(stage, { swap, victim }));
+    await this.play(stage, scenario, { swapAt, swap: act, deathAt });
+    const isGivenUp = scenario.untilAnnActs === true && victim === "ann";
+    const survivors = [...(isGivenUp ? [] : scenario.survivors), ...made];
+    const faults = await this.faults(survivors.filter((one) => !destroyed.has(one)));
+    this.clear();
+    const death = deathAt === Infinity ? "" : `, death before call ${deathAt}`;
+    const what =
+      `${scenario.name}; before call ${swapAt}, in ${victim}'s share, ${swap.name}${death}`;
+    return faults.map((fault) => `${what}: ${fault}`);
   }
 
-  /** The same, with the daemon's death before that call. `true` if it came to that. */
-  async die({ bench, top }: Stage, { path }: Scenario, boundary: number): Promise<boolean> {
-    let calls = 0;
-    let dead = false;
+  /**
+   * The daemon works on the scene. A swap happens before its system call number `swapAt`, death before number
+   * `deathAt`, counted from 0.
+   */
+  async play(
+    { bench, top }: Stage,
+    { path }: Scenario,
+    { swapAt = Infinity, deathAt = Infinity, swap }: Interruptions = {},
+  ): Promise<Play> {
+    const calls: string[] = [];
+    let died = false;
     const index = new IndexFiles(this.base);
     intercept({
       before: (name) => {
         if (NO_BOUNDARIES.has(name)) return;
-        if (dead) throw DEATH;
-        if (calls++ < boundary) return;
-        dead = true;
-        index.keep();
-        throw DEATH;
+        if (died) throw DEATH;
+        if (calls.length === swapAt) swap?.();
+        if (calls.length === deathAt) {
+          died = true;
+          index.keep();
+          throw DEATH;
+        }
+        calls.push(name);
       },
     });
     try {
@@ -104,11 +144,12 @@ export class Theatre implements Disposable {
     } finally {
       intercept(undefined);
     }
-    if (!dead) return false;
-    bench.abandon();
-    index.putBack();
-    this.#bench = undefined;
-    return true;
+    if (died) {
+      bench.abandon();
+      index.putBack();
+      this.#bench = undefined;
+    }
+    return { calls, died };
   }
 
   /** Lets everything come to rest, and says in words what is not as promised. */

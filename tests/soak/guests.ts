@@ -59,6 +59,13 @@ export class Guests {
     }
   }
 
+  /** Where too many conflict copies stand already, a loser is replaced: that is told, and no fault. */
+  forgive(log: string): void {
+    for (const [, path] of log.matchAll(/share\/\w+\/(\S+) lost a conflict and is replaced/g)) {
+      if (path !== undefined) this.#touches(path);
+    }
+  }
+
   /** What does not travel is taken away, so that all places can be compared. */
   removeObstacles(): void {
     for (const { path } of this.#channel.peers) removeLinks(path);
@@ -88,14 +95,32 @@ export class Guests {
     makeParent(root, path);
     const content = this.#newContent();
     Deno.writeTextFileSync(`${root}/${path}`, content);
+    this.#touchesLinks(root, path);
+    // An old time makes the last version lose where there is a conflict: then it must be a conflict copy.
+    const isOld = this.#random.chance(0.25);
+    if (isOld) Deno.utimeSync(`${root}/${path}`, 1e9, 1e9 + this.#random.below(1e8));
     this.#mustSurvive.set(path, content);
-    return `${share}: write ${path}: ${content.slice(0, 14).trim()}`;
+    return `${share}: write ${path}${isOld ? " (old)" : ""}: ${content.slice(0, 14).trim()}`;
+  }
+
+  /** Other names of the same file in the same share have another content now. */
+  #touchesLinks(root: string, path: string): void {
+    const { ino, nlink } = Deno.lstatSync(`${root}/${path}`);
+    if (nlink === 1) return;
+    for (const known of [...this.#mustSurvive.keys()]) {
+      try {
+        if (Deno.lstatSync(`${root}/${known}`).ino === ino) this.#mustSurvive.delete(known);
+      } catch (error) {
+        if (!isExpected(error)) throw error;
+      }
+    }
   }
 
   #infect(root: string, path: string, share: string): string {
     this.#touches(path);
     makeParent(root, path);
     Deno.writeFileSync(`${root}/${path}`, infected(100 + this.#random.below(1000)));
+    this.#touchesLinks(root, path);
     return `${share}: infect ${path}`;
   }
 
@@ -105,6 +130,7 @@ export class Guests {
       append: true,
       create: false,
     });
+    this.#touchesLinks(root, path);
     return `${share}: append ${path}`;
   }
 

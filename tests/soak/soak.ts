@@ -40,6 +40,7 @@ export async function soak(options: SoakOptions): Promise<SoakCounts> {
   const history: string[] = [];
   for (let round = 0; round < options.rounds; round++) {
     history.length = 0;
+    world.mark();
     try {
       const guests = new Guests(world.only, random);
       await play(world, guests, random, options.roundMs, history, counts);
@@ -74,6 +75,8 @@ async function play(
       counts.operations++;
     }
     if (random.chance(0.03)) {
+      // The log goes with the daemon that wrote it.
+      guests.forgive(world.gate.log);
       history.push(await misfortune(world, random));
       counts.misfortunes++;
     }
@@ -120,6 +123,7 @@ async function check(world: World, guests: Guests): Promise<void> {
     return (await only.infectedElsewhere()).length === 0;
   });
   await only.settled();
+  guests.forgive(world.gate.recentLog);
   const exported = contents(only.export.path);
   for (const [path, content] of guests.mustSurvive) {
     if (!exported.has(content)) {

@@ -108,6 +108,10 @@ const SYMBOLS = {
     nonblocking: true,
   },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  // clockid_t, int flags
+  timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
+  // fd, int flags, const struct itimerspec *, struct itimerspec *
+  timerfd_settime: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
 
   // Sockets
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },

@@ -162,6 +162,7 @@ export class InotifyWatcher implements Watcher {
       return true;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
+      root.watch?.close();
       root.watch = undefined;
       this.#report(
         "inotify",

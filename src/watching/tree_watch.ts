@@ -3,6 +3,7 @@
  * tells what has come to rest. All work is done in short turns, so that other trees get theirs (I7).
  */
 
+import { Alarm } from "../../ffi/alarm.ts";
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
@@ -55,7 +56,7 @@ export class TreeWatch {
   #polled: RelativePath[] = [];
   #polledReported = false;
   #turning = false;
-  #timer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
+  readonly #alarm: Alarm;
   #closed = false;
 
   /** Owns `inotify` and `root` from now on. */
@@ -66,6 +67,7 @@ export class TreeWatch {
     private readonly sink: WatchSink,
     private readonly options: TreeWatchOptions,
   ) {
+    this.#alarm = new Alarm(reactor, () => this.#work());
     this.#debouncer = new Debouncer(options.debounceMs);
     this.#rearms = new RearmSchedule(options.debounceMs);
     const findings = this.#findings();
@@ -94,7 +96,7 @@ export class TreeWatch {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#timer?.id);
+    this.#alarm.close();
     this.#armer.close();
     this.reactor.remove(this.inotify);
     this.inotify.close();
@@ -278,12 +280,6 @@ export class TreeWatch {
       dueAt,
       this.#nextPollAt,
     );
-    if (at === Infinity || (this.#timer !== undefined && this.#timer.at <= at)) return;
-    clearTimeout(this.#timer?.id);
-    const id = setTimeout(() => {
-      this.#timer = undefined;
-      this.#work();
-    }, Math.max(0, Math.ceil(at - performance.now())));
-    this.#timer = { id, at };
+    if (at < this.#alarm.dueAt) this.#alarm.set(at);
   }
 }

@@ -4,7 +4,7 @@ import { UNIT_FOLDER } from "../../nix/units.ts";
 import { Channel } from "./channel.ts";
 import { Clamd } from "./clamd.ts";
 import { type DropIns, installation } from "./installation.ts";
-import { LoopFilesystem } from "./loop_filesystem.ts";
+import { type FilesystemKind, LoopFilesystem } from "./loop_filesystem.ts";
 import { NestedSystemd, systemdObstacle } from "./nested_systemd.ts";
 import { obstacle } from "./prerequisites.ts";
 import { UserSocket } from "./user_socket.ts";
@@ -12,6 +12,12 @@ import { waitFor } from "./wait.ts";
 
 /** A user of the machine, with a home. */
 export const USER = "ann";
+
+export interface MachineOptions {
+  readonly filesystem?: FilesystemKind;
+  /** CIDs that the gate notifies. */
+  readonly guests?: readonly number[];
+}
 
 export class Machine implements AsyncDisposable {
   private constructor(
@@ -22,16 +28,17 @@ export class Machine implements AsyncDisposable {
     private readonly clamd: Clamd,
   ) {}
 
-  static async start(dropIns: DropIns): Promise<Machine> {
-    const filesystem = await LoopFilesystem.create("btrfs");
+  static async start(dropIns: DropIns, options: MachineOptions = {}): Promise<Machine> {
+    const filesystem = await LoopFilesystem.create(options.filesystem ?? "btrfs");
     const clamd = await Clamd.start();
     const user = UserSocket.listen(`${clamd.folder}/notify.sock`);
     await Deno.chmod(user.path, 0o666); // whoever may speak to the user
-    const channel = await Channel.create("docs", `${filesystem.path}/docs`);
-    const options = await installation(dropIns);
+    const more = { notify: { guests: options.guests ?? [] } };
+    const channel = await Channel.create("docs", `${filesystem.path}/docs`, { more });
+    const installed = await installation(dropIns);
     const systemd = await NestedSystemd.start({
       files: {
-        ...options.files,
+        ...installed.files,
         "/etc/virtiofs/channels.json": {
           text: JSON.stringify({
             docs: { ...channel.configuration, basePath: "/var/lib/virtiofs/docs" },
@@ -45,7 +52,7 @@ export class Machine implements AsyncDisposable {
         "/root/secret": { text: "secret" },
       },
       mounts: [
-        ...options.mounts,
+        ...installed.mounts,
         { from: filesystem.path, to: "/var/lib/virtiofs" },
         { from: clamd.folder, to: "/run/clamav" },
       ],

@@ -34,6 +34,9 @@ export function systemdObstacle(): string | undefined {
 /** A file that is nowhere else. */
 export const NESTED_MARK = "/usr/local/lib/virtiofs-gate-nested-systemd";
 
+/** It may be in an emulated machine. */
+const BOOT_MS = 180_000;
+
 /** Only the journal; what units want by default is there, and empty. */
 const TARGETS = {
   "sysinit.target": "Wants=systemd-journald.service\nAfter=systemd-journald.service",
@@ -112,10 +115,12 @@ export class NestedSystemd implements AsyncDisposable {
     const pid = await waitFor("unshare has started a process", () => childOf(child.pid));
     const nested = new NestedSystemd(child, pid, cgroup, cgroupRoot);
     try {
-      await waitFor("the nested systemd runs", async () => {
-        const { stdout } = await nested.run("systemctl", ["is-system-running"]);
-        return /running|degraded/.test(new TextDecoder().decode(stdout));
-      });
+      let state = "";
+      await waitFor(() => `the nested systemd runs: ${state}`, async () => {
+        const { stdout, stderr } = await nested.run("systemctl", ["is-system-running"]);
+        state = new TextDecoder().decode(stdout) + stderr;
+        return /running|degraded/.test(state);
+      }, BOOT_MS);
       return nested;
     } catch (error) {
       await nested[Symbol.asyncDispose]();
@@ -125,7 +130,7 @@ export class NestedSystemd implements AsyncDisposable {
 
   /** Runs a program beside the units, outside their sandboxes. */
   run(command: string, args: readonly string[]) {
-    const namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup"];
+    const namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd"];
     return run("nsenter", [`--target=${this.pid}`, ...namespaces, command, ...args]);
   }
 

@@ -19,8 +19,12 @@ import { O } from "../../ffi/platform.ts";
 
 /** Sources up to this size are cloned in place while the disk is quick; larger ones on the thread pool. */
 const INLINE_BYTES = 1024 * 1024;
-/** An inline clone that takes longer than this moves the next ones to the thread pool. */
+/**
+ * Inline clones that take longer than this on average send the next ones to the thread pool. A single one says more
+ * about who else wanted the processor than about the disk.
+ */
 const QUICK_MS = 1;
+const AVERAGED = 8;
 const CALM_AFTER = 64;
 
 /** A frozen copy of one version of a file. */
@@ -53,6 +57,7 @@ export class Stager {
   readonly #staging: Directory;
   /** Clones that are still to go to the thread pool, since the disk was slow. */
   #slow = 0;
+  #averageMs = 0;
 
   constructor(staging: Directory) {
     this.#staging = staging;
@@ -110,7 +115,10 @@ export class Stager {
     }
     const started = performance.now();
     await cloneOrCopyNow(source, target);
-    if (performance.now() - started > QUICK_MS) this.#slow = CALM_AFTER;
+    this.#averageMs += (performance.now() - started - this.#averageMs) / AVERAGED;
+    if (this.#averageMs <= QUICK_MS) return;
+    this.#slow = CALM_AFTER;
+    this.#averageMs = 0;
   }
 }
 

@@ -15,6 +15,7 @@ import { type IndexEntry, type ReplicaId, UNKNOWN_ENTRY } from "./replica_record
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
 const SCHEMA_VERSION = 2;
 const COMMIT_AFTER_MS = 20;
+const MOST_RECENT = 4096;
 
 const SCHEMA = `
   CREATE TABLE entry (
@@ -53,6 +54,8 @@ export class FileIndex implements Disposable {
   readonly #delete: StatementSync;
   readonly #directory: StatementSync;
   readonly #held: StatementSync;
+  /** What was put last, by path: the echo of a change asks for it a debounce later. */
+  readonly #recent = new Map<RelativePath, IndexEntry>();
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
   #inTransaction = false;
   #troubled = false;
@@ -96,6 +99,8 @@ export class FileIndex implements Disposable {
   }
 
   get(path: RelativePath): IndexEntry {
+    const recent = this.#recent.get(path);
+    if (recent !== undefined) return recent;
     return this.#attempt(() => {
       const row = this.#get.get(parentOf(path), nameOf(path));
       return row === undefined ? UNKNOWN_ENTRY : entryOf(row);
@@ -107,6 +112,7 @@ export class FileIndex implements Disposable {
     this.#write(() => {
       const directory = parentOf(path);
       const name = nameOf(path);
+      this.#remember(path, entry);
       if (entry.records.length === 0) {
         this.#delete.run(directory, name);
         return;
@@ -210,6 +216,14 @@ export class FileIndex implements Disposable {
     this.close();
   }
 
+  #remember(path: RelativePath, entry: IndexEntry): void {
+    this.#recent.delete(path); // to the end
+    this.#recent.set(path, entry.records.length === 0 ? UNKNOWN_ENTRY : entry);
+    if (this.#recent.size <= MOST_RECENT) return;
+    const [oldest] = this.#recent.keys();
+    if (oldest !== undefined) this.#recent.delete(oldest);
+  }
+
   #write(change: () => void): void {
     try {
       if (!this.#inTransaction) {
@@ -235,6 +249,7 @@ export class FileIndex implements Disposable {
   /** What was not committed is as if it had never been known: the disk is compared again. */
   #fail(error: unknown): void {
     this.#inTransaction = false;
+    this.#recent.clear();
     try {
       this.#database.exec("ROLLBACK");
     } catch {

@@ -51,7 +51,7 @@ export function unpackEntry(words: Uint32Array, at: number): IndexEntry {
     const status = STATUSES[words[here + 2] ?? STATUSES.length];
     if (status === undefined) throw new RangeError("index: broken record");
     records.push({
-      replica: words[here] ?? -1,
+      replica: replicaAt(words, here),
       version: words[here + 1] ?? 0,
       status,
       ...unpackStatus(words, here + STATUS_AT),
@@ -64,7 +64,7 @@ export function unpackEntry(words: Uint32Array, at: number): IndexEntry {
 export function statusAt(words: Uint32Array, at: number, replica: ReplicaId): number {
   const end = at + HEADER + countAt(words, at) * RECORD;
   for (let here = at + HEADER; here < end; here += RECORD) {
-    if (words[here] === replica) return here + STATUS_AT;
+    if (replicaAt(words, here) === replica) return here + STATUS_AT;
   }
   return -1;
 }
@@ -73,6 +73,11 @@ export function statusAt(words: Uint32Array, at: number, replica: ReplicaId): nu
 export function currentStatusAt(words: Uint32Array, at: number, replica: ReplicaId): number {
   const here = statusAt(words, at, replica);
   return words[here - 1] === CURRENT && words[here - 2] === words[at] ? here : -1;
+}
+
+/** Numbers below zero are those that could not be written down. */
+function replicaAt(words: Uint32Array, at: number): ReplicaId {
+  return (words[at] ?? 0) | 0;
 }
 
 function countAt(words: Uint32Array, at: number): number {

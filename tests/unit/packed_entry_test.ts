@@ -17,6 +17,8 @@ import { scratchDirectory } from "../support/scratch.ts";
 const nanoseconds = fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n });
 const u32 = fc.nat({ max: 2 ** 32 - 1 });
 
+const replica = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+
 const status: fc.Arbitrary<FileStatus> = fc.record({
   kind: fc.constantFrom("file", "directory"),
   mode: fc.nat({ max: 0o7777 }),
@@ -36,7 +38,7 @@ const entry: fc.Arbitrary<IndexEntry> = fc.record({
   version: u32,
   deleted: fc.boolean(),
   records: fc.uniqueArray(
-    fc.tuple(u32, status, fc.constantFrom("current", "held", "infected"), u32)
+    fc.tuple(replica, status, fc.constantFrom("current", "held", "infected"), u32)
       .map(([replica, seen, state, version]) => recordOf(replica, seen, state, version)),
     { selector: ({ replica }) => replica, minLength: 1, maxLength: 5 },
   ),

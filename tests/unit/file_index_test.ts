@@ -1,0 +1,75 @@
+/** The index remembers what was put, however long ago, and nothing that could not be written. */
+
+import { DatabaseSync } from "node:sqlite";
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
+import { type IndexEntry, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+/** More than are kept in memory. */
+const MANY = 10_000;
+
+function entryOf(number: number): IndexEntry {
+  return {
+    version: number,
+    deleted: false,
+    records: [{
+      replica: 1,
+      kind: "file",
+      status: "current",
+      version: number,
+      inode: number,
+      size: 1,
+      mtimeNs: BigInt(number),
+      ctimeNs: 2n,
+      mode: 0o644,
+      uid: 1,
+      gid: 1,
+    }],
+  };
+}
+
+const path = (number: number) => fromText(`directory/${number}`) as RelativePath;
+
+function open(file = `${scratchDirectory("index")}/index`, troubles: string[] = []): FileIndex {
+  return FileIndex.open(file, (message) => troubles.push(message));
+}
+
+Deno.test("I3: all that was put is there, the oldest too, and after opening again", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  {
+    using index = open(file);
+    for (let i = 1; i <= MANY; i++) index.put(path(i), entryOf(i));
+    for (const i of [1, 2, MANY - 1, MANY]) assertEquals(index.get(path(i)), entryOf(i));
+  }
+  using again = open(file);
+  for (const i of [1, 2, MANY - 1, MANY]) assertEquals(again.get(path(i)), entryOf(i));
+});
+
+Deno.test("I3: what is put later counts, and what has no records is forgotten", () => {
+  using index = open();
+  index.put(path(1), entryOf(1));
+  index.put(path(1), entryOf(2));
+  assertEquals(index.get(path(1)), entryOf(2));
+  index.put(path(1), { ...entryOf(3), records: [] });
+  assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
+  assertEquals(index.directory(fromText("directory") as RelativePath).names, []);
+});
+
+Deno.test("I3: what could not be written is as if it had never been known", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  const troubles: string[] = [];
+  using index = open(file, troubles);
+  index.put(path(1), entryOf(1));
+  assert(index.commit());
+  using somebodyElse = new DatabaseSync(file);
+  somebodyElse.exec("BEGIN IMMEDIATE");
+  index.put(path(1), entryOf(2));
+  assertEquals(index.get(path(1)), entryOf(1));
+  assertEquals(troubles.length, 1);
+  somebodyElse.exec("ROLLBACK");
+  index.put(path(1), entryOf(3));
+  assertEquals(index.get(path(1)), entryOf(3));
+});

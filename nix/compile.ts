@@ -52,7 +52,6 @@ export async function compileArguments(
     "compile",
     "--quiet", // it is embedded: the runtime's own notices would stand among our log lines
     "--no-check",
-    "--cached-only",
     // The cache would lie in the temporary directory under a name that others can foresee.
     "--no-code-cache",
     "--exclude-unused-npm",
@@ -81,14 +80,12 @@ async function compile(program: Program, output: string, libc?: string): Promise
 
 /** deno compile appends programs to `denort`, which it downloads unless told where it is. */
 function reasonFor(said: string): string {
-  if (/client error|denort/i.test(said)) {
+  if (/denort|base binary/i.test(said)) {
     return `there is no denort ${Deno.version.deno} to build on, and none can be downloaded; ` +
       "set DENORT_BIN to the path of one (nixpkgs has it as deno.denort)";
   }
   const [reason = ""] = said.trim().split("\n\n");
-  return /--cached-only/.test(reason)
-    ? `${reason}\nFetch the packages first: deno install --frozen --entrypoint src/*/main.ts`
-    : reason;
+  return reason;
 }
 
 function say(line: string): true {

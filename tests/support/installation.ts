@@ -12,6 +12,7 @@ import type { Files, NestedSystemdOptions } from "./nested_systemd.ts";
 
 const HOME = "/usr/local/lib/virtiofs-gate";
 const UNITS = "/etc/systemd/system";
+const PROBE = "tests/packaging/sandbox_probe.ts";
 
 /** Runs a module in HOME with Deno, without ever looking for anything outside. */
 function script(flags: readonly string[], module: string): string {
@@ -29,7 +30,7 @@ export async function installation(dropIns: DropIns = {}): Promise<NestedSystemd
   const files: Record<string, Files[string]> = {
     "/usr/local/bin/sandbox-probe": {
       // It must run in sandboxes that let nobody compile JavaScript, too.
-      text: script(["-A", "--v8-flags=--jitless"], "tests/packaging/sandbox_probe.ts"),
+      text: script(["-A", "--v8-flags=--jitless"], PROBE),
       mode: 0o755,
     },
   };
@@ -50,6 +51,8 @@ export async function installation(dropIns: DropIns = {}): Promise<NestedSystemd
       files[`${UNITS}/probe-${unit}.d/${name}`] = { text: probe(text) };
     }
   }
+  const modules = [...PROGRAMS.map(({ entryPoint }) => entryPoint), PROBE];
+  await must(Deno.execPath(), ["cache", "--quiet", ...modules], { cwd: REPOSITORY });
   return {
     files,
     mounts: [

@@ -119,10 +119,9 @@ export class Directory extends Descriptor {
       if (opened >= 0) return new Directory(opened);
       const number = errno();
       if (NOT_THERE.has(number)) return undefined;
-      if (number !== ERRNO.ENOSYS && number !== ERRNO.EPERM) {
-        throw new SystemError("openat2", number, path);
-      }
-      openat2Works = false;
+      if (number === ERRNO.ENOSYS || number === ERRNO.EPERM) openat2Works = false;
+      // EAGAIN: a rename or a mount somewhere came in between. Singly, nothing can.
+      else if (number !== ERRNO.EAGAIN) throw new SystemError("openat2", number, path);
     }
     return this.#walk(path);
   }

@@ -79,6 +79,7 @@ export class Directory extends Descriptor {
    */
   static openTrusted(path: ByteString): Directory {
     if (path.length >= PATH_MAX) throw new SystemError("open", ERRNO.ENAMETOOLONG, path);
+    if (path.includes("\0")) throw new SystemError("open", ERRNO.EINVAL, path); // C would cut it off there
     const flags = O.PATH | O.DIRECTORY | O.CLOEXEC;
     return new Directory(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open", path));
   }
@@ -184,14 +185,22 @@ export class Directory extends Descriptor {
     return { file: reopen(handle, flags), status };
   }
 
-  /** The directory `name` opened for reading, so that its attributes can be set; undefined if there is none. */
+  /**
+   * The directory `name` opened for reading, so that its attributes can be set; undefined if there is none on
+   * this directory's mount.
+   */
   openSubdirectory(name: FileName): Directory | undefined {
     const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
     const opened = libc.openat(this.fd, z(name), flags, 0);
-    if (opened >= 0) return new Directory(opened);
-    const number = errno();
-    if (NOT_THERE.has(number)) return undefined;
-    throw new SystemError("openat", number, name);
+    if (opened < 0) {
+      const number = errno();
+      if (NOT_THERE.has(number)) return undefined;
+      throw new SystemError("openat", number, name);
+    }
+    const directory = new Directory(opened);
+    if (statusOf(directory).mountId === statusOf(this).mountId) return directory;
+    directory.close();
+    return undefined;
   }
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */

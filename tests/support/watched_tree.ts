@@ -14,7 +14,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { InotifyWatcher, type InotifyWatcherOptions } from "../../src/watching/inotify_watcher.ts";
-import type { WatchSink } from "../../src/watching/watcher.ts";
+import type { RereadReason, WatchSink } from "../../src/watching/watcher.ts";
 import { scratchDirectory } from "./scratch.ts";
 import { sleep, waitFor } from "./wait.ts";
 
@@ -100,13 +100,17 @@ export class WatchedTree implements WatchSink, AsyncDisposable {
     this.#look(path);
   }
 
-  reread(directory: RelativePath, reason: string): void {
+  reread(directory: RelativePath, reason: RereadReason): void {
     this.told.push(`reread ${directory} ${reason}`);
+    if (this.root === undefined) return;
+    const found = new Map<RelativePath, string>();
+    readBelow(this.root, directory, found);
     for (const path of this.known.keys()) {
-      if (isWithin(path, directory)) this.known.delete(path);
+      if (isWithin(path, directory) && !found.has(path)) this.known.delete(path);
     }
     this.#look(directory);
-    if (this.root !== undefined) readBelow(this.root, directory, this.known);
+    if (reason === "created") return; // whatever else is there is told one by one
+    for (const [path, seen] of found) this.known.set(path, seen);
   }
 
   moved(from: RelativePath, to: RelativePath): void {

@@ -6,6 +6,9 @@ import { noMachine, VirtualMachine } from "./virtual_machine.ts";
 
 const PATIENCE_MS = 900_000;
 
+/** Empty, for what the tests write themselves; nothing of the host's may be covered: it may hold this very checkout. */
+const SCRATCH = "/run/virtiofs-gate-scratch";
+
 /** The host's files, under a layer in memory that takes everything that is written. */
 const ENTER_HOST_FILES = `
 set -e
@@ -15,7 +18,10 @@ mount -t tmpfs ram /ram
 mkdir /ram/upper /ram/work
 mount -t overlay overlay /new -o lowerdir=/lower,upperdir=/ram/upper,workdir=/ram/work
 for directory in proc sys dev; do mount -o bind /$directory /new/$directory; done
-for directory in tmp run dev/shm; do mkdir -p /new/$directory; mount -t tmpfs tmp /new/$directory; done
+for directory in dev/shm ${SCRATCH.slice(1)}; do
+  mkdir -p /new/$directory
+  mount -t tmpfs scratch /new/$directory
+done
 `;
 
 const reason = await noMachine();
@@ -35,9 +41,12 @@ export function testInside(name: string, path: string): void {
         shares: { root: "/" },
       });
       await machine.run(ENTER_HOST_FILES);
+      const denoDirectory = Deno.env.get("DENO_DIR");
       const environment = {
         HOME: Deno.env.get("HOME") ?? "/root",
         PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        TMPDIR: SCRATCH,
+        ...(denoDirectory === undefined ? {} : { DENO_DIR: denoDirectory }),
         NO_COLOR: "1",
         DENO_NO_UPDATE_CHECK: "1",
       };

@@ -34,7 +34,7 @@ testOnEachFilesystem(
           const stage = await theatre.arrange(scenario);
           const { died } = await theatre.play(stage, scenario, { deathAt });
           if (died) deaths++;
-          const found = await theatre.faults(scenario.survivors);
+          const found = await theatre.faults(scenario.survivors, scenario.gone);
           faults.push(
             ...found.map((fault) => `${scenario.name}; death before call ${deathAt}: ${fault}`),
           );

@@ -19,6 +19,13 @@ let interceptor: Interceptor | undefined;
 /** The errno of a call that was made to fail, until it is asked for. */
 let pretendedErrno: number | undefined;
 
+/** What our code has opened and not closed. */
+const descriptors = new Set<number>();
+
+export function ownDescriptors(): ReadonlySet<number> {
+  return descriptors;
+}
+
 /** From now on `next` sees all calls; `undefined`: nobody. */
 export function intercept(next: Interceptor | undefined): void {
   interceptor = next;
@@ -47,9 +54,17 @@ function wrapCall(name: string, call: Call): Call {
       return isBlocking ? Promise.resolve(-1) : -1;
     }
     const result = call(...args);
+    noteDescriptor(plainName, args, Number(result));
     interceptor?.after?.(plainName, result);
     return result;
   };
+}
+
+function noteDescriptor(name: string, [first]: readonly unknown[], result: number): void {
+  if (name === "close") descriptors.delete(Number(first));
+  if ((name === "openat" || name === "openat2" || name === "fcntl") && result >= 0) {
+    descriptors.add(result);
+  }
 }
 
 /** Answers the question for errno in the kernel's place. */

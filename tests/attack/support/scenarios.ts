@@ -23,6 +23,8 @@ export interface Scenario {
   readonly path: string;
   /** Clean contents that nobody has given up. */
   readonly survivors: readonly string[];
+  /** What must not come back if guests do nothing else. */
+  readonly gone?: readonly string[];
   /** Whatever ann then does to the file is a change or deletion of her own, which ends that promise. */
   readonly untilAnnActs?: true;
 }
@@ -60,6 +62,7 @@ const SCENARIOS: readonly Scenario[] = [
     change: ({ ann, top }) => ann.write(`${top}/${FILE}`, "second version", 10),
     path: FILE,
     survivors: ["second version"],
+    gone: ["first"],
   },
   {
     name: "a deletion",
@@ -67,6 +70,7 @@ const SCENARIOS: readonly Scenario[] = [
     change: ({ ann, top }) => ann.remove(`${top}/${FILE}`),
     path: FILE,
     survivors: [],
+    gone: ["first"],
   },
   {
     name: "malware under a new name",
@@ -101,6 +105,7 @@ const SCENARIOS: readonly Scenario[] = [
     },
     path: FILE,
     survivors: ["the later change", "the earlier one"],
+    gone: ["first"],
   },
   {
     name: "an older change of a version that had been replaced",
@@ -117,6 +122,7 @@ const SCENARIOS: readonly Scenario[] = [
     change: () => {},
     path: FILE,
     survivors: ["second version", "made from the first"],
+    gone: ["first"],
   },
   {
     name: "a file where a directory was",
@@ -177,6 +183,7 @@ const SCENARIOS: readonly Scenario[] = [
     change: ({ ann, top }) => ann.remove(`${top}/${FILE}`),
     path: FILE,
     survivors: [],
+    gone: ["first"],
   },
 ];
 

@@ -1,6 +1,9 @@
 /** What a guest can put in the place of something of its own between two system calls of the daemon. */
 
+import { EICAR } from "../../support/eicar.ts";
 import type { GuestTree } from "./guest_tree.ts";
+
+const EICAR_TEXT = new TextDecoder().decode(EICAR);
 
 /** Where the attack takes place: a file, its directory `mid` and the directory above, `top`. */
 export interface Scene {
@@ -8,6 +11,8 @@ export interface Scene {
   readonly top: string;
   /** The canary's tree, which has the same names below `top`. */
   readonly outside: string;
+  /** What the guest does when the daemon has done its work (or has died in it). */
+  readonly afterwards: (() => void)[];
 }
 
 export interface Swap {
@@ -80,6 +85,21 @@ export const SWAPS: readonly Swap[] = [
       if (!scene.guest.has(file(scene))) throw new Deno.errors.NotFound();
       scene.guest.write(file(scene), "written in place", 9000);
       return ["written in place"];
+    },
+  },
+  {
+    name: "the file is held open, and written to when the daemon is done with it",
+    perform({ guest, top, afterwards }) {
+      const path = guest.at(`${top}/mid/file`);
+      // What was written to malware goes with it.
+      if (Deno.readTextFileSync(path) === EICAR_TEXT) throw new Deno.errors.NotFound();
+      const held = Deno.openSync(path, { write: true });
+      afterwards.push(() => {
+        held.truncateSync();
+        held.writeSync(new TextEncoder().encode("through an old descriptor"));
+        held.close();
+      });
+      return ["through an old descriptor"];
     },
   },
   {

@@ -77,31 +77,30 @@ export class Theatre implements Disposable {
     return calls;
   }
 
-  /** A guest makes a swap: the clean contents that came by it, and all contents that it ended. */
-  #swap(
-    { top }: Stage,
-    { swap, victim }: { readonly swap: Swap; readonly victim: ShareName },
-  ): { readonly made: readonly string[]; readonly destroyed: ReadonlySet<string> } {
-    const guest = this.places[victim];
-    const before = fileContents(guest);
-    let made: readonly string[] = [];
-    try {
-      made = swap.perform({ guest, top, outside: this.canary.path });
-    } catch {
-      // There is nothing (any more) that could be swapped.
-    }
-    return { made, destroyed: before.difference(fileContents(guest)) };
-  }
-
   /** Plays a scenario with a swap, and perhaps with the daemon's death; what is not as promised afterwards. */
   async attack(
     { scenario, swap, victim, swapAt, deathAt = Infinity }: Attack,
   ): Promise<readonly string[]> {
     const stage = await this.arrange(scenario);
-    let made: readonly string[] = [];
-    let destroyed: ReadonlySet<string> = new Set();
-    const act = () => ({ made, destroyed } = this.#swap(stage, { swap, victim }));
-    await this.play(stage, scenario, { swapAt, swap: act, deathAt });
+    const guest = this.places[victim];
+    const afterwards: (() => void)[] = [];
+    const made: string[] = [];
+    const destroyed = new Set<string>();
+    const act = (what: () => void) => {
+      const before = fileContents(guest);
+      what();
+      for (const gone of before.difference(fileContents(guest))) destroyed.add(gone);
+    };
+    const perform = () => {
+      try {
+        const scene = { guest, top: stage.top, outside: this.canary.path, afterwards };
+        made.push(...swap.perform(scene));
+      } catch {
+        // There is nothing (any more) that could be swapped.
+      }
+    };
+    await this.play(stage, scenario, { swapAt, swap: () => act(perform), deathAt });
+    for (const rest of afterwards) act(rest);
     const isGivenUp = scenario.untilAnnActs === true && victim === "ann";
     const survivors = [...(isGivenUp ? [] : scenario.survivors), ...made];
     const faults = await this.faults(survivors.filter((one) => !destroyed.has(one)));
@@ -153,7 +152,7 @@ export class Theatre implements Disposable {
   }
 
   /** Lets everything come to rest, and says in words what is not as promised. */
-  async faults(survivors: readonly string[]): Promise<string[]> {
+  async faults(survivors: readonly string[], gone: readonly string[] = []): Promise<string[]> {
     await this.bench.settle();
     const { ann, bob, export: exported } = this.places;
     const trees = [ann, bob, exported].map((place) => place.contents());
@@ -165,6 +164,11 @@ export class Theatre implements Disposable {
     for (const survivor of survivors) {
       if (!everything.some((content) => content.endsWith(`: ${survivor}`))) {
         faults.push(`I3: lost: ${survivor}`);
+      }
+    }
+    for (const ghost of gone) {
+      if (everything.some((content) => content.endsWith(`: ${ghost}`))) {
+        faults.push(`I3: came back: ${ghost}`);
       }
     }
     if (everything.some((content) => content.includes(EICAR_TEXT))) {

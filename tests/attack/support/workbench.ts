@@ -28,6 +28,7 @@ import { Stager } from "../../../src/gate/snapshot.ts";
 import { readTree } from "../../../src/gate/tree_reader.ts";
 import type { Scanner, Verdict } from "../../../src/scanning/scanner.ts";
 import { EICAR } from "../../support/eicar.ts";
+import { ownDescriptors } from "./libc_hook.ts";
 
 export const SHARES = ["ann", "bob"] as const;
 export type ShareName = (typeof SHARES)[number];
@@ -213,13 +214,9 @@ function fingerprint(basePath: string): string {
   return lines.sort().join("\n");
 }
 
-/** Descriptors of this process on anything below `path`. */
+/** The daemon's own descriptors on anything below `path`. */
 function descriptorsBelow(path: string): number[] {
-  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name).filter((name) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith(`${path}/`);
-    } catch {
-      return false; // the one that the listing itself used
-    }
-  }).map(Number);
+  return [...ownDescriptors()].filter((fd) =>
+    Deno.readLinkSync(`/proc/self/fd/${fd}`).startsWith(`${path}/`)
+  );
 }

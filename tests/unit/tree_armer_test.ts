@@ -1,0 +1,176 @@
+/** Arming goes on in small steps while the tree changes; between two of them anything may happen. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { fileName, fromText } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { Inotify } from "../../ffi/inotify.ts";
+import { EventInterpreter } from "../../src/watching/event_interpreter.ts";
+import { TreeArmer } from "../../src/watching/tree_armer.ts";
+import { WatchSet } from "../../src/watching/watch_set.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+/** The parts of a watcher below its loop, so that each step is the test's own. */
+class Steps implements Disposable {
+  readonly base = scratchDirectory("arming", "memory");
+  readonly told: string[] = [];
+  readonly inotify = new Inotify();
+  readonly root: Directory;
+  readonly watches: WatchSet;
+  readonly armer: TreeArmer;
+  readonly interpreter: EventInterpreter;
+
+  constructor() {
+    Deno.mkdirSync(this.path("in"));
+    Deno.mkdirSync(this.path("out"));
+    this.root = Directory.openTrusted(fromText(this.path("in")));
+    const tell = (line: string) => this.told.push(line);
+    this.watches = new WatchSet(this.root, this.inotify, {
+      mostWatches: Infinity,
+      unwatched: (path) => tell(`unwatched ${path}`),
+    });
+    this.armer = new TreeArmer(this.root, this.watches, {
+      found: (path) => tell(`found ${path}`),
+      armed: (path, purpose) => tell(`armed ${path} ${purpose}`),
+      rootArmed: () => tell("root armed"),
+      tooMuch: () => tell("too much"),
+    });
+    this.interpreter = new EventInterpreter(this.watches.tree, {
+      touch: () => {},
+      moved: () => {},
+      arrived: (parent, name, purpose) => this.armer.request(parent, name, purpose),
+      overflow: () => tell("overflow"),
+      rootChanged: () => {},
+      watchGone: (watch) => this.watches.watchGone(watch),
+    });
+  }
+
+  path(path: string): string {
+    return `${this.base}/${path}`;
+  }
+
+  mkdir(...paths: string[]): void {
+    for (const path of paths) Deno.mkdirSync(this.path(path), { recursive: true });
+  }
+
+  /** The smallest step that there is. */
+  step(): void {
+    this.armer.step(0);
+  }
+
+  finish(): void {
+    while (this.armer.busy) this.step();
+  }
+
+  handleEvents(): void {
+    for (let events = this.inotify.read(); events.length > 0; events = this.inotify.read()) {
+      for (const event of events) this.interpreter.handle(event, 0);
+    }
+  }
+
+  /** The kernel's own count of watches. */
+  get kernelWatches(): number {
+    const lines = Deno.readTextFileSync(`/proc/self/fdinfo/${this.inotify.fd}`).split("\n");
+    return lines.filter((line) => line.startsWith("inotify ")).length;
+  }
+
+  [Symbol.dispose](): void {
+    this.armer.close();
+    this.inotify.close();
+    this.root.close();
+    Deno.removeSync(this.base, { recursive: true });
+  }
+}
+
+const MANY = Array.from({ length: 20 }, (_, i) => `${i}`);
+
+Deno.test("I2: arming stops in a directory that is moved out meanwhile, and leaves no watch there", () => {
+  for (let before = 1; before < 30; before++) {
+    using steps = new Steps();
+    steps.mkdir(...MANY.map((name) => `in/a/${name}/below`));
+    steps.armer.rearm();
+    for (let i = 0; i < before; i++) steps.step();
+    Deno.renameSync(steps.path("in/a"), steps.path("out/a"));
+    steps.handleEvents();
+    steps.interpreter.expire(Infinity);
+    steps.finish();
+    steps.handleEvents();
+    steps.interpreter.expire(Infinity);
+    steps.finish();
+    assertEquals(steps.watches.tree.watched, 1, `moved out after ${before} steps`);
+    assertEquals(steps.kernelWatches, 1, `moved out after ${before} steps`);
+  }
+});
+
+Deno.test("a directory that is renamed while it is armed is watched whole in its new place", () => {
+  for (let before = 1; before < 30; before++) {
+    using steps = new Steps();
+    steps.mkdir("in/b", ...MANY.map((name) => `in/a/${name}/below`));
+    steps.armer.rearm();
+    for (let i = 0; i < before; i++) steps.step();
+    Deno.renameSync(steps.path("in/a"), steps.path("in/b/c"));
+    steps.finish();
+    steps.handleEvents();
+    steps.finish();
+    assertEquals(steps.watches.tree.watched, 1 + 2 + 2 * MANY.length);
+    assertEquals(steps.kernelWatches, 1 + 2 + 2 * MANY.length);
+    const { tree } = steps.watches;
+    const [name = ""] = MANY;
+    const b = tree.child(tree.root, fileName("b"));
+    const c = b && tree.child(b, fileName("c"));
+    const first = c && tree.child(c, fileName(name));
+    assertEquals(first && tree.pathOf(first), `b/c/${name}`);
+  }
+});
+
+Deno.test("what was found in a created directory is told before it counts as armed", () => {
+  using steps = new Steps();
+  steps.armer.rearm();
+  steps.finish();
+  steps.mkdir("in/a/b");
+  Deno.writeTextFileSync(steps.path("in/a/b/file"), "");
+  steps.handleEvents();
+  steps.finish();
+  assertEquals(steps.told, ["root armed", "found a/b", "found a/b/file", "armed a created"]);
+});
+
+Deno.test("I6: requests for the same directory are one; the strongest purpose counts", () => {
+  using steps = new Steps();
+  steps.armer.rearm();
+  steps.finish();
+  steps.told.length = 0;
+  steps.mkdir("in/a");
+  const { root } = steps.watches.tree;
+  for (const purpose of ["created", "moved", "retry", "created"] as const) {
+    steps.armer.request(root, fileName("a"), purpose);
+  }
+  steps.finish();
+  assertEquals(steps.told, ["armed a moved"]);
+});
+
+Deno.test("I6: more requests than can be kept ask for everything to be armed, and are not kept", () => {
+  using steps = new Steps();
+  steps.armer.rearm();
+  steps.finish();
+  const { root } = steps.watches.tree;
+  for (let i = 0; i < 30_000; i++) steps.armer.request(root, fileName(`${i}`), "created");
+  assert(steps.told.includes("too much"));
+  steps.armer.rearm();
+  steps.told.length = 0;
+  steps.finish();
+  assertEquals(steps.told, ["root armed"]);
+});
+
+Deno.test("arming everything again removes the watches of what is not there any more", () => {
+  using steps = new Steps();
+  steps.mkdir("in/stays/x", "in/goes/x", "in/moves/x");
+  steps.armer.rearm();
+  steps.finish();
+  Deno.renameSync(steps.path("in/goes"), steps.path("out/gone"));
+  Deno.renameSync(steps.path("in/moves"), steps.path("in/stays/moved"));
+  while (steps.inotify.read().length > 0); // as if the queue had overflown
+  steps.armer.rearm();
+  steps.finish();
+  assertEquals(steps.watches.tree.watched, 5);
+  assertEquals(steps.kernelWatches, 5);
+});

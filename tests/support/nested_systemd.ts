@@ -37,11 +37,28 @@ export const NESTED_MARK = "/usr/local/lib/virtiofs-gate-nested-systemd";
 /** It may be in an emulated machine. */
 const BOOT_MS = 180_000;
 
+const target = (unit: string) => ({
+  text: `[Unit]\nDescription=Nested\nDefaultDependencies=no\n${unit}\n`,
+});
+
 /** Only the journal; what units want by default is there, and empty. */
-const TARGETS = {
-  "sysinit.target": "Wants=systemd-journald.service\nAfter=systemd-journald.service",
-  "nested.target": "Requires=sysinit.target\nAfter=sysinit.target",
+const TARGETS: Files = {
+  "/etc/systemd/system/sysinit.target": target(
+    "Wants=systemd-journald.service\nAfter=systemd-journald.service",
+  ),
+  "/etc/systemd/system/nested.target": target("Requires=sysinit.target\nAfter=sysinit.target"),
 };
+
+/** Lays the layers and enters them. They lie in memory: a layer must not lie in what it covers. */
+const LAYERS = `
+mkdir layers
+mount -t tmpfs -o mode=755 tmpfs layers
+mkdir layers/work layers/root
+cp --recursive --preserve=mode files layers/upper
+cd layers
+mount -t overlay overlay -o "lowerdir=/,upperdir=$PWD/upper,workdir=$PWD/work" root
+cd root
+`;
 
 /** Runs with the new root as its working directory; ends by becoming systemd. */
 const ENTER = `
@@ -74,39 +91,23 @@ export class NestedSystemd implements AsyncDisposable {
   ) {}
 
   static async start(options: NestedSystemdOptions): Promise<NestedSystemd> {
-    const folder = scratchDirectory("systemd", "memory");
-    const layers = ["upper", "work", "root"].map((name) => `${folder}/${name}`);
-    for (const layer of layers) await Deno.mkdir(layer, { mode: 0o755 });
-    const [upper, work, root] = layers;
-    const targets = Object.entries(TARGETS).map(([name, text]) => [
-      `/etc/systemd/system/${name}`,
-      { text: `[Unit]\nDescription=${name}\nDefaultDependencies=no\n${text}\n` },
-    ]);
-    const files: Files = {
+    const folder = scratchDirectory("systemd");
+    await writeFiles(`${folder}/files`, {
       ...options.files,
-      ...Object.fromEntries(targets),
+      ...TARGETS,
       [NESTED_MARK]: { text: "" },
-    };
-    for (const [path, { text, mode = 0o644 }] of Object.entries(files)) {
-      await Deno.mkdir(`${upper}${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
-      await Deno.writeTextFile(`${upper}${path}`, text);
-      await Deno.chmod(`${upper}${path}`, mode);
-    }
+    });
     const { cgroup, cgroupRoot } = await ownCgroup(folder);
-    const script = `
-      set -eu
-      mount -t overlay overlay -o lowerdir=/,upperdir=${upper},workdir=${work} ${root}
-      cd ${root}
-      ${ENTER}`;
     const child = new Deno.Command("sh", {
       args: [
         "-euc",
         'echo $$ > "$1"; shift; exec unshare --mount --pid --fork --uts --ipc --cgroup --kill-child "$@"',
         "sh",
         `${cgroup}/cgroup.procs`,
-        ...["sh", "-c", script, "sh"],
+        ...["sh", "-euc", LAYERS + ENTER, "sh"],
         ...options.mounts.flatMap(({ from, to }) => [from, to]),
       ],
+      cwd: folder,
       env: marked(),
       stdin: "null",
       stdout: "null",
@@ -165,6 +166,15 @@ export class NestedSystemd implements AsyncDisposable {
       return code === 0;
     });
     await run("umount", [this.cgroupRoot]);
+  }
+}
+
+async function writeFiles(folder: string, files: Files): Promise<void> {
+  for (const [path, { text, mode = 0o644 }] of Object.entries(files)) {
+    const file = `${folder}${path}`;
+    await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(file, text);
+    await Deno.chmod(file, mode);
   }
 }
 

@@ -51,9 +51,12 @@ for (const unit of [VCLIENT, "clamd-vclient.service"]) {
   ) => {
     await machine.systemd.systemctl("start", unit);
     const downloads = machine.outside(`/home/${USER}/Downloads`);
-    await Deno.writeFile(`${downloads}/game.exe`, EICAR);
-    await Deno.writeTextFile(`${downloads}/letter.txt`, "Dear Bob");
-    await machine.shell(`chown ${USER}: /home/${USER}/Downloads/*`);
+    // Owned before they arrive: the scanner is quick.
+    await Deno.writeFile(machine.outside(`/home/${USER}/game.exe`), EICAR);
+    await Deno.writeTextFile(machine.outside(`/home/${USER}/letter.txt`), "Dear Bob");
+    await machine.shell(
+      `cd /home/${USER} && chown ${USER}: game.exe letter.txt && mv game.exe letter.txt Downloads/`,
+    );
     await waitFor("malware is removed", async () => !(await names(downloads)).includes("game.exe"));
     await waitFor("the user is told", () => machine.user.lines.some((line) => /game/.test(line)));
     assertEquals(await names(downloads), ["letter.txt"]);

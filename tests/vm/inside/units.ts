@@ -46,8 +46,9 @@ Deno.test({
     for (const unit of units) await systemd.systemctl("start", unit);
 
     const downloads = machine.outside(`/home/${USER}/Downloads`);
-    await Deno.writeFile(`${downloads}/game.exe`, EICAR);
-    await machine.shell(`chown ${USER}: /home/${USER}/Downloads/*`);
+    // Owned before it arrives: the scanner is quick.
+    await Deno.writeFile(machine.outside(`/home/${USER}/game.exe`), EICAR);
+    await machine.shell(`cd /home/${USER} && chown ${USER}: game.exe && mv game.exe Downloads/`);
     const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name);
     await waitFor(
       "malware is found over vsock and removed",

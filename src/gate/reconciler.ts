@@ -39,15 +39,15 @@ export class Reconciler {
    * work, or came to nothing.
    */
   isKnown(replica: Replica, path: RelativePath): boolean {
-    using view = replica.view(path);
+    const seen = replica.glance(path);
     const record = this.#parts.index.get(path).records.find((one) => one.replica === replica.id);
-    switch (view.seen.kind) {
+    switch (seen.kind) {
       case "absent":
       case "obstacle":
         return record === undefined;
       case "file":
       case "directory":
-        return record !== undefined && matches(record, view.seen.status);
+        return record !== undefined && matches(record, seen.status);
     }
   }
 

@@ -25,6 +25,8 @@ export class Replica {
   id: ReplicaId = -1;
   #root: Directory | undefined;
   #mountId = -1;
+  /** The directory of the path that was glanced at last. */
+  #glanced: { readonly path: RelativePath; readonly view: View } | undefined;
 
   constructor(role: ReplicaRole, producer: FileName) {
     this.role = role;
@@ -39,15 +41,35 @@ export class Replica {
 
   /** Takes over the descriptor. */
   attach(root: Directory, id: ReplicaId): void {
-    this.#root?.close();
+    this.detach();
     this.#root = root;
     this.#mountId = statusOf(root).mountId;
     this.id = id;
   }
 
   detach(): void {
+    this.#endGlances();
     this.#root?.close();
     this.#root = undefined;
+  }
+
+  /** What is at `path` now. The root must be there. Cheap for many paths in a row that are neighbours. */
+  glance(path: RelativePath): Seen {
+    const parentPath = parentOf(path);
+    if (this.#glanced?.path !== parentPath) {
+      this.#glanced?.view[Symbol.dispose]();
+      this.#glanced = { path: parentPath, view: this.view(path) };
+      // Not kept beyond what is done in one go: nothing comes between.
+      queueMicrotask(() => this.#endGlances());
+      return this.#glanced.view.seen;
+    }
+    const { parent } = this.#glanced.view;
+    return parent === undefined ? ABSENT : look(parent, path, this.#mountId);
+  }
+
+  #endGlances(): void {
+    this.#glanced?.view[Symbol.dispose]();
+    this.#glanced = undefined;
   }
 
   /** Looks at `path`, with its parent directory held open. The root must be there. */

@@ -5,17 +5,27 @@
  */
 
 const LONG_MS = 2000;
+/** How often running jobs are looked at: a timer for each would cost more than many of them take. */
+const LOOK_MS = 250;
 const HARD_LIMIT = 64;
 
 /** Offers its next job when it is asked; `undefined` when there is none. Jobs never reject. */
 export type JobSource = () => (() => Promise<void>) | undefined;
 
+interface Running {
+  /** In ms of `performance.now()`. */
+  readonly since: number;
+  holdsPlace: boolean;
+}
+
 export class Scheduler {
   readonly #sources: JobSource[] = [];
   readonly #limit: () => number;
-  /** Jobs that hold a place, and all jobs. */
+  /** In the order in which they were started. */
+  readonly #running = new Set<Running>();
+  /** How many of them hold a place. */
   #places = 0;
-  #running = 0;
+  #watch: ReturnType<typeof setTimeout> | undefined;
   #next = 0;
   #idle: (() => void)[] = [];
   #stopped = false;
@@ -35,12 +45,12 @@ export class Scheduler {
   }
 
   get running(): number {
-    return this.#running;
+    return this.#running.size;
   }
 
   /** To be called when a source may have a job. */
   wake(): void {
-    while (!this.#stopped && this.#places < this.#limit() && this.#running < HARD_LIMIT) {
+    while (!this.#stopped && this.#places < this.#limit() && this.#running.size < HARD_LIMIT) {
       const job = this.#nextJob();
       if (job === undefined) return;
       this.#start(job);
@@ -50,7 +60,7 @@ export class Scheduler {
   /** Starts nothing more; settles when what runs has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #nextJob(): (() => Promise<void>) | undefined {
@@ -63,24 +73,33 @@ export class Scheduler {
   }
 
   #start(job: () => Promise<void>): void {
+    const running: Running = { since: performance.now(), holdsPlace: true };
     this.#places++;
-    this.#running++;
-    let holdsPlace = true;
-    const release = () => {
-      if (!holdsPlace) return;
-      holdsPlace = false;
-      this.#places--;
-    };
-    const timer = setTimeout(() => {
-      release();
-      this.wake();
-    }, LONG_MS);
+    this.#running.add(running);
+    this.#watch ??= setTimeout(() => this.#lookAround(), LOOK_MS);
     job().finally(() => {
-      clearTimeout(timer);
-      release();
-      this.#running--;
+      this.#running.delete(running);
+      this.#release(running);
       this.wake();
-      if (this.#running === 0) this.#idle.splice(0).forEach((resolve) => resolve());
+      if (this.#running.size === 0) this.#idle.splice(0).forEach((resolve) => resolve());
     });
+  }
+
+  #release(running: Running): void {
+    if (!running.holdsPlace) return;
+    running.holdsPlace = false;
+    this.#places--;
+  }
+
+  #lookAround(): void {
+    const long = performance.now() - LONG_MS;
+    for (const running of this.#running) {
+      if (running.since > long) break;
+      this.#release(running);
+    }
+    this.#watch = this.#running.size > 0
+      ? setTimeout(() => this.#lookAround(), LOOK_MS)
+      : undefined;
+    this.wake();
   }
 }

@@ -73,6 +73,9 @@ export interface OpenedFile {
 }
 
 export class Directory extends Descriptor {
+  /** Found out when it is asked for; what is opened beneath has the same. */
+  #mountId: number | undefined;
+
   /**
    * Opens a directory by a path of the host's own (configuration). Links in it are followed: it must
    * not lie in a guest's reach.
@@ -117,7 +120,7 @@ export class Directory extends Descriptor {
       const opened = Number(
         libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, BigInt(OPEN_HOW_SIZE)),
       );
-      if (opened >= 0) return new Directory(opened);
+      if (opened >= 0) return this.#onSameMount(opened);
       const number = errno();
       if (NOT_THERE.has(number)) return undefined;
       if (number === ERRNO.ENOSYS || number === ERRNO.EPERM) openat2Works = false;
@@ -130,7 +133,7 @@ export class Directory extends Descriptor {
   /** The same without openat2: component by component, each checked to be on the same mount. */
   #walk(path: RelativePath): Directory | undefined {
     const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
-    const mountId = statusOf(this).mountId;
+    const { mountId } = this;
     let current: Directory | undefined;
     for (const name of path.split("/") as FileName[]) {
       const base: Directory = current ?? this;
@@ -146,6 +149,17 @@ export class Directory extends Descriptor {
       }
     }
     return current;
+  }
+
+  #onSameMount(opened: number): Directory {
+    const directory = new Directory(opened);
+    directory.#mountId = this.#mountId;
+    return directory;
+  }
+
+  /** The mount that it lies on (statx(2), stx_mnt_id). */
+  get mountId(): number {
+    return this.#mountId ??= statusOf(this).mountId;
   }
 
   /** What `name` is, links not followed; `undefined` if it does not exist. */
@@ -180,7 +194,7 @@ export class Directory extends Descriptor {
     }
     using handle = new Descriptor(opened);
     const status = statusOf(handle);
-    if (status.kind !== "file" || status.mountId !== statusOf(this).mountId) return undefined;
+    if (status.kind !== "file" || status.mountId !== this.mountId) return undefined;
     const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
     return { file: reopen(handle, flags), status };
   }

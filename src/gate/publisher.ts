@@ -55,11 +55,15 @@ export class Publisher {
     model: Replica,
   ): Promise<PublishOutcome> {
     using prepared = await this.#stager.prepare(staged, size, attributes);
-    if (target.parent !== undefined) return this.#place(target, target.parent, path, prepared);
+    const { uid, gid, mode, mtimeNs } = attributes;
+    const expected = { uid, gid, mode, mtimeNs, size };
+    if (target.parent !== undefined) {
+      return this.#place(target, target.parent, path, prepared, expected);
+    }
     const made = this.#makeParents(target.replica, path, model);
     if (!(made instanceof Directory)) return made;
     using parent = made;
-    return this.#place(target, parent, path, prepared);
+    return this.#place(target, parent, path, prepared, expected);
   }
 
   #place(
@@ -67,9 +71,9 @@ export class Publisher {
     parent: Directory,
     path: RelativePath,
     prepared: Descriptor,
+    expected: Attributes & { readonly size: number },
   ): PublishOutcome {
     const name = nameOf(path);
-    const before = statusOf(prepared);
     if (seen.kind === "directory") {
       // Only the export comes here with one that nobody has any more.
       parent.removeDirectory(name);
@@ -77,7 +81,8 @@ export class Publisher {
     if (seen.kind === "file" || seen.kind === "obstacle") {
       const origin = originOf(replica, path);
       const outcome = this.#recovery.replace(prepared, parent, origin, seen.status);
-      return outcome === "done" ? { kind: "done", status: asPublished(prepared, before) } : CHANGED;
+      if (outcome === "changed") return CHANGED;
+      return { kind: "done", status: asPublished(prepared, expected) };
     }
     try {
       parent.linkUnnamed(prepared, name);
@@ -86,7 +91,7 @@ export class Publisher {
       if (isErrno(error, "EEXIST", "ENOENT")) return CHANGED;
       throw error;
     }
-    return { kind: "done", status: asPublished(prepared, before) };
+    return { kind: "done", status: asPublished(prepared, expected) };
   }
 
   /** Removes what was seen, by identity. `keep`: a writer that still holds it is waited for. */
@@ -224,12 +229,15 @@ export class Publisher {
 }
 
 /**
- * What is known of a file that has just got its name. A guest can have written to it since: then what it was before, which
- * is not what the next look sees (I5).
+ * What is known of a file that has just got its name. A guest can have written to it since: then what it was before, at
+ * a time of change that no look will see again (I5).
  */
-function asPublished(file: Descriptor, before: FileStatus): FileStatus {
+function asPublished(
+  file: Descriptor,
+  expected: Attributes & { readonly size: number },
+): FileStatus {
   const now = statusOf(file);
-  return sameAttributes(before, now) ? now : before;
+  return sameAttributes(expected, now) ? now : { ...now, ...expected, ctimeNs: 0n };
 }
 
 function originOf(replica: Replica, path: RelativePath): Origin {

@@ -9,7 +9,6 @@ import {
   type RelativePath,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { statusOf } from "../../ffi/file_status.ts";
 import type { ReplicaRole, Seen } from "./planning/situation.ts";
 import type { ReplicaId } from "./replica_record.ts";
 
@@ -43,7 +42,7 @@ export class Replica {
   attach(root: Directory, id: ReplicaId): void {
     this.detach();
     this.#root = root;
-    this.#mountId = statusOf(root).mountId;
+    this.#mountId = root.mountId;
     this.id = id;
   }
 

@@ -1,7 +1,7 @@
 import { nextTurn } from "../../ffi/reactor.ts";
 
 /** How long the event loop is kept from others. */
-const SLICE_MS = 6;
+const SLICE_MS = 2;
 const LOOKS_BETWEEN_CLOCKS = 64;
 
 /** Gives the event loop its turn after each slice of time. */

@@ -79,6 +79,7 @@ async function readDirectory(
   for (
     const { path, settled, isDirectory, wasDirectory, vanished } of comparison.findings(receivers)
   ) {
+    if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
     if (parts.isIgnoredDirectory(path)) continue;
     if (!settled) reading.differing++;

@@ -42,6 +42,8 @@ interface Job {
 interface Frame {
   readonly node: WatchNode;
   readonly subdirectories: readonly FileName[];
+  /** Open in the last of all frames only, which is the next to be left. */
+  readonly directory: Directory;
 }
 
 export class TreeArmer {
@@ -147,22 +149,32 @@ export class TreeArmer {
   }
 
   /**
-   * Watches everything below a directory that is watched. Not by recursion, and with one directory open at a time:
+   * Watches everything below a directory that is watched. Not by recursion, and with few directories open at a time:
    * a tree is as deep as a guest likes.
    */
   *#descend(top: WatchNode, topDirectory: Directory, tell: boolean): Generator<void, void> {
     const frames: Frame[] = [];
-    yield* this.#list(top, topDirectory, tell, frames);
-    for (let frame = frames.pop(); frame !== undefined; frame = frames.pop()) {
-      using directory = this.watches.reopen(frame.node);
-      if (directory === undefined) continue;
-      for (const name of frame.subdirectories) {
-        yield;
-        const child = this.watches.watchEntry(directory, frame.node, name);
-        if (child === undefined) continue;
-        using subdirectory = child.directory;
-        yield* this.#list(child.node, subdirectory, tell, frames);
+    try {
+      yield* this.#list(top, topDirectory, tell, frames);
+      for (let frame = frames.pop(); frame !== undefined; frame = frames.pop()) {
+        yield* this.#enterAll(frame, tell, frames);
       }
+    } finally {
+      frames.at(-1)?.directory.close();
+    }
+  }
+
+  *#enterAll(frame: Frame, tell: boolean, frames: Frame[]): Generator<void, void> {
+    using held = frame.directory;
+    const opened = held.isOpen ? held : this.watches.reopen(frame.node);
+    if (opened === undefined) return;
+    using directory = opened;
+    for (const name of frame.subdirectories) {
+      yield;
+      const child = this.watches.watchEntry(directory, frame.node, name);
+      if (child === undefined) continue;
+      using subdirectory = child.directory;
+      yield* this.#list(child.node, subdirectory, tell, frames);
     }
   }
 
@@ -192,7 +204,17 @@ export class TreeArmer {
     } catch (error) {
       this.watches.fail(error, node);
     }
-    if (subdirectories.length > 0) frames.push({ node, subdirectories });
+    if (subdirectories.length > 0) this.#push(frames, { node, subdirectories, directory });
+  }
+
+  #push(frames: Frame[], frame: Frame): void {
+    try {
+      const directory = frame.directory.duplicate();
+      frames.at(-1)?.directory.close();
+      frames.push({ ...frame, directory });
+    } catch (error) {
+      this.watches.fail(error, frame.node);
+    }
   }
 
   #isExcluded(node: WatchNode, path: RelativePath, name: FileName): boolean {

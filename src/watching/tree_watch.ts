@@ -15,10 +15,12 @@ import { type ArmerOptions, TreeArmer } from "./tree_armer.ts";
 import { WatchSet, type WatchSetOptions } from "./watch_set.ts";
 import type { RereadReason, WatchSink } from "./watcher.ts";
 
-const TURN_MS = 5;
+/** Of each of the three things that a turn does: reading events, setting watches, telling what is due. */
+const PART_OF_TURN_MS = 1;
 /** The clock is read only now and then: an event takes a microsecond, unless its path is enormous. */
 const EVENTS_A_LOOK = 8;
-const TOLD_A_TURN = 1_000;
+/** Told between two looks at the clock: each may make the sink look at the disk. */
+const TOLD_A_LOOK = 32;
 /** Directories polled one by one; more are polled together, by reading everything again. */
 const MOST_POLLED_SINGLY = 100;
 const MOST_RETRIED = 1_000;
@@ -164,10 +166,9 @@ export class TreeWatch {
   /** `true` if more is to be done at once. */
   #turn(): boolean {
     try {
-      const startedAt = performance.now();
-      const caughtUp = this.#handleEvents(startedAt + TURN_MS / 2);
-      if (!this.#closed) this.#armer.step(startedAt + TURN_MS);
-      if (!this.#closed) this.#tell();
+      const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
+      if (!this.#closed) this.#armer.step(performance.now() + PART_OF_TURN_MS);
+      if (!this.#closed) this.#tell(performance.now() + PART_OF_TURN_MS);
       if (this.#closed) return false;
       const now = performance.now();
       if (caughtUp) this.#interpreter.expire(now);
@@ -202,7 +203,7 @@ export class TreeWatch {
     return true;
   }
 
-  #tell(): void {
+  #tell(deadlineMs: number): void {
     if (this.#rootArmed) this.#tellRootArmed();
     else if (!this.#telling) this.options.onProgress?.(this.watched);
     if (!this.#telling) return;
@@ -213,7 +214,11 @@ export class TreeWatch {
       this.#pollsEverything = false;
       this.sink.reread(ROOT, "unwatched");
     }
-    for (const due of this.#debouncer.due(performance.now(), TOLD_A_TURN)) this.#tellDue(due);
+    for (let now = performance.now(); now < deadlineMs; now = performance.now()) {
+      const due = this.#debouncer.due(now, TOLD_A_LOOK);
+      if (due.length === 0) return;
+      for (const one of due) this.#tellDue(one);
+    }
   }
 
   #tellRootArmed(): void {

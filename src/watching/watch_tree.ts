@@ -6,7 +6,7 @@
  * when it moves, and where two pieces of knowledge contradict each other the later one wins.
  */
 
-import { type FileName, join, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { type FileName, join, parentOf, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 
 /** In place of a watch's number, which begin with 1: there could be none set, or the kernel has removed it. */
 export const UNWATCHED = 0;
@@ -105,17 +105,31 @@ export class WatchTree {
   /** `undefined` for a node that has no place. */
   pathOf(node: WatchNode): RelativePath | undefined {
     if (node === this.root) return ROOT;
-    if (node === this.#lastNode) return this.#lastPath;
+    if (node !== this.#lastNode) {
+      const path = this.#pathNearLast(node) ?? this.#pathFromRoot(node);
+      if (path === undefined) return undefined;
+      this.#lastNode = node;
+      this.#lastPath = path;
+    }
+    return this.#lastPath;
+  }
+
+  /** Walks go down and removals go up: where a tree is deep, its length need not count for each step. */
+  #pathNearLast(node: WatchNode): RelativePath | undefined {
+    const last = this.#lastNode;
+    if (last === undefined) return undefined;
+    if (node.parent === last) return join(this.#lastPath, node.name);
+    return node === last.parent ? parentOf(this.#lastPath) : undefined;
+  }
+
+  #pathFromRoot(node: WatchNode): RelativePath | undefined {
     const names: FileName[] = [];
     let current = node;
     while (current.parent !== undefined) {
       names.push(current.name);
       current = current.parent;
     }
-    if (current !== this.root) return undefined;
-    this.#lastNode = node;
-    this.#lastPath = names.reverse().join("/") as RelativePath;
-    return this.#lastPath;
+    return current === this.root ? names.reverse().join("/") as RelativePath : undefined;
   }
 
   /** The path of the entry `name` in `node`, if that has a place. */

@@ -14,6 +14,8 @@ export interface GateProcessOptions {
   readonly runtime: readonly string[];
   /** Where the sources are, for comparing two of them. */
   readonly checkout?: string;
+  /** Further arguments of `run`. */
+  readonly more?: readonly string[];
 }
 
 const LONG_MS = 20 * 60_000;
@@ -49,6 +51,7 @@ export class GateProcess implements AsyncDisposable {
         "--config",
         configuration,
         ...scanner,
+        ...options.more ?? [],
       ],
       cwd: options.checkout ?? REPOSITORY,
       env: marked({ NOTIFY_SOCKET: this.#manager.path }),

@@ -87,14 +87,18 @@ export class Stage implements AsyncDisposable {
   /** Starts the gate, again if need be; settles when it is ready. */
   async startGate(
     { runtime }: Pick<Effort, "runtime">,
-    { checkout, scanning = true }: { checkout?: string; scanning?: boolean } = {},
+    { scanning = true, ...rest }: {
+      readonly scanning?: boolean;
+      readonly checkout?: string;
+      readonly more?: readonly string[];
+    } = {},
   ): Promise<GateProcess> {
     await this.#gate?.[Symbol.asyncDispose]();
     this.#gate = await GateProcess.start({
       configuration: this.configuration,
       clamdSocket: scanning ? this.clamd?.socket : undefined,
       runtime,
-      ...(checkout === undefined ? {} : { checkout }),
+      ...rest,
     });
     return this.#gate;
   }

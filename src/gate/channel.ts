@@ -34,8 +34,12 @@ import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { findVanished } from "./vanished_entries.ts";
 
-/** Paths in each queue above which reading a tree pauses. */
+/** Paths in the common queue above which reading a tree pauses. */
 const ROOM = 20_000;
+/** Directories of one share whose readings wait, above which all of it is read instead (I6). */
+const MOST_REREADS = 5_000;
+/** The queue of what no single guest's doing has brought up: readings of trees, held files. */
+const COMMON = "";
 const SWEEP_MS = 500;
 const HELD_AT_ONCE = 200;
 /** A share is read for unknown hard links no more often than this. */
@@ -81,6 +85,7 @@ export class Channel {
   readonly #queue = new PathQueue();
   readonly #retries: RetrySchedule;
   readonly #shares: Share[];
+  readonly #commonSource: JobSource = () => this.#nextJob(COMMON);
   readonly #export = new Replica("export", EXPORT);
   readonly #heldDue = new Set<RelativePath>();
   readonly #linkSearches = new Map<Share, { again: boolean }>();
@@ -149,7 +154,7 @@ export class Channel {
       onSeen: (replica, path, seen, isKnown) => this.#onSeen(replica, path, seen, isKnown),
       orphansMayGo: () => this.#orphansMayGo(),
       lookAt: (path) => this.#lookAt(path),
-      reread: (directory) => this.#requestReading(this.#leastBusy(), directory),
+      reread: (directory) => this.#requestReadingOfAll(directory),
       onPublished: (path, what, from) => {
         this.#log.debug("{channel}: {what} {path} of {from} travelled", () => ({
           what,
@@ -160,7 +165,10 @@ export class Channel {
       },
       onTrouble: (message) => this.#warn(message),
     });
-    this.#retries = new RetrySchedule((path) => this.#lookAt(path));
+    this.#retries = new RetrySchedule({
+      lookAt: (path, queue) => this.#enqueue(queue, path),
+      reread: () => this.#requestReadingOfAll(ROOT),
+    });
     parts.scanner.onRecovery(() => this.#retries.heldNow());
   }
 
@@ -189,7 +197,7 @@ export class Channel {
         this.#warn(`${display(share.replica.name)} is not there: waiting for it`);
       }
     }
-    for (const share of this.#shares) this.#parts.scheduler.add(share.source);
+    for (const source of this.#sources()) this.#parts.scheduler.add(source);
     this.#started = true;
     const reading = await readTree(
       this.#treeParts(),
@@ -212,10 +220,8 @@ export class Channel {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
-    for (const share of this.#shares) {
-      share.watcher.close();
-      this.#parts.scheduler.remove(share.source);
-    }
+    for (const share of this.#shares) share.watcher.close();
+    for (const source of this.#sources()) this.#parts.scheduler.remove(source);
   }
 
   /** After the last job has ended. */
@@ -231,6 +237,10 @@ export class Channel {
     return [...this.#shares.map(({ replica }) => replica), this.#export];
   }
 
+  #sources(): JobSource[] {
+    return [...this.#shares.map(({ source }) => source), this.#commonSource];
+  }
+
   #newShare(producer: FileName): Share {
     const role = this.config.diodeProducers.has(producer) ? "diode" : "producer";
     const replica = new Replica(role, producer);
@@ -239,7 +249,7 @@ export class Channel {
       moves: new MoveMemory(),
       links: new LinkedNames(),
       rereads: new Map(),
-      source: () => this.#nextJob(share),
+      source: () => this.#nextJob(replica.name),
       watcher: new InotifyWatcher(this.#parts.reactor, this.#sinkOf(() => share), {
         debounceMs: this.config.debounceMs,
         openRoot: () => openShare(this.#layout, producer),
@@ -272,7 +282,7 @@ export class Channel {
           this.#log.info("{channel}: {share} is there: reading it", {
             share: display(replica.name),
           });
-          this.#requestReading(share(), ROOT);
+          this.#requestReading(share(), ROOT, "everything");
         }
       },
     };
@@ -300,7 +310,7 @@ export class Channel {
   #onChanged(share: Share, path: RelativePath): void {
     if (this.#stopped || path === ROOT || this.#rules.isIgnoredDirectory(path)) return;
     if (share.replica.root === undefined || this.#isEcho(share, path)) return;
-    this.#enqueue(share, path);
+    this.#enqueue(share.replica.name, path);
   }
 
   /** A file was changed through one of its names. */
@@ -311,7 +321,7 @@ export class Channel {
     share.links.seen(path, status);
     if (status === undefined || status.links === 1 || isKnown) return;
     const { others, complete } = share.links.othersOf(path, status);
-    for (const other of others) this.#enqueue(share, other);
+    for (const other of others) this.#enqueue(share.replica.name, other);
     if (!complete) this.#findLinks(share);
   }
 
@@ -348,56 +358,58 @@ export class Channel {
       this.#warn(`${display(share.replica.name)}: events were lost: reading it again`);
     }
     if (reason === "created") return this.#requestReading(share, directory, "vanished");
-    if (directory !== ROOT) this.#enqueue(share, directory);
+    if (directory !== ROOT) this.#enqueue(share.replica.name, directory);
     this.#requestReading(share, directory, "changed");
   }
 
-  #enqueue(share: Share, path: RelativePath): void {
-    this.#queue.add(share.replica.name, path);
+  #enqueue(queue: string, path: RelativePath): void {
+    if (this.#stopped) return;
+    this.#queue.add(queue, path);
     if (this.#started) this.#parts.scheduler.wake();
   }
 
-  /** On behalf of no share in particular: where the fewest wait, so that no guest's flood is in the way. */
+  /** On behalf of no share in particular. */
   #lookAt(path: RelativePath): void {
-    if (!this.#stopped) this.#enqueue(this.#leastBusy(), path);
+    this.#enqueue(COMMON, path);
   }
 
-  #leastBusy(): Share {
-    return this.#shares.reduce((least, share) =>
-      this.#waiting(share) < this.#waiting(least) ? share : least
-    );
-  }
-
-  #waiting({ replica }: Share): number {
-    return this.#queue.waiting(replica.name);
-  }
-
-  #nextJob(share: Share): (() => Promise<void>) | undefined {
-    const path = this.#queue.take(share.replica.name);
+  #nextJob(queue: string): (() => Promise<void>) | undefined {
+    const path = this.#queue.take(queue);
     if (path === undefined) {
-      if (this.#queue.takeOverflow(share.replica.name)) this.#requestReading(share, ROOT);
+      if (this.#queue.takeOverflow(queue)) this.#requestReadingOfAll(ROOT);
       return undefined;
     }
-    return () => this.#work(path);
+    return () => this.#work(path, queue);
   }
 
-  async #work(path: RelativePath): Promise<void> {
+  /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
+  async #work(path: RelativePath, queue: string): Promise<void> {
     try {
       const rest = await this.#reconciler.run(path, this.#heldDue.delete(path));
-      if (rest.kind === "later") this.#retries.later(path, rest.delayMs);
+      if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs);
     } catch (error) {
       this.#log.error("{channel}: {path}: {error}; it is tried again", {
         path: display(path),
         error: reasonOf(error),
       });
-      this.#retries.later(path, 5000);
+      this.#retries.later(path, queue, 5000);
     } finally {
       this.#queue.done(path);
     }
   }
 
-  #requestReading(share: Share, directory: RelativePath, what: Wanted = "everything"): void {
+  #requestReadingOfAll(directory: RelativePath): void {
+    const [share] = this.#shares;
+    if (share !== undefined) this.#requestReading(share, directory, "everything");
+  }
+
+  #requestReading(share: Share, directory: RelativePath, what: Wanted): void {
     if (this.#stopped) return;
+    if (share.rereads.size >= MOST_REREADS) {
+      // Instead of many parts the whole, once.
+      share.rereads.clear();
+      return this.#requestReading(share, ROOT, "everything");
+    }
     const wanted = share.rereads.get(directory);
     if (wanted === undefined || STRENGTH.indexOf(wanted) < STRENGTH.indexOf(what)) {
       share.rereads.set(directory, what);
@@ -448,7 +460,7 @@ export class Channel {
   }
 
   get #isFull(): boolean {
-    return this.#waiting(this.#leastBusy()) > ROOM;
+    return this.#queue.waiting(COMMON) > ROOM;
   }
 
   async #untilRoom(): Promise<void> {

@@ -5,31 +5,44 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 const FIRST_HELD_MS = 1000;
 /** Held files wait no longer than this for another attempt (DESIGN.md, Verdicts). */
 const LAST_HELD_MS = 15_000;
+/** Beyond it the disk is read again instead (I6). */
 const MOST_TIMERS = 10_000;
+const REREAD_MS = 10_000;
+
+export interface RetryParts {
+  /** It is time for `path`, in the queue that it came from. */
+  lookAt(path: RelativePath, queue: string): void;
+  /** There were too many paths to remember them. */
+  reread(): void;
+}
 
 export class RetrySchedule {
-  readonly #lookAt: (path: RelativePath) => void;
+  readonly #parts: RetryParts;
   readonly #timers = new Map<RelativePath, ReturnType<typeof setTimeout>>();
+  /** Stands for the paths beyond the limit. */
+  #rereadTimer: ReturnType<typeof setTimeout> | undefined;
   #retryHeld: (() => Promise<number>) | undefined;
   #heldTimer: ReturnType<typeof setTimeout> | undefined;
   #heldDelayMs = FIRST_HELD_MS;
   #stopped = false;
 
-  constructor(lookAt: (path: RelativePath) => void) {
-    this.#lookAt = lookAt;
+  constructor(parts: RetryParts) {
+    this.#parts = parts;
   }
 
   /** Looks at `path` again after `delayMs`; an earlier appointment stands. */
-  later(path: RelativePath, delayMs: number): void {
+  later(path: RelativePath, queue: string, delayMs: number): void {
     if (this.#stopped || this.#timers.has(path)) return;
     if (this.#timers.size >= MOST_TIMERS) {
-      // The queue is bounded too, and falls back to reading the disk.
-      this.#lookAt(path);
+      this.#rereadTimer ??= setTimeout(() => {
+        this.#rereadTimer = undefined;
+        this.#parts.reread();
+      }, REREAD_MS);
       return;
     }
     const timer = setTimeout(() => {
       this.#timers.delete(path);
-      this.#lookAt(path);
+      this.#parts.lookAt(path, queue);
     }, delayMs);
     this.#timers.set(path, timer);
   }
@@ -51,6 +64,7 @@ export class RetrySchedule {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#heldTimer);
+    clearTimeout(this.#rereadTimer);
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }

@@ -266,7 +266,7 @@ export class Directory extends Descriptor {
     return removed(libc.unlinkat(this.fd, z(name), AT.REMOVEDIR), "rmdir", name);
   }
 
-  /** renameat2(2); `flags` RENAME_NOREPLACE or RENAME_EXCHANGE. Replaces nothing unless asked to. */
+  /** renameat2(2); `flags` RENAME_NOREPLACE, RENAME_EXCHANGE or RENAME_REPLACE. */
   rename(name: FileName, target: Directory, targetName: FileName, flags = RENAME_NOREPLACE): void {
     const result = libc.renameat2(
       this.fd,

@@ -55,6 +55,7 @@ export const OPEN_HOW_SIZE = 24;
 /** System calls without a glibc wrapper; the same number on both architectures. */
 export const SYS_OPENAT2 = 437n;
 
+export const RENAME_REPLACE = 0;
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 

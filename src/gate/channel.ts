@@ -277,7 +277,7 @@ export class Channel {
           return;
         }
         this.#attach(share(), root);
-        this.#recovery.putBackWaiting(replica.name);
+        this.#recovery.putBackWaiting();
         if (this.#started) {
           this.#log.info("{channel}: {share} is there: reading it", {
             share: display(replica.name),

@@ -19,10 +19,10 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { isErrno } from "../../ffi/errno.ts";
-import { hasWriters, readSmall, truncate, writeAt } from "../../ffi/file_content.ts";
+import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { hasWriters, readSmall, writeAt } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
-import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
+import { RENAME_EXCHANGE, RENAME_REPLACE } from "../../ffi/platform.ts";
 import { conflictName } from "./conflict_name.ts";
 import { type FileIdentity, sameBeforeCtime, sameIdentity } from "./replica_record.ts";
 
@@ -32,9 +32,13 @@ import { type FileIdentity, sameBeforeCtime, sameIdentity } from "./replica_reco
  */
 const LINGER_MS = 5000;
 const MOST_LINGERING = 4096;
+/** What could not be put back (share away, disk full, read-only) is tried again after this. */
+const PUT_BACK_AGAIN_MS = 5000;
+/** A journal that grows beyond this, and beyond twice what is still of use in it, is written anew (I6). */
 const JOURNAL_LIMIT = 256 * 1024;
 const JOURNAL_MOST = 64 * 1024 * 1024;
 const JOURNAL = fileName("journal");
+const NEW_JOURNAL = fileName("journal.new");
 
 /** Where a thing in recovery came from. */
 export interface Origin {
@@ -56,8 +60,8 @@ interface JournalLine {
 }
 
 interface Lingering {
-  readonly name: FileName;
-  readonly origin: Origin;
+  readonly line: JournalLine;
+  /** As it was when it had been taken out. */
   readonly identity: FileIdentity;
   readonly until: number;
 }
@@ -73,10 +77,12 @@ export class Recovery implements Disposable {
   readonly #findReplica: FindReplica;
   readonly #onTrouble: (message: string) => void;
   readonly #lingering: Lingering[] = [];
-  /** Things of shares that are not there now. */
-  readonly #stays: JournalLine[] = [];
+  /** What is to be put back as soon as that is possible. */
+  readonly #waiting: JournalLine[] = [];
+  #putBackAgainAt = 0;
   #journal: Descriptor | undefined;
   #journalSize = 0;
+  #journalLimit = JOURNAL_LIMIT;
   #sequence = 0;
 
   constructor(
@@ -96,7 +102,7 @@ export class Recovery implements Disposable {
   recover(): void {
     const journal = this.#readJournal();
     for (const { name } of [...this.#directory.entries()]) {
-      if (name === JOURNAL) continue;
+      if (name === JOURNAL || name === NEW_JOURNAL) continue;
       const line = journal.get(name);
       const status = this.#directory.status(name);
       if (status === undefined) continue;
@@ -110,12 +116,9 @@ export class Recovery implements Disposable {
       const decided = status.inode === line.clone ||
         sameBeforeCtime({ ...expected, ctimeNs: 0n }, status);
       if (decided) this.#directory.removeFile(name);
-      else if (!this.#putBack(name, line)) this.#stays.push(line);
+      else this.#giveBack(line);
     }
-    this.#directory.removeFile(JOURNAL);
-    this.#journal = this.#directory.createFile(JOURNAL, 0o600);
-    this.#journalSize = 0;
-    for (const line of this.#stays) this.#append(line);
+    this.#rewriteJournal();
     // Names must not collide with what stays.
     this.#sequence = Date.now();
   }
@@ -135,7 +138,8 @@ export class Recovery implements Disposable {
     if (old === undefined || !sameIdentity(statusOf(old), expected)) return "changed";
     const place = this.#nextName();
     const clone = statusOf(prepared).inode;
-    this.#append(lineOf(place, origin, expected, clone));
+    const line = lineOf(place, origin, expected, clone);
+    this.#append(line);
     this.#directory.linkUnnamed(prepared, place);
     try {
       this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
@@ -146,13 +150,18 @@ export class Recovery implements Disposable {
     }
     const after = statusOf(old);
     if (this.#holds(place, expected) && sameBeforeCtime(after, expected)) {
-      this.#linger(place, origin, after);
+      this.#linger(line, after);
       return "done";
     }
     // Somebody was quicker: what we took out is not what we had looked at. Exchange again.
-    this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
+    try {
+      this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // The clone is gone from there already, or the disk lets nothing happen.
+    }
     if (this.#directory.status(place)?.inode === clone) this.#directory.removeFile(place);
-    else this.#putBack(place, origin);
+    else this.#giveBack(line);
     return "changed";
   }
 
@@ -162,7 +171,8 @@ export class Recovery implements Disposable {
     using old = parent.openHandle(name);
     if (old === undefined || !sameIdentity(statusOf(old), expected)) return "changed";
     const place = this.#nextName();
-    this.#append(lineOf(place, origin, expected, 0));
+    const line = lineOf(place, origin, expected, 0);
+    this.#append(line);
     try {
       parent.rename(name, this.#directory, place);
     } catch (error) {
@@ -171,37 +181,31 @@ export class Recovery implements Disposable {
     }
     const after = statusOf(old);
     if (this.#holds(place, expected) && sameBeforeCtime(after, expected)) {
-      if (keep) this.#linger(place, origin, after);
+      if (keep) this.#linger(line, after);
       else this.#directory.removeFile(place);
       return "done";
     }
-    this.#putBack(place, origin);
+    this.#giveBack(line);
     return "changed";
   }
 
-  /** Discards what has been quiet since it was taken out; to be called now and then. */
+  /** Discards what has been quiet since it was taken out, and puts back what has to; to be called now and then. */
   sweep(now: number, everything = false): void {
+    if (this.#waiting.length > 0 && now >= this.#putBackAgainAt) this.putBackWaiting();
     while (this.#lingering.length > 0) {
       const first = this.#lingering[0];
-      if (first === undefined) return;
+      if (first === undefined) break;
       const force = everything || this.#lingering.length > MOST_LINGERING;
-      if (!force && first.until > now) return;
+      if (!force && first.until > now) break;
       this.#lingering.shift();
       this.#discard(first, now, force);
     }
-    if (this.#journalSize > JOURNAL_LIMIT && this.#journal !== undefined) {
-      truncate(this.#journal, 0);
-      this.#journalSize = 0;
-      for (const line of this.#stays) this.#append(line);
-    }
+    if (this.#journalSize > this.#journalLimit) this.#rewriteJournal();
   }
 
-  /** A share is there again: what could not be put back goes there now. */
-  putBackWaiting(replica: ByteString): void {
-    const waiting = this.#stays.splice(0);
-    for (const line of waiting) {
-      if (line.replica !== replica || !this.#putBack(line.name, line)) this.#stays.push(line);
-    }
+  /** Tries again what could not be put back: a share is there again, or some time has passed. */
+  putBackWaiting(): void {
+    for (const line of this.#waiting.splice(0)) this.#giveBack(line);
   }
 
   get lingering(): number {
@@ -218,24 +222,47 @@ export class Recovery implements Disposable {
   }
 
   #discard(item: Lingering, now: number, force: boolean): void {
-    const { name, origin, identity } = item;
-    const opened = this.#directory.openRegular(name);
-    using file = opened?.file;
-    const status = opened?.status ?? this.#directory.status(name);
-    if (status === undefined) return;
-    if (!force && file !== undefined && hasWriters(file) === true) {
+    const { line, identity } = item;
+    try {
+      const opened = this.#directory.openRegular(line.name);
+      using file = opened?.file;
+      const status = opened?.status ?? this.#directory.status(line.name);
+      if (status === undefined) return;
+      if (!force && file !== undefined && hasWriters(file) === true) {
+        this.#lingering.push({ ...item, until: now + LINGER_MS });
+      } // Written to after it had been replaced or deleted elsewhere: a change of its own.
+      else if (!sameIdentity(status, identity)) this.#giveBack(line);
+      else this.#directory.removeFile(line.name);
+    } catch (error) {
       this.#lingering.push({ ...item, until: now + LINGER_MS });
-    } // Written to after it had been replaced or deleted elsewhere: a change of its own.
-    else if (!sameIdentity(status, identity)) this.#putBack(name, origin);
-    else this.#directory.removeFile(name);
+      throw error;
+    }
   }
 
-  #linger(name: FileName, origin: Origin, identity: FileStatus): void {
-    this.#lingering.push({ name, origin, identity, until: performance.now() + LINGER_MS });
+  #linger(line: JournalLine, identity: FileStatus): void {
+    this.#lingering.push({ line, identity, until: performance.now() + LINGER_MS });
   }
 
   #holds(place: FileName, expected: FileIdentity): boolean {
     return this.#directory.status(place)?.inode === expected.inode;
+  }
+
+  /** Puts something back, now or when it is possible. */
+  #giveBack(line: JournalLine): void {
+    try {
+      if (this.#putBack(line.name, line)) return;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (this.#directory.status(line.name) === undefined) return; // taken out of recovery by hand
+      this.#onTrouble(
+        `${display(line.replica)}/${
+          display(line.path)
+        } cannot be put back now (${error.message}): ` +
+          `it is kept as recovery/${display(line.name)}, and tried again`,
+      );
+    }
+    this.#waiting.push(line);
+    this.#putBackAgainAt = performance.now() + PUT_BACK_AGAIN_MS;
   }
 
   /** Back to where it came from, or beside what is there now. `false` if the share is not there. */
@@ -271,9 +298,27 @@ export class Recovery implements Disposable {
 
   #append(line: JournalLine): void {
     if (this.#journal === undefined) throw new Error("recovery was not started");
-    const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
-    writeAt(this.#journal, bytes, this.#journalSize);
-    this.#journalSize += bytes.length;
+    this.#journalSize += writeLine(this.#journal, line, this.#journalSize);
+  }
+
+  /** With what is still of use only. The old one counts until the new one is complete. */
+  #rewriteJournal(): void {
+    this.#directory.removeFile(NEW_JOURNAL);
+    const journal = this.#directory.createFile(NEW_JOURNAL, 0o600);
+    let size = 0;
+    try {
+      for (const line of [...this.#waiting, ...this.#lingering.map(({ line }) => line)]) {
+        size += writeLine(journal, line, size);
+      }
+      this.#directory.rename(NEW_JOURNAL, this.#directory, JOURNAL, RENAME_REPLACE);
+    } catch (error) {
+      journal.close();
+      throw error;
+    }
+    this.#journal?.close();
+    this.#journal = journal;
+    this.#journalSize = size;
+    this.#journalLimit = Math.max(JOURNAL_LIMIT, 2 * size);
   }
 
   #readJournal(): Map<FileName, JournalLine> {
@@ -306,6 +351,13 @@ function lineOf(
     expected: { inode, size, mtimeNs: String(mtimeNs) },
     clone,
   };
+}
+
+/** How long it is, in bytes. */
+function writeLine(journal: Descriptor, line: JournalLine, position: number): number {
+  const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
+  writeAt(journal, bytes, position);
+  return bytes.length;
 }
 
 /** A line that a crash cut off is no line. */

@@ -24,13 +24,15 @@ class Bench implements Disposable {
   readonly recoveryDirectory: Directory;
   readonly troubles: string[] = [];
   recovery: Recovery;
-  shareIsThere = true;
+  /** Where the share is; `undefined` while it is away. */
+  place: Directory | undefined;
 
   constructor() {
     this.folder = `${this.path}/share/folder`;
     Deno.mkdirSync(this.folder, { recursive: true });
     Deno.mkdirSync(`${this.path}/recovery`);
     this.share = Directory.openTrusted(fromText(`${this.path}/share`));
+    this.place = this.share;
     this.parent = Directory.openTrusted(fromText(this.folder));
     this.recoveryDirectory = Directory.openTrusted(fromText(`${this.path}/recovery`));
     this.recovery = this.restart();
@@ -40,7 +42,7 @@ class Bench implements Disposable {
   restart(): Recovery {
     const recovery = new Recovery(
       this.recoveryDirectory,
-      (name) => name === REPLICA && this.shareIsThere ? this.share : undefined,
+      (name) => name === REPLICA ? this.place : undefined,
       (message) => this.troubles.push(message),
     );
     recovery.recover();
@@ -218,13 +220,51 @@ Deno.test("I3: what belongs to a share that is not there waits for it, over seve
   using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
   bench.recovery.remove(bench.parent, ORIGIN, before, true);
   writer.writeSync(new TextEncoder().encode(", and more"));
-  bench.shareIsThere = false;
+  bench.place = undefined;
   bench.restart();
   bench.restart();
   assertEquals([bench.contents(), bench.taken().length], [[], 1]);
-  bench.shareIsThere = true;
-  bench.recovery.putBackWaiting(REPLICA);
+  bench.place = bench.share;
+  bench.recovery.putBackWaiting();
   assertEquals([bench.contents(), bench.taken()], [["old, and more"], []]);
+});
+
+Deno.test("I3: what cannot be put back now is told, and put back later", () => {
+  using bench = new Bench();
+  const before = bench.write("old");
+  using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  bench.recovery.remove(bench.parent, ORIGIN, before, true);
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  // Another filesystem: nothing can be renamed there.
+  using elsewhere = Directory.openTrusted(fromText("/proc"));
+  bench.place = elsewhere;
+  bench.recovery.sweep(0, true);
+  assertEquals([bench.taken().length, bench.troubles.length], [1, 1]);
+  bench.restart();
+  assertEquals([bench.taken().length, bench.troubles.length], [1, 2]);
+  bench.place = bench.share;
+  bench.recovery.sweep(performance.now() + 60_000);
+  assertEquals([bench.contents(), bench.taken()], [["old, and more"], []]);
+});
+
+Deno.test("I3, I6: the journal stays small under replacements without end, and still knows what lies there", () => {
+  using bench = new Bench();
+  const first = bench.write("first");
+  using writer = Deno.openSync(`${bench.folder}/doc.txt`, { write: true, append: true });
+  bench.recovery.remove(bench.parent, ORIGIN, first, true);
+  let most = 0;
+  for (let round = 0; round < 20_000; round++) {
+    const path = fromText("folder/other.txt") as RelativePath;
+    const before = bench.write("", "other.txt");
+    bench.recovery.remove(bench.parent, { ...ORIGIN, path }, before, false);
+    if (round % 100 > 0) continue;
+    bench.recovery.sweep(0);
+    most = Math.max(most, Deno.statSync(`${bench.path}/recovery/journal`).size);
+  }
+  assert(most < 300_000, `${most} bytes`);
+  writer.writeSync(new TextEncoder().encode(", and more"));
+  bench.restart();
+  assertEquals([bench.contents(), bench.taken()], [["first, and more"], []]);
 });
 
 Deno.test("what is of unknown origin stays in recovery, and is told", () => {

@@ -18,32 +18,27 @@ import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { FileIndex } from "./file_index.ts";
+import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { hostPath, type Layout, openLayout, openShare } from "./layout.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import { PathQueue } from "./path_queue.ts";
-import type { Seen } from "./planning/situation.ts";
 import { Publisher } from "./publisher.ts";
+import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
 import { EXPORT, Replica } from "./replica.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
-import { findVanished } from "./vanished_entries.ts";
 
 /** Paths in the common queue above which reading a tree pauses. */
 const ROOM = 20_000;
-/** Directories of one share whose readings wait, above which all of it is read instead (I6). */
-const MOST_REREADS = 5_000;
 /** The queue of what no single guest's doing has brought up: readings of trees, held files. */
 const COMMON = "";
 const SWEEP_MS = 500;
-const HELD_AT_ONCE = 200;
-/** A share is read for unknown hard links no more often than this. */
-const LINK_SEARCH_MS = 10_000;
 
 export interface ChannelParts {
   readonly config: ChannelConfig;
@@ -55,13 +50,6 @@ export interface ChannelParts {
   onChange(): void;
 }
 
-/**
- * What a reading is to find, least first: what the index knows and the share has not any more; what in the share
- * differs from the index; what differs anywhere.
- */
-type Wanted = "vanished" | "changed" | "everything";
-const STRENGTH: readonly Wanted[] = ["vanished", "changed", "everything"];
-
 /** A producer's share and what waits for it. */
 interface Share {
   readonly replica: Replica;
@@ -69,8 +57,6 @@ interface Share {
   readonly moves: MoveMemory;
   readonly links: LinkedNames;
   readonly source: JobSource;
-  /** Directories whose reading is due. */
-  readonly rereads: Map<RelativePath, Wanted>;
 }
 
 export class Channel {
@@ -84,16 +70,14 @@ export class Channel {
   readonly #rules: IgnoreRules;
   readonly #queue = new PathQueue();
   readonly #retries: RetrySchedule;
+  readonly #held: HeldFiles;
+  readonly #readings: Readings;
   readonly #shares: Share[];
   readonly #commonSource: JobSource = () => this.#nextJob(COMMON);
   readonly #export = new Replica("export", EXPORT);
-  readonly #heldDue = new Set<RelativePath>();
-  readonly #linkSearches = new Map<Share, { again: boolean }>();
-  #lastHeld: RelativePath | undefined;
   #unexpectedlyEmpty = false;
   #started = false;
   #stopped = false;
-  #reading: Promise<void> = Promise.resolve();
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
 
   /** Opens directories and index. Throws LayoutFault where the channel cannot run. */
@@ -151,10 +135,13 @@ export class Channel {
       conflictCopies: config.conflictCopies,
       moves: (replica) => this.#shareOf(replica)?.moves,
       isIgnored: this.#rules.isIgnored,
-      onSeen: (replica, path, seen, isKnown) => this.#onSeen(replica, path, seen, isKnown),
+      onSeen: (replica, path, seen, isKnown) => {
+        const status = seen.kind === "file" ? seen.status : undefined;
+        this.#shareOf(replica)?.links.seen(path, status, isKnown);
+      },
       orphansMayGo: () => this.#orphansMayGo(),
       lookAt: (path) => this.#lookAt(path),
-      reread: (directory) => this.#requestReadingOfAll(directory),
+      reread: (directory) => this.#readings.requestAll(directory),
       onPublished: (path, what, from) => {
         this.#log.debug("{channel}: {what} {path} of {from} travelled", () => ({
           what,
@@ -167,9 +154,20 @@ export class Channel {
     });
     this.#retries = new RetrySchedule({
       lookAt: (path, queue) => this.#enqueue(queue, path),
-      reread: () => this.#requestReadingOfAll(ROOT),
+      reread: () => this.#readings.requestAll(ROOT),
     });
-    parts.scanner.onRecovery(() => this.#retries.heldNow());
+    this.#readings = new Readings({
+      shares: this.#shares.map(({ replica }) => replica),
+      tree: this.#treeParts(),
+      onRead: () => parts.scheduler.wake(),
+      onTrouble: (message) => this.#warn(message),
+    });
+    this.#held = new HeldFiles({
+      paths: (limit, after) => this.#index.heldPaths(limit, after),
+      isScannerAvailable: async () => (await scanner.check()).available,
+      lookAt: (path) => this.#lookAt(path),
+    });
+    scanner.onRecovery(() => this.#held.now());
   }
 
   /**
@@ -206,8 +204,8 @@ export class Channel {
     );
     this.#log.info("{channel}: {reading}", { reading: summary(reading) });
     this.#parts.scheduler.wake();
-    this.#retries.startHeld(() => this.#retryHeld());
-    this.#runReadings();
+    this.#held.start();
+    this.#readings.start();
   }
 
   /** Paths that wait or are worked on. */
@@ -220,13 +218,17 @@ export class Channel {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
-    for (const share of this.#shares) share.watcher.close();
+    this.#held.stop();
+    for (const { watcher, links } of this.#shares) {
+      watcher.close();
+      links.close();
+    }
     for (const source of this.#sources()) this.#parts.scheduler.remove(source);
   }
 
   /** After the last job has ended. */
   async close(): Promise<void> {
-    await this.#reading;
+    await this.#readings.ended();
     this.#recovery.close();
     this.#index.close();
     for (const replica of this.#replicas()) replica.detach();
@@ -247,8 +249,10 @@ export class Channel {
     const share: Share = {
       replica,
       moves: new MoveMemory(),
-      links: new LinkedNames(),
-      rereads: new Map(),
+      links: new LinkedNames({
+        lookAt: (path) => this.#enqueue(replica.name, path),
+        search: () => this.#readings.request(replica, ROOT, "changed"),
+      }),
       source: () => this.#nextJob(replica.name),
       watcher: new InotifyWatcher(this.#parts.reactor, this.#sinkOf(() => share), {
         debounceMs: this.config.debounceMs,
@@ -282,7 +286,7 @@ export class Channel {
           this.#log.info("{channel}: {share} is there: reading it", {
             share: display(replica.name),
           });
-          this.#requestReading(share(), ROOT, "everything");
+          this.#readings.request(replica, ROOT, "everything");
         }
       },
     };
@@ -313,34 +317,6 @@ export class Channel {
     this.#enqueue(share.replica.name, path);
   }
 
-  /** A file was changed through one of its names. */
-  #onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void {
-    const share = this.#shareOf(replica);
-    if (share === undefined) return;
-    const status = seen.kind === "file" ? seen.status : undefined;
-    share.links.seen(path, status);
-    if (status === undefined || status.links === 1 || isKnown) return;
-    const { others, complete } = share.links.othersOf(path, status);
-    for (const other of others) this.#enqueue(share.replica.name, other);
-    if (!complete) this.#findLinks(share);
-  }
-
-  /** Reads a share for names that no event told, now and then. */
-  #findLinks(share: Share): void {
-    const search = this.#linkSearches.get(share);
-    if (search !== undefined) {
-      search.again = true;
-      return;
-    }
-    const begun = { again: false };
-    this.#linkSearches.set(share, begun);
-    this.#requestReading(share, ROOT, "changed");
-    setTimeout(() => {
-      this.#linkSearches.delete(share);
-      if (begun.again) this.#findLinks(share);
-    }, LINK_SEARCH_MS);
-  }
-
   #shareOf(replica: Replica): Share | undefined {
     return this.#shares.find((share) => share.replica === replica);
   }
@@ -353,13 +329,13 @@ export class Channel {
     }
   }
 
-  #onReread(share: Share, directory: RelativePath, reason: RereadReason): void {
+  #onReread({ replica }: Share, directory: RelativePath, reason: RereadReason): void {
     if (reason === "overflow") {
-      this.#warn(`${display(share.replica.name)}: events were lost: reading it again`);
+      this.#warn(`${display(replica.name)}: events were lost: reading it again`);
     }
-    if (reason === "created") return this.#requestReading(share, directory, "vanished");
-    if (directory !== ROOT) this.#enqueue(share.replica.name, directory);
-    this.#requestReading(share, directory, "changed");
+    if (reason === "created") return this.#readings.request(replica, directory, "vanished");
+    if (directory !== ROOT) this.#enqueue(replica.name, directory);
+    this.#readings.request(replica, directory, "changed");
   }
 
   #enqueue(queue: string, path: RelativePath): void {
@@ -376,7 +352,7 @@ export class Channel {
   #nextJob(queue: string): (() => Promise<void>) | undefined {
     const path = this.#queue.take(queue);
     if (path === undefined) {
-      if (this.#queue.takeOverflow(queue)) this.#requestReadingOfAll(ROOT);
+      if (this.#queue.takeOverflow(queue)) this.#readings.requestAll(ROOT);
       return undefined;
     }
     return () => this.#work(path, queue);
@@ -385,7 +361,7 @@ export class Channel {
   /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
   async #work(path: RelativePath, queue: string): Promise<void> {
     try {
-      const rest = await this.#reconciler.run(path, this.#heldDue.delete(path));
+      const rest = await this.#reconciler.run(path, this.#held.begin(path));
       if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs);
     } catch (error) {
       this.#log.error("{channel}: {path}: {error}; it is tried again", {
@@ -396,55 +372,6 @@ export class Channel {
     } finally {
       this.#queue.done(path);
     }
-  }
-
-  #requestReadingOfAll(directory: RelativePath): void {
-    const [share] = this.#shares;
-    if (share !== undefined) this.#requestReading(share, directory, "everything");
-  }
-
-  #requestReading(share: Share, directory: RelativePath, what: Wanted): void {
-    if (this.#stopped) return;
-    if (share.rereads.size >= MOST_REREADS) {
-      // Instead of many parts the whole, once.
-      share.rereads.clear();
-      return this.#requestReading(share, ROOT, "everything");
-    }
-    const wanted = share.rereads.get(directory);
-    if (wanted === undefined || STRENGTH.indexOf(wanted) < STRENGTH.indexOf(what)) {
-      share.rereads.set(directory, what);
-    }
-    if (this.#started) this.#runReadings();
-  }
-
-  /** One tree at a time; a share's readings come in turn with the others'. */
-  #runReadings(): void {
-    this.#reading = this.#reading.then(async () => {
-      for (const share of this.#shares) {
-        const [due] = share.rereads;
-        if (due === undefined || this.#stopped) continue;
-        const [directory, what] = due;
-        share.rereads.delete(directory);
-        try {
-          await this.#read(share, directory, what);
-        } catch (error) {
-          this.#warn(`${display(share.replica.name)} could not be read (${reasonOf(error)})`);
-          setTimeout(() => this.#requestReading(share, directory, what), 5000);
-        }
-        this.#parts.scheduler.wake();
-      }
-      if (!this.#stopped && this.#shares.some(({ rereads }) => rereads.size > 0)) {
-        this.#runReadings();
-      }
-    });
-  }
-
-  async #read({ replica }: Share, directory: RelativePath, what: Wanted): Promise<void> {
-    const parts = this.#treeParts();
-    if (what === "vanished") return await findVanished(parts, replica, directory);
-    // What a diode lacks is no change of its own: only the others tell that it is known.
-    const single = what === "changed" && replica.role !== "diode";
-    await readTree(single ? { ...parts, replicas: [replica] } : parts, directory);
   }
 
   #treeParts(): TreeReaderParts {
@@ -465,18 +392,6 @@ export class Channel {
 
   async #untilRoom(): Promise<void> {
     while (this.#isFull && !this.#stopped) await pause(50);
-  }
-
-  /** Asks for another look at what is held, some at a time; how many there were. */
-  async #retryHeld(): Promise<number> {
-    const held = this.#index.heldPaths(HELD_AT_ONCE, this.#lastHeld);
-    this.#lastHeld = held.length < HELD_AT_ONCE ? undefined : held.at(-1);
-    if (held.length === 0 || !(await this.#parts.scanner.check()).available) return held.length;
-    for (const path of held) {
-      this.#heldDue.add(path);
-      this.#lookAt(path);
-    }
-    return held.length;
   }
 
   #sweep(): void {

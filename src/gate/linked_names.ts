@@ -7,13 +7,57 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 
 const MOST_NAMES = 50_000;
+/** A share is searched for names that no event told no more often than this. */
+const SEARCH_MS = 10_000;
+
+export interface LinkedNamesParts {
+  /** The file behind `path` was changed by another name. */
+  lookAt(path: RelativePath): void;
+  /** Not all names of a changed file are known: the share is to be read. */
+  search(): void;
+}
 
 export class LinkedNames {
+  readonly #parts: LinkedNamesParts;
   readonly #names = new Map<number, Set<RelativePath>>();
   readonly #inodes = new Map<RelativePath, number>();
+  /** Set while a search was begun lately; whether another one is due then. */
+  #searched: { timer: ReturnType<typeof setTimeout>; again: boolean } | undefined;
 
-  /** What a look at `path` found: a file's status, or nothing of the kind. */
-  seen(path: RelativePath, status: FileStatus | undefined): void {
+  constructor(parts: LinkedNamesParts) {
+    this.#parts = parts;
+  }
+
+  /** What a look at `path` found: a file's status, or nothing of the kind. `isKnown`: it was not changed. */
+  seen(path: RelativePath, status: FileStatus | undefined, isKnown: boolean): void {
+    this.#remember(path, status);
+    if (status === undefined || status.links === 1 || isKnown) return;
+    const names = this.#names.get(status.inode) ?? new Set();
+    for (const name of names) {
+      if (name !== path) this.#parts.lookAt(name);
+    }
+    if (names.size < status.links) this.#search();
+  }
+
+  close(): void {
+    clearTimeout(this.#searched?.timer);
+  }
+
+  #search(): void {
+    if (this.#searched !== undefined) {
+      this.#searched.again = true;
+      return;
+    }
+    const timer = setTimeout(() => {
+      const again = this.#searched?.again;
+      this.#searched = undefined;
+      if (again) this.#search();
+    }, SEARCH_MS);
+    this.#searched = { timer, again: false };
+    this.#parts.search();
+  }
+
+  #remember(path: RelativePath, status: FileStatus | undefined): void {
     const inode = status !== undefined && status.links > 1 ? status.inode : undefined;
     const before = this.#inodes.get(path);
     if (before === inode) return;
@@ -24,16 +68,6 @@ export class LinkedNames {
     const names = this.#names.get(inode);
     if (names === undefined) this.#names.set(inode, new Set([path]));
     else names.add(path);
-  }
-
-  /** The other names of a file, and whether these are all. */
-  othersOf(
-    path: RelativePath,
-    { inode, links }: FileStatus,
-  ): { readonly others: readonly RelativePath[]; readonly complete: boolean } {
-    const names = this.#names.get(inode) ?? new Set();
-    const others = [...names].filter((name) => name !== path);
-    return { others, complete: others.length + 1 >= links };
   }
 
   #forget(path: RelativePath, inode: number): void {

@@ -1,0 +1,95 @@
+/** Files that wait for a verdict: all are tried again when the scanner is back, and now and then anyway. */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+
+const FIRST_DELAY_MS = 1000;
+/** No file waits longer than this for another attempt (DESIGN.md, Verdicts). */
+const LAST_DELAY_MS = 15_000;
+/** Paths that are asked for at a time (I6), and how many of them may be left when more are asked for. */
+const PAGE = 200;
+const FEW = 50;
+/** A page that takes longer does not hold up the next. */
+const LONGEST_PAGE_MS = 15_000;
+
+export interface HeldFilesParts {
+  /** Up to `limit` paths with something held, in order, behind `after`. */
+  paths(limit: number, after: RelativePath | undefined): RelativePath[];
+  isScannerAvailable(): Promise<boolean>;
+  /** Another attempt for `path` is due. */
+  lookAt(path: RelativePath): void;
+}
+
+export class HeldFiles {
+  readonly #parts: HeldFilesParts;
+  /** Asked for, and not yet begun. */
+  readonly #due = new Set<RelativePath>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #delayMs = FIRST_DELAY_MS;
+  /** Set while an attempt runs: whether another is to follow at once. */
+  #again: boolean | undefined;
+  #stopped = false;
+
+  constructor(parts: HeldFilesParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#schedule();
+  }
+
+  /** The scanner is back. */
+  now(): void {
+    this.#delayMs = FIRST_DELAY_MS;
+    if (this.#timer === undefined && this.#again === undefined) return; // not started
+    if (this.#again !== undefined) this.#again = true;
+    else this.#schedule(0);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Whether the look at `path` that begins now is such an attempt. */
+  begin(path: RelativePath): boolean {
+    return this.#due.delete(path);
+  }
+
+  #schedule(delayMs = this.#delayMs): void {
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#timer = setTimeout(() => this.#attempt(), delayMs);
+  }
+
+  async #attempt(): Promise<void> {
+    this.#again = false;
+    const some = await this.#askForAll();
+    this.#delayMs = some ? Math.min(this.#delayMs * 2, LAST_DELAY_MS) : FIRST_DELAY_MS;
+    const delayMs = this.#again ? 0 : this.#delayMs;
+    this.#again = undefined;
+    this.#schedule(delayMs);
+  }
+
+  /** Whether anything is held. */
+  async #askForAll(): Promise<boolean> {
+    let last: RelativePath | undefined;
+    do {
+      const page = this.#parts.paths(PAGE, last);
+      if (page.length === 0) return last !== undefined;
+      if (!await this.#parts.isScannerAvailable()) return true;
+      for (const path of page) {
+        this.#due.add(path);
+        this.#parts.lookAt(path);
+      }
+      last = page.length < PAGE ? undefined : page.at(-1);
+      await this.#untilFewAreDue();
+    } while (last !== undefined && !this.#stopped);
+    return true;
+  }
+
+  async #untilFewAreDue(): Promise<void> {
+    const deadline = performance.now() + LONGEST_PAGE_MS;
+    while (this.#due.size > FEW && !this.#stopped && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

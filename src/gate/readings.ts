@@ -1,0 +1,102 @@
+/** Which trees of a channel are to be read again, and the reading: one at a time, in turn for each share. */
+
+import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import type { Replica } from "./replica.ts";
+import { readTree, type TreeReaderParts } from "./tree_reader.ts";
+import { findVanished } from "./vanished_entries.ts";
+
+/** Directories of one share that wait, above which all of it is read instead (I6). */
+const MOST_WAITING = 5_000;
+const AFTER_FAILURE_MS = 5_000;
+
+/**
+ * What a reading is to find, least first: what the index knows and the share has not any more; what in the share
+ * differs from the index; what differs anywhere.
+ */
+export type Wanted = "vanished" | "changed" | "everything";
+const STRENGTH: readonly Wanted[] = ["vanished", "changed", "everything"];
+
+export interface ReadingsParts {
+  readonly shares: readonly Replica[];
+  readonly tree: TreeReaderParts;
+  /** A tree was read: there may be paths to work on. */
+  onRead(): void;
+  onTrouble(message: string): void;
+}
+
+export class Readings {
+  readonly #parts: ReadingsParts;
+  readonly #waiting: ReadonlyMap<Replica, Map<RelativePath, Wanted>>;
+  #started = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: ReadingsParts) {
+    this.#parts = parts;
+    this.#waiting = new Map(parts.shares.map((share) => [share, new Map()]));
+  }
+
+  /** From now on what is requested is read. */
+  start(): void {
+    this.#started = true;
+    this.#run();
+  }
+
+  request(share: Replica, directory: RelativePath, what: Wanted): void {
+    const waiting = this.#waiting.get(share);
+    if (waiting === undefined || this.#parts.tree.isStopped()) return;
+    if (waiting.size >= MOST_WAITING) {
+      // Instead of many parts the whole, once.
+      waiting.clear();
+      waiting.set(ROOT, "everything");
+    }
+    const wanted = waiting.get(directory);
+    if (wanted === undefined || STRENGTH.indexOf(wanted) < STRENGTH.indexOf(what)) {
+      waiting.set(directory, what);
+    }
+    if (this.#started) this.#run();
+  }
+
+  /** What differs at or below `directory` in any replica. */
+  requestAll(directory: RelativePath): void {
+    const [share] = this.#parts.shares;
+    if (share !== undefined) this.request(share, directory, "everything");
+  }
+
+  /** Settles when nothing is being read; to be waited for after the tree's parts have stopped. */
+  async ended(): Promise<void> {
+    await this.#running;
+  }
+
+  #run(): void {
+    this.#running = this.#running.then(async () => {
+      for (const [share, waiting] of this.#waiting) {
+        const [due] = waiting;
+        if (due === undefined || this.#parts.tree.isStopped()) continue;
+        const [directory, what] = due;
+        waiting.delete(directory);
+        await this.#attempt(share, directory, what);
+        this.#parts.onRead();
+      }
+      const more = [...this.#waiting.values()].some(({ size }) => size > 0);
+      if (more && !this.#parts.tree.isStopped()) this.#run();
+    });
+  }
+
+  async #attempt(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {
+    try {
+      await this.#read(share, directory, what);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#parts.onTrouble(`${display(share.name)} could not be read (${reason})`);
+      setTimeout(() => this.request(share, directory, what), AFTER_FAILURE_MS);
+    }
+  }
+
+  async #read(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {
+    const { tree } = this.#parts;
+    if (what === "vanished") return await findVanished(tree, share, directory);
+    // What a diode lacks is no change of its own: only the others tell that it is known.
+    const single = what === "changed" && share.role !== "diode";
+    await readTree(single ? { ...tree, replicas: [share] } : tree, directory);
+  }
+}

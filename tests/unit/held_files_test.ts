@@ -1,0 +1,74 @@
+/** Held files are tried again: all of them, not only the first ones, and only while there is a scanner. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { HeldFiles } from "../../src/gate/held_files.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+
+/** A channel with held files, whose attempts begin when the test says so. */
+class Bench implements Disposable {
+  readonly waiting: RelativePath[] = [];
+  readonly begun = new Set<RelativePath>();
+  available = true;
+  readonly files: HeldFiles;
+
+  constructor(readonly held: readonly RelativePath[]) {
+    this.files = new HeldFiles({
+      paths: (limit, after) => {
+        const from = after === undefined ? 0 : held.indexOf(after) + 1;
+        return held.slice(from, from + limit);
+      },
+      isScannerAvailable: () => Promise.resolve(this.available),
+      lookAt: (path) => this.waiting.push(path),
+    });
+  }
+
+  work(): void {
+    for (const path of this.waiting.splice(0)) {
+      if (this.files.begin(path)) this.begun.add(path);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.files.stop();
+  }
+}
+
+const paths = (count: number) =>
+  Array.from({ length: count }, (_, number) => fromText(`file-${number}`) as RelativePath);
+
+Deno.test("I3: when the scanner is back, all that is held is tried, however much it is", async () => {
+  using bench = new Bench(paths(1_000));
+  bench.files.start();
+  bench.files.now();
+  await waitFor("all are tried", () => {
+    assert(bench.waiting.length <= 250, `I6: ${bench.waiting.length} at a time`);
+    bench.work();
+    return bench.begun.size === 1_000;
+  });
+});
+
+Deno.test("nothing is tried while there is no scanner, and all is when it says that it is back", async () => {
+  using bench = new Bench(paths(3));
+  bench.available = false;
+  bench.files.start();
+  bench.files.now();
+  await sleep(50);
+  assertEquals(bench.waiting, []);
+  bench.available = true;
+  bench.files.now();
+  await waitFor("all are asked for", () => bench.waiting.length === 3);
+});
+
+Deno.test("a look that nobody asked for is no attempt, and an attempt is one once", async () => {
+  using bench = new Bench(paths(1));
+  const [path] = bench.held;
+  assert(path !== undefined);
+  assert(!bench.files.begin(path));
+  bench.files.start();
+  bench.files.now();
+  await waitFor("it is asked for", () => bench.waiting.length === 1);
+  assert(bench.files.begin(path));
+  assert(!bench.files.begin(path));
+});

@@ -1,0 +1,68 @@
+/** Hard links: who is asked when a file was changed through one of its names. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { display, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import { LinkedNames } from "../../src/gate/linked_names.ts";
+
+const path = (name: string) => fromText(name) as RelativePath;
+
+function file(inode: number, links: number): FileStatus {
+  return {
+    kind: "file",
+    inode,
+    links,
+    device: 1,
+    mountId: 1,
+    blocks: 8,
+    size: 1,
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    mtimeNs: 1n,
+    ctimeNs: 1n,
+  };
+}
+
+/** What a story made it ask for; `?` is a search of the whole share. */
+function asked(story: (names: LinkedNames) => void): string[] {
+  const said: string[] = [];
+  const names = new LinkedNames({
+    lookAt: (name) => said.push(display(name)),
+    search: () => said.push("?"),
+  });
+  story(names);
+  names.close();
+  return said;
+}
+
+Deno.test("I3: a change through one name is looked for under all others", () => {
+  const said = asked((names) => {
+    for (const name of ["a", "b", "c"]) names.seen(path(name), file(7, 3), true);
+    names.seen(path("b"), file(7, 3), false);
+  });
+  assertEquals(said, ["a", "c"]);
+});
+
+Deno.test("I3: where names are unknown the share is searched, once in a while", () => {
+  const said = asked((names) => {
+    names.seen(path("a"), file(7, 2), false);
+    names.seen(path("a"), file(7, 2), false);
+  });
+  assertEquals(said, ["?"]);
+});
+
+Deno.test("a name that became another file is none of the first one's any more", () => {
+  const said = asked((names) => {
+    names.seen(path("a"), file(7, 2), true);
+    names.seen(path("b"), file(7, 2), true);
+    names.seen(path("b"), file(8, 1), true);
+    names.seen(path("a"), file(7, 1), false);
+  });
+  assertEquals(said, []);
+});
+
+Deno.test("what was not changed asks for nothing", () => {
+  assertEquals(asked((names) => names.seen(path("a"), file(7, 2), true)), []);
+});

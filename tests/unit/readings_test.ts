@@ -1,0 +1,124 @@
+/** Readings of trees: each directory once, for the most that was asked; too many end in one of the whole (I6). */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { display, fileName, fromText, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
+import { Readings, type Wanted } from "../../src/gate/readings.ts";
+import { Replica } from "../../src/gate/replica.ts";
+import { statusOf } from "../../ffi/file_status.ts";
+
+/** Two shares on a real file system; what is found in them. */
+class Bench implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "readings-" });
+  readonly index = FileIndex.open(":memory:", () => {});
+  readonly shares: readonly Replica[];
+  readonly found: string[] = [];
+  readonly readings: Readings;
+  read = 0;
+  #stopped = false;
+
+  constructor() {
+    this.shares = ["ann", "bob"].map((name) => {
+      Deno.mkdirSync(`${this.path}/${name}`);
+      const replica = new Replica("producer", fileName(name));
+      const root = Directory.openTrusted(fromText(`${this.path}/${name}`));
+      replica.attach(root, this.index.replicaId(replica.name, statusOf(root).inode).id);
+      return replica;
+    });
+    this.readings = new Readings({
+      shares: this.shares,
+      tree: {
+        index: this.index,
+        replicas: this.shares,
+        isIgnored: () => false,
+        isIgnoredDirectory: () => false,
+        lookAt: (path) => this.found.push(display(path)),
+        isStopped: () => this.#stopped,
+        room: () => undefined,
+      },
+      onRead: () => this.read++,
+      onTrouble: (message) => this.found.push(message),
+    });
+  }
+
+  share(number: number): Replica {
+    const share = this.shares[number];
+    if (share === undefined) throw new RangeError("no such share");
+    return share;
+  }
+
+  request(number: number, directory: string, what: Wanted): void {
+    this.readings.request(this.share(number), fromText(directory) as RelativePath, what);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+    for (const share of this.shares) share.detach();
+    this.index.close();
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+async function allRead({ readings }: Bench): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await readings.ended();
+}
+
+Deno.test("a directory that was asked for often is read once, for the most that was asked", async () => {
+  using bench = new Bench();
+  Deno.mkdirSync(`${bench.path}/bob/in`);
+  Deno.writeTextFileSync(`${bench.path}/bob/in/theirs`, "");
+  bench.request(0, "in", "vanished");
+  bench.request(0, "in", "everything");
+  bench.request(0, "in", "changed");
+  bench.readings.start();
+  await allRead(bench);
+  assertEquals([bench.read, bench.found], [1, ["in/theirs"]]);
+});
+
+Deno.test("what changed is looked for in one share only", async () => {
+  using bench = new Bench();
+  Deno.writeTextFileSync(`${bench.path}/ann/mine`, "");
+  Deno.writeTextFileSync(`${bench.path}/bob/theirs`, "");
+  bench.request(0, "", "changed");
+  bench.readings.start();
+  await allRead(bench);
+  assertEquals(bench.found, ["mine"]);
+});
+
+Deno.test("I6, I3: more directories than can be remembered end in a reading of the whole", async () => {
+  using bench = new Bench();
+  Deno.writeTextFileSync(`${bench.path}/bob/far`, "");
+  for (let number = 0; number < 5_001; number++) bench.request(0, `d${number}`, "vanished");
+  bench.readings.start();
+  await allRead(bench);
+  assertEquals(bench.found, ["far"]);
+  assertEquals(bench.read <= 2, true);
+});
+
+Deno.test("shares come in turn: one with much to read does not hold up the other", async () => {
+  using bench = new Bench();
+  Deno.writeTextFileSync(`${bench.path}/bob/theirs`, "");
+  for (let number = 0; number < 1_000; number++) bench.request(0, `d${number}`, "changed");
+  bench.request(1, "", "changed");
+  bench.readings.start();
+  await bench.readings.ended();
+  assertEquals([bench.read, bench.found], [2, ["theirs"]]);
+  bench.stop();
+  await allRead(bench);
+});
+
+Deno.test("after the stop nothing is read", async () => {
+  using bench = new Bench();
+  Deno.writeTextFileSync(`${bench.path}/ann/mine`, "");
+  bench.request(0, ROOT, "changed");
+  bench.stop();
+  bench.readings.start();
+  await allRead(bench);
+  assertEquals(bench.found, []);
+});

@@ -2,7 +2,7 @@
 
 import { EICAR } from "./eicar.ts";
 import { Share } from "./share.ts";
-import { contentDifferences, filesThatHold, readTree, treeDifferences } from "./tree.ts";
+import { contentDifferences, filesThatHold, readTrees, treeDifferences } from "./tree.ts";
 import { sleep, waitFor } from "./wait.ts";
 
 /** Short, so that tests are; long enough that one user's action stays one. */
@@ -128,17 +128,19 @@ export class Channel {
   async differences(directory = ""): Promise<string[]> {
     const [first, ...others] = this.peers;
     if (first === undefined) return [];
-    const tree = await readTree(first.at(directory));
+    const [tree = new Map(), ...otherTrees] = await readTrees(
+      this.peers.map((peer) => peer.at(directory)),
+    );
     const differences = this.staged().map((name) => `staging holds ${name}`);
-    for (const other of others) {
-      const otherTree = await readTree(other.at(directory));
+    for (const [number, other] of others.entries()) {
+      const otherTree = otherTrees[number] ?? new Map();
       differences.push(...treeDifferences(tree, otherTree, first.name, other.name));
     }
     if (differences.length > 0) return differences;
-    for (const other of others) {
-      differences.push(...await contentDifferences(first.at(directory), other.at(directory)));
-    }
-    return differences;
+    return await contentDifferences(
+      first.at(directory),
+      ...others.map((other) => other.at(directory)),
+    );
   }
 
   /**

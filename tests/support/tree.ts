@@ -2,7 +2,7 @@
  * What a directory tree holds, as other tools than ours see it (find, sha256sum), and how two of them differ.
  */
 
-import { type ByteString, display, fromBytes } from "../../ffi/byte_string.ts";
+import { type ByteString, display, fromBytes, fromText } from "../../ffi/byte_string.ts";
 import { run } from "./command.ts";
 
 export interface TreeEntry {
@@ -22,20 +22,33 @@ export interface TreeEntry {
 /** Paths below the tree's root, without the root itself. */
 export type Tree = ReadonlyMap<ByteString, TreeEntry>;
 
-const FIELDS = ["%y", "%m", "%U:%G", "%T@", "%s", "%l", "%P"].map((field) => `${field}\\0`).join(
-  "",
-);
+const COLUMNS = ["%H", "%y", "%m", "%U:%G", "%T@", "%s", "%l", "%P"];
+const FIELDS = COLUMNS.map((column) => `${column}\\0`).join("");
 
 /** The tree at `path`; empty if there is none. An entry that vanishes while we look is left out. */
 export async function readTree(path: string): Promise<Tree> {
-  const { stdout } = await run("find", [path, "-mindepth", "1", "-printf", FIELDS]);
+  const [tree = new Map()] = await readTrees([path]);
+  return tree;
+}
+
+/** The same for several at once: processes are what it costs. */
+export async function readTrees(paths: readonly string[]): Promise<readonly Tree[]> {
+  const { stdout } = await run("find", [...paths, "-mindepth", "1", "-printf", FIELDS]);
   const fields = fromBytes(stdout).split("\0");
-  const tree = new Map<ByteString, TreeEntry>();
-  for (let at = 0; at + 7 <= fields.length; at += 7) {
-    const [type = "", mode = "", owner = "", mtime = "", size = "", target = "", name = ""] = fields
-      .slice(at, at + 7);
+  const trees = new Map(paths.map((path) => [fromText(path), new Map<ByteString, TreeEntry>()]));
+  for (let at = 0; at + COLUMNS.length <= fields.length; at += COLUMNS.length) {
+    const [
+      root = "",
+      type = "",
+      mode = "",
+      owner = "",
+      mtime = "",
+      size = "",
+      target = "",
+      name = "",
+    ] = fields.slice(at, at + COLUMNS.length);
     const isDirectory = type === "d";
-    tree.set(name as ByteString, { // it came from fromBytes
+    trees.get(root as ByteString)?.set(name as ByteString, { // they came from fromBytes
       type,
       mode,
       owner,
@@ -44,20 +57,29 @@ export async function readTree(path: string): Promise<Tree> {
       target,
     });
   }
-  return new Map([...tree].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  return [...trees.values()].map(sorted);
 }
 
-/** SHA-256 of every regular file in the tree at `path`; empty if there is none. */
-export async function hashTree(path: string): Promise<ReadonlyMap<ByteString, string>> {
-  const script =
-    'cd "$1" 2>/dev/null || exit 0; find . -type f -print0 | xargs -0 -r sha256sum -z --';
-  const { code, stdout, stderr } = await run("sh", ["-c", script, "sh", path]);
-  if (code !== 0) throw new Error(`cannot read ${path}: ${stderr}`);
+function sorted<T>(entries: ReadonlyMap<ByteString, T>): ReadonlyMap<ByteString, T> {
+  return new Map([...entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}
+
+/** SHA-256 of every regular file in each of the trees; empty where there is none. */
+export async function hashTrees(
+  paths: readonly string[],
+): Promise<readonly ReadonlyMap<ByteString, string>[]> {
+  const script = 'find "$@" -type f -print0 2>/dev/null | xargs -0 -r sha256sum -z --';
+  const { code, stdout, stderr } = await run("sh", ["-c", script, "sh", ...paths]);
+  if (code !== 0) throw new Error(`cannot read ${paths.join(", ")}: ${stderr}`);
+  // "HASH  PATH"; with -z names are never escaped
   const lines = fromBytes(stdout).split("\0").slice(0, -1);
-  return new Map(
-    // "HASH  ./NAME"; with -z names are never escaped
-    lines.map((line) => [line.slice(68) as ByteString, line.slice(0, 64)]),
-  );
+  return paths.map((path) => {
+    const root = fromText(path.endsWith("/") ? path : `${path}/`);
+    const own = lines.filter((line) => line.startsWith(root, 66));
+    return new Map(
+      own.map((line) => [line.slice(66 + root.length) as ByteString, line.slice(0, 64)]),
+    );
+  });
 }
 
 /** In words, what is not the same in two trees; empty if they are equal. Content is not compared. */
@@ -89,11 +111,18 @@ export function treeDifferences(
   return differences;
 }
 
-/** The same, for the content of regular files. */
-export async function contentDifferences(left: string, right: string): Promise<string[]> {
-  const [ours, theirs] = await Promise.all([hashTree(left), hashTree(right)]);
-  return [...ours].flatMap(([path, hash]) =>
-    theirs.get(path) === hash ? [] : [`${display(path)}: content differs, ${left} and ${right}`]
+/** In words, which regular files of the first tree have another content in any of the others. */
+export async function contentDifferences(
+  first: string,
+  ...others: readonly string[]
+): Promise<string[]> {
+  const [ours = new Map(), ...theirs] = await hashTrees([first, ...others]);
+  return others.flatMap((other, number) =>
+    [...ours].flatMap(([path, hash]) =>
+      theirs[number]?.get(path) === hash
+        ? []
+        : [`${display(path)}: content differs, ${first} and ${other}`]
+    )
   );
 }
 

@@ -11,6 +11,9 @@ export interface Package {
 
 export const PACKAGES: readonly Package[] = [
   { name: "clamav-daemon", program: "clamd", why: "the scanner itself, on a private socket" },
+  { name: "clamdscan", program: "clamdscan", why: "clamd's own client, to measure ours beside it" },
+  { name: "gcc", program: "gcc", why: "to build what the benchmark compares with" },
+  { name: "libc6-dev", program: "gencat", why: "the C library's headers, for gcc" },
   { name: "btrfs-progs", program: "mkfs.btrfs", why: "a btrfs in an image file" },
   { name: "xfsprogs", program: "mkfs.xfs", why: "an XFS in an image file" },
   { name: "mount", program: "losetup", why: "loop devices for both" },

@@ -10,8 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { REPOSITORY } from "../tests/support/gate.ts";
-import { sleep } from "../tests/support/wait.ts";
-import { build, numbersOf } from "./reference.ts";
+import { burst as burstInto, smallFiles } from "./guest.ts";
 import { Stage } from "./stage.ts";
 import { median, ratios } from "./statistics.ts";
 
@@ -33,31 +32,27 @@ interface Cost {
 }
 
 const files = Number(options.files);
-const guest = await build("guest");
-await using stage = await Stage.set({ debounceMs: 100, scanning: !options.unscanned });
-let seed = 0;
-
-const burst = () =>
-  numbersOf(guest, ["burst", stage.source, files, 4096, 100, ++seed, ...stage.targets]);
+await using stage = await Stage.set({ scanning: !options.unscanned });
+const channel = await stage.channel("jit");
+const burst = () => burstInto(channel, smallFiles(files));
 
 async function serve(checkout: string): Promise<Cost> {
-  const gate = await stage.startGate({ runtime: [] }, { checkout });
-  await burst(); // compiles what is hot
+  const gate = await channel.start({ checkout });
+  const names = [(await burst()).name]; // compiles what is hot
   const cpu = gate.cpuSeconds();
-  const [, wall = NaN] = await burst();
-  await sleep(300);
-  const cost = { cpuUs: (gate.cpuSeconds() - cpu) / files * 1e6, wallUs: wall / files * 1e6 };
+  const { name, seconds } = await burst();
+  names.push(name);
+  await gate.quiet();
+  const cost = { cpuUs: (gate.cpuSeconds() - cpu) / files * 1e6, wallUs: seconds / files * 1e6 };
   await gate.stop();
-  for (const place of [stage.source, ...stage.targets]) {
-    for (const number of [seed - 1, seed]) {
-      await Deno.remove(`${place}/${number}`, { recursive: true });
-    }
+  for (const place of [channel.source, ...channel.targets]) {
+    for (const name of names) await Deno.remove(`${place}/${name}`, { recursive: true });
   }
   return cost;
 }
 
 async function start(checkout: string): Promise<Cost> {
-  const gate = await stage.startGate({ runtime: [] }, { checkout });
+  const gate = await channel.start({ checkout });
   const cost = {
     cpuUs: gate.cpuSeconds() / files * 1e6,
     wallUs: gate.readySeconds / files * 1e6,
@@ -67,7 +62,7 @@ async function start(checkout: string): Promise<Cost> {
 }
 
 if (options.startup) {
-  const gate = await stage.startGate({ runtime: [] });
+  const gate = await channel.start();
   await burst();
   await gate.stop();
 }

@@ -1,46 +1,193 @@
-// deno-lint-ignore-file no-console -- to print is what a benchmark is for
 /**
  * `deno task bench [--quick] [--only NAME]… [--rounds N] [--jitless] [--write]`: what the programs cost, each figure
- * beside a reference that was measured in the same run, in turns.
+ * beside a reference that was measured in the same run, in turns. Each case runs in a process of its own.
  *
- * `--write` puts the results into RESULTS.md, results.json and the plots beside this file.
+ * The exit code is 1 if a case failed; a bar that is missed is no failure, but a line in the table. Needs root and
+ * Debian's packages, which it installs.
  */
 
 import { parseArgs } from "node:util";
-import { CannotRun, type Case, type Effort } from "./case.ts";
+import { marked } from "../tests/support/command.ts";
+import { installMissing } from "../tests/support/packages.ts";
+import { filesystemPrograms, obstacle } from "../tests/support/prerequisites.ts";
+import { abandonedScratch, leftovers, scratchPathsOf, sweep } from "../tests/support/scratch.ts";
+import { bold, dim, say, warn } from "../tests/support/terminal.ts";
+import type { Case, GrowthCase, Size } from "./case.ts";
 import { CASES } from "./cases/all.ts";
-import { type CaseResult, lineOf } from "./report.ts";
+import { describeMachine } from "./machine.ts";
+import { drawBars, drawGrowth } from "./plots.ts";
+import { markdownOf, textOf } from "./report.ts";
+import type { CaseResult, Results } from "./results.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    only: { type: "string", multiple: true, default: [] },
-    rounds: { type: "string" },
-    jitless: { type: "boolean", default: false },
-  },
-});
+const USAGE = `Usage: deno task bench [OPTIONS]
 
-const effort: Effort = {
-  rounds: Number(options.rounds ?? (options.quick ? 3 : 5)),
-  quick: options.quick,
-  runtime: options.jitless ? ["--v8-flags=--jitless"] : [],
-  say: (text) => console.error(`    ${text}`),
-};
+  --quick       fewer and smaller things: minutes instead of most of an hour
+  --smoke       next to nothing: does everything still work?
+  --only NAME   this case alone; may be given several times
+  --rounds N    how often each is measured [default: 5; quick 3; smoke 1]
+  --jitless     measure also without a compiler for JavaScript; a full run always does
+  --write       put the results into bench/: RESULTS.md, results.json, bars.svg, growth.svg
+  --list        the cases' names
 
-async function measure(one: Case): Promise<CaseResult> {
-  console.error(`${one.name}: ${one.title}`);
-  const { title, how } = one;
+Cases: ${CASES.map(({ name }) => name).join(", ")}`;
+
+const ROUNDS: Readonly<Record<Size, number>> = { full: 5, quick: 3, smoke: 1 };
+const JITLESS_ROUNDS: Readonly<Record<Size, number>> = { full: 3, quick: 1, smoke: 1 };
+const PATIENCE_MINUTES = 8;
+const FOLDER = import.meta.dirname ?? ".";
+
+interface Options {
+  readonly size: Size;
+  readonly rounds: number;
+  readonly jitless: boolean;
+  readonly write: boolean;
+  readonly cases: readonly (Case | GrowthCase)[];
+}
+
+/** Reads the command line; a text is what is wrong with it, or what was asked for. */
+function optionsOf(args: readonly string[]): Options | string {
+  const flag = { type: "boolean", default: false } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: flag,
+      smoke: flag,
+      jitless: flag,
+      write: flag,
+      list: flag,
+      help: flag,
+      only: { type: "string", multiple: true, default: [] },
+      rounds: { type: "string" },
+    },
+  });
+  if (values.help) return USAGE;
+  if (values.list) return CASES.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join("\n");
+  const unknown = values.only.filter((name) => !CASES.some((one) => one.name === name));
+  if (unknown.length > 0) return `no such case: ${unknown.join(" ")}\n\n${USAGE}`;
+  const size = values.smoke ? "smoke" : values.quick ? "quick" : "full";
+  const rounds = Number(values.rounds ?? ROUNDS[size]);
+  if (!Number.isInteger(rounds) || rounds < 1) return `--rounds: a whole number\n\n${USAGE}`;
+  const { only, write } = values;
+  const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
+  return { size, rounds, jitless: values.jitless || size === "full", write, cases };
+}
+
+/** The case that runs, with everything that it started. */
+let running: Deno.ChildProcess | undefined;
+
+function endRunning(): void {
+  if (running === undefined) return;
   try {
-    const figures = await one.run(effort);
-    for (const figure of figures) console.log(`  ${lineOf(figure)}`);
-    return { title, how, figures };
-  } catch (error) {
-    if (!(error instanceof CannotRun)) throw error;
-    console.log(`  not run: ${error.message}`);
-    return { title, how, figures: [], skipped: error.message };
+    running.kill("SIGKILL");
+  } catch {
+    // It has ended by itself.
   }
+  sweep(scratchPathsOf(running.pid));
 }
 
-for (const one of CASES) {
-  if (options.only.length === 0 || options.only.includes(one.name)) await measure(one);
+/** Runs a case in a process of its own; nothing of it stays, however it ends. */
+async function measure(one: Case | GrowthCase, options: Options): Promise<CaseResult> {
+  const begin = performance.now();
+  const jitless = "run" in one ? one.jitlessRounds ?? JITLESS_ROUNDS[options.size] : 0;
+  const rounds = [options.rounds, options.jitless ? Math.min(jitless, options.rounds) : 0];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--no-prompt",
+      "--quiet",
+      `${FOLDER}/run_case.ts`,
+      one.name,
+      options.size,
+      ...rounds.map(String),
+    ],
+    env: marked(),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  running = child;
+  const minutes = one.patienceMinutes ?? PATIENCE_MINUTES;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    endRunning();
+  }, minutes * 60_000);
+  const { code, stdout } = await child.output();
+  clearTimeout(timer);
+  const left = leftovers(scratchPathsOf(child.pid));
+  sweep(scratchPathsOf(child.pid));
+  running = undefined;
+  if (code === 0 && left.length === 0) return JSON.parse(new TextDecoder().decode(stdout));
+  const reason = late
+    ? `not finished after ${minutes} minutes`
+    : code === 0
+    ? `left behind: ${left.join(", ")}`
+    : `ended with ${code}`;
+  const { name, title, how } = one;
+  const seconds = (performance.now() - begin) / 1000;
+  return {
+    name,
+    title,
+    how,
+    figures: [],
+    growth: [],
+    seconds,
+    problem: { kind: "failed", reason },
+  };
 }
+
+async function write(results: Results): Promise<void> {
+  await Deno.writeTextFile(`${FOLDER}/results.json`, `${JSON.stringify(results, undefined, 1)}\n`);
+  await Deno.writeTextFile(`${FOLDER}/RESULTS.md`, markdownOf(results));
+  await Deno.writeTextFile(`${FOLDER}/bars.svg`, drawBars(results.cases));
+  await Deno.writeTextFile(`${FOLDER}/growth.svg`, drawGrowth(results.cases));
+}
+
+/** Installs what is missing; why the benchmark cannot run, if it cannot. */
+async function prepare(): Promise<string | undefined> {
+  const needed = [...filesystemPrograms("btrfs"), "clamdscan", "gcc", "gencat"];
+  return await installMissing((line) => say(`  ${line}`), needed) ?? obstacle("btrfs");
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = optionsOf(args);
+  if (typeof options === "string") {
+    say(options);
+    return 2;
+  }
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => {
+      endRunning();
+      sweep(scratchPathsOf(Deno.pid));
+      Deno.exit(130);
+    });
+  }
+  sweep(abandonedScratch());
+  const reason = await prepare();
+  if (reason !== undefined) {
+    say(`The benchmark cannot run here: ${reason}`);
+    return 1;
+  }
+  const begin = performance.now();
+  const begun = new Date().toISOString();
+  const machine = await describeMachine();
+  const cases: CaseResult[] = [];
+  for (const [i, one] of options.cases.entries()) {
+    const minutes = ((performance.now() - begin) / 60_000).toFixed(1);
+    say(bold(`\n[${i + 1}/${options.cases.length}, ${minutes} min] ${one.name}: ${one.title}`));
+    const result = await measure(one, options);
+    cases.push(result);
+    if (result.problem !== undefined) say(warn(`${result.problem.kind}: ${result.problem.reason}`));
+    say(textOf([result]));
+    say(dim(`${result.seconds.toFixed(0)} s`));
+    const seconds = (performance.now() - begin) / 1000;
+    // After each case: an interruption loses nothing that was measured.
+    if (options.write) await write({ size: options.size, begun, seconds, machine, cases });
+  }
+  say(bold("\nAll together\n"));
+  say(textOf(cases));
+  return cases.some(({ problem }) => problem?.kind === "failed") ? 1 : 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -10,9 +10,8 @@
 
 import { parseArgs } from "node:util";
 import { scratchDirectory } from "../tests/support/scratch.ts";
-import { build, numbersOf } from "./reference.ts";
+import { burst, smallFiles } from "./guest.ts";
 import { Stage } from "./stage.ts";
-import { sleep } from "../tests/support/wait.ts";
 
 interface ProfileNode {
   readonly id: number;
@@ -108,30 +107,26 @@ function shortUrl(url: string): string {
 }
 
 const folder = scratchDirectory("profile");
-const guest = await build("guest");
-await using stage = await Stage.set({ debounceMs: 100, scanning: !options.unscanned });
-const profiling = options.plain ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`];
-const burst = (seed: number) =>
-  numbersOf(guest, ["burst", stage.source, files, 4096, 100, seed, ...stage.targets]);
+await using stage = await Stage.set({ scanning: !options.unscanned });
+const channel = await stage.channel("jit");
+const runtimeOptions = options.plain ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`];
 
 if (options.startup) {
-  {
-    const gate = await stage.startGate({ runtime: [] });
-    for (let round = 0; round < rounds; round++) await burst(round + 1);
-    await gate.stop();
-  }
-  const gate = await stage.startGate({ runtime: profiling });
+  const first = await channel.start();
+  for (let round = 0; round < rounds; round++) await burst(channel, smallFiles(files));
+  await first.stop();
+  const gate = await channel.start({ runtimeOptions });
   console.log(`ready after ${gate.readySeconds.toFixed(3)} s, CPU ${gate.cpuSeconds()} s`);
   await gate.stop();
 } else {
-  const gate = await stage.startGate({ runtime: profiling });
-  await sleep(500);
+  const gate = await channel.start({ runtimeOptions });
+  await gate.quiet();
   const before = gate.cpuSeconds();
   for (let round = 0; round < rounds; round++) {
-    const [write = NaN, all = NaN] = await burst(round + 1);
-    console.log(`written in ${write.toFixed(2)} s, everywhere after ${all.toFixed(2)} s`);
+    const { seconds } = await burst(channel, smallFiles(files));
+    console.log(`everywhere after ${seconds.toFixed(2)} s`);
   }
-  await sleep(1000);
+  await gate.quiet();
   const cpu = gate.cpuSeconds() - before;
   console.log(`gate's CPU ${(cpu / files / rounds * 1e6).toFixed(1)} µs a file`);
   await gate.stop();

@@ -6,6 +6,7 @@ import { CannotRun } from "./case.ts";
 
 export type ReferenceName = "guest" | "publish" | "arm_watches" | "instream_client";
 
+let seeds = 0;
 let folder: string | undefined;
 const built = new Map<ReferenceName, string>();
 
@@ -25,6 +26,11 @@ export async function build(name: ReferenceName): Promise<string> {
   }
   built.set(name, program);
   return program;
+}
+
+/** One that was not used before: clamd remembers what was clean, so that no content may come twice. */
+export function nextSeed(): number {
+  return ++seeds;
 }
 
 /** Runs a program; the numbers that it printed. */

@@ -1,34 +1,27 @@
-/** Results in words: a line for the terminal, a row for the table. */
+/** Results in words: a table for the terminal and for RESULTS.md. */
 
-import type { Bar, Case, Figure, Growth } from "./case.ts";
-import { exponent, median, ratios } from "./statistics.ts";
+import type { Bar, Figure, Growth } from "./case.ts";
+import type { CaseResult, Results } from "./results.ts";
+import { fitGrowth, median, ratios } from "./statistics.ts";
 
-export interface CaseResult {
-  readonly title: string;
-  readonly how: string;
-  readonly figures: readonly Figure[];
-  /** Why it was not run, or how it failed. */
-  readonly skipped?: string;
-}
-
-export type Outcome = "pass" | "miss" | "reported";
+export type Outcome = "reached" | "missed" | "–";
 
 export function outcomeOf(figure: Figure): Outcome {
   const { ratio, plus = 0, most } = figure.bar;
-  if (ratio === undefined && most === undefined) return "reported";
+  if (ratio === undefined && most === undefined) return "–";
   const ours = median(figure.ours);
   const withinMost = most === undefined || ours <= most;
   const withinRatio = ratio === undefined ||
     (plus === 0 ? ratioOf(figure) <= ratio : ours <= ratio * median(figure.reference) + plus);
-  return withinMost && withinRatio ? "pass" : "miss";
+  return withinMost && withinRatio ? "reached" : "missed";
 }
 
 /** The median of the rounds' ratios: each pair ran side by side, so what else the machine did cancels out. */
-export function ratioOf(figure: Figure): number {
+function ratioOf(figure: Figure): number {
   return median(ratios(figure.ours, figure.reference));
 }
 
-export function barInWords({ ratio, plus, most }: Bar, unit: string): string {
+function barInWords({ ratio, plus, most }: Bar, unit: string): string {
   const parts = [];
   if (ratio !== undefined) {
     parts.push(`≤ ${ratio} ×${plus === undefined ? "" : ` + ${plus} ${unit}`}`);
@@ -45,64 +38,138 @@ export function rounded(value: number): string {
   return value.toFixed(Math.min(digits, 4));
 }
 
-function spread(values: readonly number[]): string {
-  return `${rounded(Math.min(...values))}–${rounded(Math.max(...values))}`;
-}
-
 /** `0.512 s (0.481–0.630)` */
-export function measured(values: readonly number[], unit: string): string {
-  if (values.length === 0) return "–";
-  const own = `${rounded(median(values))} ${unit}`;
-  return values.length === 1 ? own : `${own} (${spread(values)})`;
+function withSpread(values: readonly number[], unit: string): string {
+  if (!values.some(Number.isFinite)) return "–";
+  const middle = `${rounded(median(values))} ${unit}`;
+  if (values.length === 1) return middle;
+  return `${middle} (${rounded(Math.min(...values))}–${rounded(Math.max(...values))})`;
 }
 
-export function ratioInWords(figure: Figure): string {
-  if (figure.reference.length === 0) return "–";
-  const all = ratios(figure.ours, figure.reference);
-  const own = `${rounded(ratioOf(figure))} ×`;
-  return all.length === 1 ? own : `${own} (${spread(all)})`;
+const HEADS = [
+  "Case",
+  "Ours",
+  "Reference",
+  "Ours / reference",
+  "Bar",
+  "",
+  "Jitless / JIT",
+] as const;
+const GROWTH_HEADS = ["Growth", "From", "To", "Exponent", "n log n", ""] as const;
+
+function rowsOf({ title, figures, problem, growth }: CaseResult): string[][] {
+  if (problem !== undefined) {
+    const word = problem.kind === "failed" ? "failed" : "not run";
+    return [[title, "–", "–", "–", "–", word, "–"]];
+  }
+  if (growth.length > 0) return [];
+  return figures.map((figure) => {
+    const { unit, ours, reference, jitless } = figure;
+    return [
+      [title, figure.title].filter((part) => part !== "").join(": "),
+      withSpread(ours, unit),
+      withSpread(reference, unit),
+      withSpread(ratios(ours, reference), "×"),
+      barInWords(figure.bar, unit),
+      outcomeOf(figure),
+      withSpread(ratios(jitless, ours), "×"),
+    ];
+  });
 }
 
-export function lineOf(figure: Figure): string {
-  const { title, unit, ours, reference, bar } = figure;
-  const against = reference.length === 0
-    ? ""
-    : `, reference ${measured(reference, unit)}: ${ratioInWords(figure)}`;
-  return `${title === "" ? "" : `${title}: `}${measured(ours, unit)}${against}; ` +
-    `bar ${barInWords(bar, unit)}: ${outcomeOf(figure)}`;
+/** Whether a cost grows as it may. */
+export function verdictOn({ points }: Growth): string {
+  const { exponent, faster } = fitGrowth(points);
+  if (Number.isNaN(exponent)) return "too few numbers to tell";
+  return faster ? "faster than n log n: a defect" : "not faster than n log n";
 }
 
-export function growthInWords({ title, of, unit, points }: Growth): string {
-  const list = points.map(([n, cost]) => `${n}: ${rounded(cost)} ${unit}`).join(", ");
-  return `${title}, by ${of}: ${list}; exponent at the end ${rounded(tailExponent(points))}`;
-}
-
-/** Of the last three points: what is constant at the beginning hides nothing there. */
-export function tailExponent(points: Growth["points"]): number {
-  return exponent(points.slice(-3));
-}
-
-export function markdownTable(results: readonly CaseResult[]): string {
-  const rows = results.flatMap(({ title, figures, skipped }) =>
-    skipped !== undefined
-      ? [`| ${title} | | | | | not run: ${skipped} |`]
-      : figures.map((figure) =>
-        `| ${[title, figure.title].filter((part) => part !== "").join(", ")} ` +
-        `| ${measured(figure.ours, figure.unit)} | ${measured(figure.reference, figure.unit)} ` +
-        `| ${ratioInWords(figure)} | ${barInWords(figure.bar, figure.unit)} ` +
-        `| ${outcomeOf(figure)} |`
-      )
-  );
+function growthRow(growth: Growth): string[] {
+  const { title, of, unit, points } = growth;
+  const { exponent, logarithmic } = fitGrowth(points);
+  const point = (at: number) => {
+    const [number = NaN, cost = NaN] = points.at(at) ?? [];
+    return `${number}: ${rounded(cost)} ${unit}`;
+  };
   return [
-    "| Case | Ours | Reference | Ratio | Bar | |",
-    "| --- | --- | --- | --- | --- | --- |",
-    ...rows,
-  ].join("\n");
+    `${title}, by ${of}`,
+    point(0),
+    point(-1),
+    rounded(exponent),
+    rounded(logarithmic),
+    verdictOn(growth),
+  ];
 }
 
-export function resultOf(
-  { title, how }: Pick<Case, "title" | "how">,
-  figures: readonly Figure[],
-): CaseResult {
-  return { title, how, figures };
+function growthRows(cases: readonly CaseResult[]): string[][] {
+  return cases.flatMap(({ growth }) => growth).map(growthRow);
+}
+
+function aligned(heads: readonly string[], rows: readonly string[][]): string {
+  const all = [[...heads], ...rows];
+  const widths = heads.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  const line = (row: string[]) =>
+    row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd();
+  return all.map(line).join("\n");
+}
+
+function markdown(heads: readonly string[], rows: readonly string[][]): string {
+  const line = (row: readonly string[]) => `| ${row.join(" | ")} |`;
+  return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** For the terminal. */
+export function textOf(cases: readonly CaseResult[]): string {
+  const parts = [];
+  const rows = cases.flatMap(rowsOf);
+  if (rows.length > 0) parts.push(aligned(HEADS, rows));
+  const growth = growthRows(cases);
+  if (growth.length > 0) parts.push(aligned(GROWTH_HEADS, growth));
+  return parts.join("\n\n");
+}
+
+/** For RESULTS.md. */
+export function markdownOf({ size, begun, seconds, machine, cases }: Results): string {
+  const minutes = (seconds / 60).toFixed(0);
+  const failures = cases.flatMap(({ name, problem }) =>
+    problem === undefined ? [] : [`- ${name}: ${problem.kind}: ${problem.reason.split("\n")[0]}`]
+  );
+  const growth = growthRows(cases);
+  const lines = [
+    "# What was measured",
+    "",
+    `Written by \`deno task bench ${size === "full" ? "" : `--${size} `}--write\` on ` +
+    `${begun.slice(0, 10)}, in ${minutes} minutes. All of it is in [results.json](results.json).`,
+    "",
+    "Medians of the rounds, in brackets the smallest and the largest. Ours and the reference are measured in turns, and " +
+    "the ratio is the median of the pairs' ratios. The last column is our program without a compiler for JavaScript " +
+    "(`--jitless`, as hardened units run it) by the same with one.",
+    "",
+    markdown(HEADS, cases.flatMap(rowsOf)),
+    "",
+    "![How far each figure is from its bar](bars.svg)",
+    "",
+    ...failures.length === 0 ? [] : ["## Not measured", "", ...failures, ""],
+    ...growth.length === 0 ? [] : [
+      "## Growth",
+      "",
+      "The exponent is that of a line through the last two decades in a log-log plot, beyond what the smallest number " +
+      "costs; n log n has the one beside it there.",
+      "",
+      markdown(GROWTH_HEADS, growth),
+      "",
+      "![Cost by number](growth.svg)",
+      "",
+    ],
+    "## How",
+    "",
+    ...cases.map(({ name, title, how, seconds }) =>
+      `- \`${name}\` (${seconds.toFixed(0)} s), ${title}: ${how}.`
+    ),
+    "",
+    "## The machine",
+    "",
+    ...Object.entries(machine).map(([what, is]) => `- ${what}: ${is}`),
+  ];
+  return `${lines.join("\n")}\n`;
 }

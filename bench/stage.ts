@@ -1,37 +1,31 @@
-/** A filesystem, a clamd and the channels on it: the same for ours and for the reference. */
+/** A filesystem and a clamd: the same for ours, ours without a compiler, and the reference. */
 
 import { Clamd, type ClamdOptions } from "../tests/support/clamd.ts";
 import { LoopFilesystem } from "../tests/support/loop_filesystem.ts";
-import type { Effort } from "./case.ts";
-import { GateProcess } from "./gate_process.ts";
+import { type Effort, type Runtime, runtimesOf } from "./case.ts";
+import { Channel, type ChannelOptions, configurationOf, makeChannel } from "./channel.ts";
 
 /** As Debian sets it. */
 const THREADS = 12;
 
 export interface StageOptions {
-  readonly producers?: readonly string[];
-  readonly debounceMs?: number;
   readonly scanning?: boolean;
   readonly sizeMiB?: number;
   readonly clamd?: ClamdOptions;
-  /** Fills clamd's database with something else than one signature. */
+  /** Fills clamd's database with more than one signature. */
   prepareDatabase?(folder: string): Promise<void>;
 }
 
-/** A channel `bench` of some producers; the first of them is the one that writes. */
 export class Stage implements AsyncDisposable {
-  #gate: GateProcess | undefined;
+  readonly #channels: Channel[] = [];
 
   private constructor(
     readonly filesystem: LoopFilesystem,
     readonly clamd: Clamd | undefined,
-    readonly producers: readonly string[],
-    readonly debounceMs: number,
   ) {}
 
-  /** Without a gate yet. */
-  static async set(options: StageOptions = {}): Promise<Stage> {
-    const { producers = ["ann", "bob", "cid"], debounceMs = 100, scanning = true } = options;
+  /** Without a channel yet. */
+  static async set({ scanning = true, ...options }: StageOptions = {}): Promise<Stage> {
     const filesystem = await LoopFilesystem.create("btrfs", {
       sizeMiB: options.sizeMiB ?? 4096,
       where: "memory",
@@ -39,12 +33,9 @@ export class Stage implements AsyncDisposable {
     const clamd = scanning
       ? Clamd.prepare({ LogClean: "no", MaxThreads: THREADS, ...options.clamd })
       : undefined;
-    const stage = new Stage(filesystem, clamd, producers, debounceMs);
+    const stage = new Stage(filesystem, clamd);
     try {
-      for (const producer of producers) {
-        await Deno.mkdir(stage.share(producer), { recursive: true });
-      }
-      for (const own of ["export", "outside"]) await Deno.mkdir(`${stage.basePath}/${own}`);
+      await Deno.mkdir(stage.outside);
       if (clamd !== undefined) {
         await options.prepareDatabase?.(`${clamd.folder}/database`);
         await clamd.start();
@@ -56,55 +47,51 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  get basePath(): string {
-    return this.filesystem.path;
-  }
-
-  share(producer: string): string {
-    return `${this.basePath}/share/${producer}`;
-  }
-
-  /** Where the first producer writes. */
-  get source(): string {
-    return this.share(this.producers[0] ?? "");
-  }
-
-  /** Everywhere that its files are to arrive. */
-  get targets(): string[] {
-    return [...this.producers.slice(1).map((name) => this.share(name)), `${this.basePath}/export`];
-  }
-
-  /** On the same filesystem, in no share: for the reference. */
+  /** On the filesystem, in no channel: for the reference. */
   get outside(): string {
-    return `${this.basePath}/outside`;
+    return `${this.filesystem.path}/outside`;
   }
 
-  get configuration(): unknown {
-    const { basePath, producers, debounceMs } = this;
-    return { bench: { basePath, producers, debounceMs, scanning: { notifySocket: "/nobody" } } };
+  /** A channel whose gate is not started yet. */
+  async channel(runtime: Runtime, options: ChannelOptions = {}): Promise<Channel> {
+    const basePath = await this.filesystem.directory(runtime);
+    const configuration = configurationOf(basePath, options);
+    await makeChannel(configuration);
+    const channel = new Channel(configuration, this.clamd?.socket, runtime);
+    this.#channels.push(channel);
+    return channel;
   }
 
-  /** Starts the gate, again if need be; settles when it is ready. */
-  async startGate(
-    { runtime }: Pick<Effort, "runtime">,
-    { scanning = true, ...rest }: {
-      readonly scanning?: boolean;
-      readonly checkout?: string;
-      readonly more?: readonly string[];
-    } = {},
-  ): Promise<GateProcess> {
-    await this.#gate?.[Symbol.asyncDispose]();
-    this.#gate = await GateProcess.start({
-      configuration: this.configuration,
-      clamdSocket: scanning ? this.clamd?.socket : undefined,
-      runtime,
-      ...rest,
-    });
-    return this.#gate;
+  /** The same channel for a gate that is run in another way; the other one must have ended. */
+  runtimeOn({ configuration }: Channel, runtime: Runtime): Channel {
+    const channel = new Channel(configuration, this.clamd?.socket, runtime);
+    this.#channels.push(channel);
+    return channel;
+  }
+
+  /**
+   * One channel for each runtime that is measured, all started: while one is measured, the others are idle, which
+   * costs next to nothing.
+   */
+  async channels(
+    effort: Effort,
+    options: ChannelOptions = {},
+  ): Promise<(runtime: Runtime) => Channel> {
+    const channels = new Map<Runtime, Channel>();
+    for (const runtime of runtimesOf(effort)) {
+      const channel = await this.channel(runtime, options);
+      await channel.start();
+      channels.set(runtime, channel);
+    }
+    return (runtime) => {
+      const channel = channels.get(runtime);
+      if (channel === undefined) throw new Error(`nothing runs ${runtime}`);
+      return channel;
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#gate?.[Symbol.asyncDispose]();
+    for (const channel of this.#channels) await channel[Symbol.asyncDispose]();
     await this.clamd?.[Symbol.asyncDispose]();
     await this.filesystem[Symbol.asyncDispose]();
   }

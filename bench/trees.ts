@@ -1,6 +1,9 @@
 /** Trees of a given size. */
 
+import { CannotRun } from "./case.ts";
+
 const BELOW_EACH = 100;
+const WATCH_LIMIT = "/proc/sys/fs/inotify/max_user_watches";
 
 /** Makes `count` directories below `top`, a hundred in each of the upper ones. */
 export async function makeDirectories(top: string, count: number): Promise<void> {
@@ -11,4 +14,10 @@ export async function makeDirectories(top: string, count: number): Promise<void>
       Deno.mkdirSync(`${top}/${group}/${i}`);
     }
   }
+}
+
+/** Throws CannotRun where the kernel lets nobody watch so many directories. */
+export function needWatches(count: number): void {
+  const limit = Number(Deno.readTextFileSync(WATCH_LIMIT));
+  if (limit < count) throw new CannotRun(`fs.inotify.max_user_watches is ${limit}`);
 }

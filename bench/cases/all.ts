@@ -1,4 +1,7 @@
-import type { Case } from "../case.ts";
+import type { Case, GrowthCase } from "../case.ts";
+import { channels, guests } from "../growth/places.ts";
+import { directories } from "../growth/directories.ts";
+import { files, filesInOneDirectory } from "../growth/files.ts";
 import { arming } from "./arming.ts";
 import { burst, burstManySignatures, burstUnscanned } from "./burst.ts";
 import { largeFile } from "./large_file.ts";
@@ -7,8 +10,11 @@ import { idleCost, memoryGrowth } from "./resources.ts";
 import { singleFile } from "./single_file.ts";
 import { startup } from "./startup.ts";
 import { tinyFiles } from "./tiny_files.ts";
+import { vclient } from "./vclient.ts";
+import { vproxy } from "./vproxy.ts";
 
-export const CASES: readonly Case[] = [
+/** The longest comes last. */
+export const CASES: readonly (Case | GrowthCase)[] = [
   singleFile,
   burst,
   burstManySignatures,
@@ -20,5 +26,12 @@ export const CASES: readonly Case[] = [
   arming,
   largeFile,
   idleCost,
+  vproxy,
+  vclient,
+  files,
+  filesInOneDirectory,
+  directories,
+  channels,
+  guests,
   memoryGrowth,
 ];

@@ -1,112 +1,61 @@
 /** What a large file, and a flood of small ones, cost the small files beside them (I7). */
 
-import { must } from "../../tests/support/command.ts";
-import { sleep } from "../../tests/support/wait.ts";
-import { type Case, type Effort, type Figure, inRounds } from "../case.ts";
-import { build, numbersOf } from "../reference.ts";
+import { marked } from "../../tests/support/command.ts";
+import { type Case, type Effort, type Figure, sized } from "../case.ts";
+import type { Channel } from "../channel.ts";
+import { burst, latencies, smallFiles } from "../guest.ts";
+import { inRounds, type Sample } from "../rounds.ts";
 import { Stage } from "../stage.ts";
 import { median, percentile } from "../statistics.ts";
+import { sleep } from "../../tests/support/wait.ts";
 
-const SIZE = 4096;
-const DEBOUNCE_MS = 50;
-const PAUSE_MS = 20;
+const DEBOUNCE_MS = 20;
+/** The guest whose small files are looked at; the first one is the other. */
+const NEIGHBOUR = "bob";
+const FILES_A_LOOK = 5;
 
-/** Milliseconds beyond the debounce that files of one share take, one after the other. */
-async function latencies(stage: Stage, share: string, files: number, seed: number) {
-  const targets = stage.producers.map((name) => stage.share(name)).filter((path) => path !== share);
-  const args = [
-    "single",
-    share,
-    files,
-    SIZE,
-    PAUSE_MS,
-    seed,
-    ...targets,
-    `${stage.basePath}/export`,
-  ];
-  const all = await numbersOf(await build("guest"), args);
-  return all.map((us) => us / 1000 - DEBOUNCE_MS);
+function summary(alone: readonly number[], beside: readonly number[]): Sample {
+  return {
+    p50: median(beside),
+    p50Alone: median(alone),
+    p99: percentile(beside, 99),
+    p99Alone: percentile(alone, 99),
+    files: beside.length,
+  };
 }
 
-async function besideLargeFile(effort: Effort): Promise<readonly Figure[]> {
-  const sizeMiB = effort.quick ? 256 : 1024;
-  const files = effort.quick ? 50 : 150;
-  await using stage = await Stage.set({
-    debounceMs: DEBOUNCE_MS,
-    sizeMiB: 8192,
-    clamd: { MaxFileSize: "2000M", MaxScanSize: "2000M" },
-  });
-  await stage.startGate(effort);
-  const share = stage.share("bob");
-  await latencies(stage, share, 50, 1000); // warms up
-  const all = await inRounds(effort, async (round) => {
-    const alone = await latencies(stage, share, files, 2000 + round);
-    const large = `${stage.source}/large-${round}`;
-    const writing = must("dd", [
-      "if=/dev/urandom",
-      `of=${large}`,
-      "bs=1M",
-      `count=${sizeMiB}`,
-      "status=none",
-    ]);
-    const beside = await latencies(stage, share, files, 3000 + round);
-    await writing;
-    while (!has(`${stage.basePath}/export/large-${round}`)) {
-      beside.push(...await latencies(stage, share, 10, round * 100_000 + beside.length));
-    }
-    await Deno.remove(large);
-    await sleep(1000);
-    return {
-      p99: percentile(beside, 99),
-      p99Alone: percentile(alone, 99),
-      p50: median(beside),
-      p50Alone: median(alone),
-    };
-  });
-  return [
-    { title: "p99", unit: "ms", ours: all.p99, reference: all.p99Alone, bar: { ratio: 2 } },
-    { title: "p50", unit: "ms", ours: all.p50, reference: all.p50Alone, bar: {} },
-  ];
+/** The neighbour's latencies for as long as `disturbance` lasts. */
+async function during(
+  channel: Channel,
+  disturbance: Promise<unknown>,
+  files: number,
+): Promise<number[]> {
+  const beside: number[] = [];
+  let lasts = true;
+  const end = disturbance.finally(() => lasts = false);
+  while (lasts) {
+    beside.push(...await latencies(channel, files, channel.share(NEIGHBOUR)));
+  }
+  await end;
+  return beside;
 }
 
-async function besideFlood(effort: Effort): Promise<readonly Figure[]> {
-  const flood = effort.quick ? 10_000 : 50_000;
-  const guest = await build("guest");
-  await using stage = await Stage.set({ debounceMs: DEBOUNCE_MS });
-  await stage.startGate(effort);
-  const share = stage.share("bob");
-  await latencies(stage, share, 50, 1000);
-  const all = await inRounds(effort, async (round) => {
-    const alone = await latencies(stage, share, 30, 2000 + round);
-    let flooding = true;
-    const flooded = numbersOf(guest, [
-      "burst",
-      stage.source,
-      flood,
-      SIZE,
-      100,
-      4000 + round,
-      ...stage.targets,
-    ]).finally(() => flooding = false);
-    await sleep(500); // the gate has begun
-    const beside: number[] = [];
-    while (flooding) {
-      beside.push(...await latencies(stage, share, 1, round * 100_000 + beside.length));
-    }
-    await flooded;
-    for (const place of [stage.source]) {
-      await Deno.remove(`${place}/${4000 + round}`, { recursive: true });
-    }
-    await sleep(5000);
-    return { beside: median(beside.slice(0, -1)), alone: median(alone) };
+/** Writes a file of random bytes into the channel and waits until the export has it. */
+async function largeFile(channel: Channel, name: string, sizeMiB: number): Promise<void> {
+  const writing = new Deno.Command("dd", {
+    args: ["if=/dev/urandom", `of=${channel.source}/${name}`, "bs=1M", `count=${sizeMiB}`],
+    env: marked(),
+    stdout: "null",
+    stderr: "null",
   });
-  return [{
-    title: "p50",
-    unit: "ms",
-    ours: all.beside,
-    reference: all.alone,
-    bar: { ratio: 3 },
-  }];
+  if (!(await writing.output()).success) throw new Error("dd failed");
+  const begin = performance.now();
+  while (!has(`${channel.basePath}/export/${name}`)) {
+    if (performance.now() - begin > 120_000) {
+      throw new Error(`the large file did not arrive:\n${channel.gate.log.slice(-2000)}`);
+    }
+    await sleep(20);
+  }
 }
 
 function has(path: string): boolean {
@@ -118,12 +67,64 @@ function has(path: string): boolean {
   }
 }
 
+async function besideLargeFile(effort: Effort): Promise<readonly Figure[]> {
+  const sizeMiB = sized(effort, { full: 1024, quick: 256, smoke: 32 });
+  const files = sized(effort, { full: 200, quick: 60, smoke: 5 });
+  await using stage = await Stage.set({
+    sizeMiB: 8192,
+    clamd: { MaxFileSize: "2000M", MaxScanSize: "2000M" },
+  });
+  const channel = await stage.channels(effort, { debounceMs: DEBOUNCE_MS });
+  const measured = await inRounds(effort, {
+    ours: async (runtime, round) => {
+      const here = channel(runtime);
+      const share = here.share(NEIGHBOUR);
+      if (round === 0) await latencies(here, files, share); // warms up
+      const alone = await latencies(here, files, share);
+      const name = `large-${round}`;
+      const beside = await during(here, largeFile(here, name, sizeMiB), FILES_A_LOOK);
+      await Deno.remove(`${here.source}/${name}`);
+      await here.gate.quiet();
+      return summary(alone, beside);
+    },
+  });
+  return [
+    measured.figure("p99", { title: "p99", unit: "ms", bar: { ratio: 2 } }, "p99Alone"),
+    measured.figure("p50", { title: "p50", unit: "ms", bar: {} }, "p50Alone"),
+  ];
+}
+
+async function besideFlood(effort: Effort): Promise<readonly Figure[]> {
+  const flood = sized(effort, { full: 50_000, quick: 10_000, smoke: 500 });
+  const files = sized(effort, { full: 50, quick: 30, smoke: 5 });
+  await using stage = await Stage.set({ sizeMiB: 12_288 });
+  const channel = await stage.channels(effort, { debounceMs: DEBOUNCE_MS });
+  const measured = await inRounds(effort, {
+    ours: async (runtime, round) => {
+      const here = channel(runtime);
+      const share = here.share(NEIGHBOUR);
+      if (round === 0) await latencies(here, files, share); // warms up
+      const alone = await latencies(here, files, share);
+      const flooding = burst(here, smallFiles(flood));
+      const beside = await during(here, flooding, 1);
+      await here.gate.quiet();
+      // The first met an idle gate perhaps, and the last one outlived the flood.
+      return summary(alone, beside.length > 2 ? beside.slice(1, -1) : beside);
+    },
+  });
+  return [
+    measured.figure("p50", { title: "p50", unit: "ms", bar: { ratio: 3 } }, "p50Alone"),
+    measured.figure("p99", { title: "p99", unit: "ms", bar: {} }, "p99Alone"),
+  ];
+}
+
 export const smallBesideLarge: Case = {
   name: "beside-large",
   title: "small files beside a 1 GiB file being written, cloned, scanned",
   how:
-    `4 KiB files of another guest, one after the other, beyond debounceMs ${DEBOUNCE_MS}, until the ` +
-    "large one has arrived, beside the same alone",
+    `4 KiB files of another guest, one after the other, beyond debounceMs ${DEBOUNCE_MS}, from ` +
+    "the large file's first byte until the export has it, beside 200 such files alone",
+  jitlessRounds: 2,
   run: besideLargeFile,
 };
 
@@ -131,6 +132,8 @@ export const smallBesideFlood: Case = {
   name: "beside-flood",
   title: "one guest floods 50,000 files; another guest's single file",
   how:
-    `beyond debounceMs ${DEBOUNCE_MS}, while the flood is written and dealt with, beside the same file alone`,
+    `beyond debounceMs ${DEBOUNCE_MS}, one file after the other while the flood is written and ` +
+    "dealt with, beside the same file alone",
+  jitlessRounds: 1,
   run: besideFlood,
 };

@@ -9,6 +9,8 @@
  *         that writing took, and the seconds from the first write to the last arrival.
  *     guest write SHARE COUNT SIZE PER_DIRECTORY SEED
  *         Writes only.
+ *     guest move SHARE FILE NAME TARGET...
+ *         Moves a file into the share. Prints the microseconds until it has its name in the last of the targets.
  *
  * Contents differ from file to file and from seed to seed, since clamd remembers what was clean.
  */
@@ -26,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_TARGETS = 256, PATIENCE_S = 1200 };
+enum { MOST_TARGETS = 2048, PATIENCE_S = 240 };
 
 static uint64_t state;
 
@@ -135,13 +137,29 @@ static void await_name(int queue, const char *name, int target_count) {
   }
 }
 
-static void single(char **arguments, char **targets, int target_count, unsigned char *buffer) {
-  long count = atol(arguments[1]), size = atol(arguments[2]);
-  double pause = atof(arguments[3]);
+static int watch_all(char **targets, int target_count) {
   int queue = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (queue < 0) die("inotify_init1");
   for (int i = 0; i < target_count; i++) {
     if (inotify_add_watch(queue, targets[i], IN_CREATE | IN_MOVED_TO) < 0) die(targets[i]);
   }
+  return queue;
+}
+
+static void move(char **arguments, char **targets, int target_count) {
+  char path[PATH_MAX];
+  int queue = watch_all(targets, target_count);
+  snprintf(path, sizeof path, "%s/%s", arguments[0], arguments[2]);
+  if (rename(arguments[1], path) < 0) die(path);
+  double moved = seconds();
+  await_name(queue, arguments[2], target_count);
+  printf("%.1f\n", (seconds() - moved) * 1e6);
+}
+
+static void single(char **arguments, char **targets, int target_count, unsigned char *buffer) {
+  long count = atol(arguments[1]), size = atol(arguments[2]);
+  double pause = atof(arguments[3]);
+  int queue = watch_all(targets, target_count);
   for (long i = 0; i < count; i++) {
     char name[NAME_MAX], path[PATH_MAX];
     snprintf(name, sizeof name, "%s-%ld", arguments[4], i);
@@ -155,6 +173,10 @@ static void single(char **arguments, char **targets, int target_count, unsigned 
 }
 
 int main(int count, char **arguments) {
+  if (count > 5 && strcmp(arguments[1], "move") == 0) {
+    move(arguments + 2, arguments + 5, count - 5);
+    return 0;
+  }
   if (count < 7) return 2;
   char **rest = arguments + 2, **targets = arguments + 7;
   int target_count = count - 7;

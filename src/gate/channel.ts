@@ -1,19 +1,12 @@
 /** One channel at work: its directories, index, watchers and queues, from start to stop. */
 
-import {
-  display,
-  displayText,
-  type FileName,
-  type RelativePath,
-  ROOT,
-} from "../../ffi/byte_string.ts";
+import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
-import { UserNotifier } from "../user_notification/user_notifier.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
@@ -21,7 +14,7 @@ import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
-import { hostPath, type Layout, openLayout, openShare } from "./layout.ts";
+import { type Layout, openLayout, openShare } from "./layout.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import { PathQueue } from "./path_queue.ts";
@@ -33,6 +26,7 @@ import { EXPORT, Replica } from "./replica.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
+import { verdictReports } from "./verdict_reports.ts";
 
 /** Paths in the common queue above which reading a tree pauses. */
 const ROOM = 20_000;
@@ -95,34 +89,13 @@ export class Channel {
       (message) => this.#warn(message),
     );
     const stager = new Stager(this.#layout.staging);
-    const user = config.userNotify.enable
-      ? new UserNotifier(reactor, config.userNotify.socket, (message) => this.#warn(message))
-      : undefined;
-    const hostPathOf = (replica: Replica, path: RelativePath) =>
-      hostPath(config.basePath, replica.name, path);
     const judge = new Judge({
       channel: config.name,
       config: config.scanning,
       scanner,
       stager,
       quarantine: this.#layout.quarantine,
-      onMalware: (replica, path, signature) => {
-        const place = hostPathOf(replica, path);
-        this.#log.warn("{channel}: malware {signature} in {place}: {consequence}", {
-          signature: displayText(signature),
-          place: display(place),
-          consequence: consequence(config),
-        });
-        user?.malware(place, signature);
-      },
-      onScanError: (replica, path, reason) => {
-        const place = hostPathOf(replica, path);
-        this.#log.warn("{channel}: {place} could not be scanned: {reason}", {
-          place: display(place),
-          reason,
-        });
-        user?.scanError(place, reason);
-      },
+      ...verdictReports(config, reactor, this.#log),
       onTrouble: (message) => this.#warn(message),
     });
     this.#shares = config.producers.map((producer) => this.#newShare(producer));
@@ -404,17 +377,6 @@ export class Channel {
 
   #warn(message: string): void {
     this.#log.warn("{channel}: {message}", { message });
-  }
-}
-
-function consequence({ scanning: { infectedAction } }: ChannelConfig): string {
-  switch (infectedAction) {
-    case "delete":
-      return "deleted there";
-    case "quarantine":
-      return "moved to quarantine";
-    case "log":
-      return "stays there, and travels nowhere";
   }
 }
 

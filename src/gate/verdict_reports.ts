@@ -1,0 +1,53 @@
+/** Who hears of malware, and of what could not be scanned: the log, and the user over a socket. */
+
+import { display, displayText, type RelativePath } from "../../ffi/byte_string.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import type { Logger } from "../logging/logging.ts";
+import { UserNotifier } from "../user_notification/user_notifier.ts";
+import type { ChannelConfig, InfectedAction } from "./config/channel_config.ts";
+import type { JudgeParts } from "./judge.ts";
+import { hostPath } from "./layout.ts";
+import type { Replica } from "./replica.ts";
+
+/** What is done with an infected file, in the words that follow its place in the log. */
+const CONSEQUENCES: Readonly<Record<InfectedAction, string>> = {
+  delete: "deleted there",
+  quarantine: "moved to quarantine",
+  log: "stays there, and travels nowhere",
+};
+
+/** `log` bears the channel's name. */
+export function verdictReports(
+  config: ChannelConfig,
+  reactor: Reactor,
+  log: Logger,
+): Pick<JudgeParts, "onMalware" | "onScanError"> {
+  const { basePath, scanning, userNotify } = config;
+  const user = userNotify.enable
+    ? new UserNotifier(
+      reactor,
+      userNotify.socket,
+      (message) => log.warn("{channel}: {message}", { message }),
+    )
+    : undefined;
+  const placeOf = (replica: Replica, path: RelativePath) => hostPath(basePath, replica.name, path);
+  return {
+    onMalware(replica, path, signature) {
+      const place = placeOf(replica, path);
+      log.warn("{channel}: malware {signature} in {place}: {consequence}", {
+        signature: displayText(signature),
+        place: display(place),
+        consequence: CONSEQUENCES[scanning.infectedAction],
+      });
+      user?.malware(place, signature);
+    },
+    onScanError(replica, path, reason) {
+      const place = placeOf(replica, path);
+      log.warn("{channel}: {place} could not be scanned: {reason}", {
+        place: display(place),
+        reason,
+      });
+      user?.scanError(place, reason);
+    },
+  };
+}

@@ -302,12 +302,16 @@ export class Channel {
     }
   }
 
-  #onReread({ replica }: Share, directory: RelativePath, reason: RereadReason): void {
+  #onReread(share: Share, directory: RelativePath, reason: RereadReason): void {
+    const { replica } = share;
     if (reason === "overflow") {
       this.#warn(`${display(replica.name)}: events were lost: reading it again`);
     }
     if (reason === "created") return this.#readings.request(replica, directory, "vanished");
-    if (directory !== ROOT) this.#enqueue(replica.name, directory);
+    // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
+    if (directory !== ROOT && !this.#isEcho(share, directory)) {
+      this.#enqueue(replica.name, directory);
+    }
     this.#readings.request(replica, directory, "changed");
   }
 

@@ -21,6 +21,8 @@ export class LinkedNames {
   readonly #parts: LinkedNamesParts;
   readonly #names = new Map<number, Set<RelativePath>>();
   readonly #inodes = new Map<RelativePath, number>();
+  /** The change of each file, known by its ctime, that its other names were asked about. */
+  readonly #asked = new Map<number, bigint>();
   /** Set while a search was begun lately; whether another one is due then. */
   #searched: { timer: ReturnType<typeof setTimeout>; again: boolean } | undefined;
 
@@ -32,6 +34,9 @@ export class LinkedNames {
   seen(path: RelativePath, status: FileStatus | undefined, isKnown: boolean): void {
     this.#remember(path, status);
     if (status === undefined || status.links === 1 || isKnown) return;
+    // Once: else each of the other names would ask for all of them again.
+    if (this.#asked.get(status.inode) === status.ctimeNs) return;
+    this.#asked.set(status.inode, status.ctimeNs);
     const names = this.#names.get(status.inode) ?? new Set();
     for (const name of names) {
       if (name !== path) this.#parts.lookAt(name);
@@ -74,12 +79,15 @@ export class LinkedNames {
     this.#inodes.delete(path);
     const names = this.#names.get(inode);
     names?.delete(path);
-    if (names?.size === 0) this.#names.delete(inode);
+    if (names?.size !== 0) return;
+    this.#names.delete(inode);
+    this.#asked.delete(inode);
   }
 
   /** Too many to remember: reading the share finds those that matter. */
   #forgetAll(): void {
     this.#names.clear();
     this.#inodes.clear();
+    this.#asked.clear();
   }
 }

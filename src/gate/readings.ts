@@ -1,6 +1,7 @@
 /** Which trees of a channel are to be read again, and the reading: one at a time, in turn for each share. */
 
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { findVanished } from "./vanished_entries.ts";
@@ -27,8 +28,10 @@ export interface ReadingsParts {
 export class Readings {
   readonly #parts: ReadingsParts;
   readonly #waiting: ReadonlyMap<Replica, Map<RelativePath, Wanted>>;
+  /** Thousands of small readings must not come in one turn of the event loop (I7). */
+  readonly #pace = new Pace(1);
   #started = false;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<void> | undefined;
 
   constructor(parts: ReadingsParts) {
     this.#parts = parts;
@@ -68,18 +71,23 @@ export class Readings {
   }
 
   #run(): void {
-    this.#running = this.#running.then(async () => {
+    this.#running ??= this.#readAll().finally(() => this.#running = undefined);
+  }
+
+  async #readAll(): Promise<void> {
+    await this.#pace.rest(); // not in the turn of whoever asked
+    while ([...this.#waiting.values()].some(({ size }) => size > 0)) {
       for (const [share, waiting] of this.#waiting) {
         const [due] = waiting;
-        if (due === undefined || this.#parts.tree.isStopped()) continue;
+        if (this.#parts.tree.isStopped()) return;
+        if (due === undefined) continue;
         const [directory, what] = due;
         waiting.delete(directory);
         await this.#attempt(share, directory, what);
         this.#parts.onRead();
+        if (this.#pace.isDue()) await this.#pace.rest();
       }
-      const more = [...this.#waiting.values()].some(({ size }) => size > 0);
-      if (more && !this.#parts.tree.isStopped()) this.#run();
-    });
+    }
   }
 
   async #attempt(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {

@@ -8,7 +8,7 @@ import { LinkedNames } from "../../src/gate/linked_names.ts";
 
 const path = (name: string) => fromText(name) as RelativePath;
 
-function file(inode: number, links: number): FileStatus {
+function file(inode: number, links: number, ctimeNs = 1n): FileStatus {
   return {
     kind: "file",
     inode,
@@ -21,7 +21,7 @@ function file(inode: number, links: number): FileStatus {
     uid: 0,
     gid: 0,
     mtimeNs: 1n,
-    ctimeNs: 1n,
+    ctimeNs,
   };
 }
 
@@ -43,6 +43,15 @@ Deno.test("I3: a change through one name is looked for under all others", () => 
     names.seen(path("b"), file(7, 3), false);
   });
   assertEquals(said, ["a", "c"]);
+});
+
+Deno.test("I7: each change is looked for once, not again by each of the names", () => {
+  const said = asked((names) => {
+    for (const name of ["a", "b", "c"]) names.seen(path(name), file(7, 3), true);
+    for (const name of ["a", "b", "c"]) names.seen(path(name), file(7, 3, 2n), false);
+    names.seen(path("c"), file(7, 3, 3n), false);
+  });
+  assertEquals(said, ["b", "c", "a", "b"]);
 });
 
 Deno.test("I3: where names are unknown the share is searched, once in a while", () => {

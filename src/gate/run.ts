@@ -30,10 +30,10 @@ export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["o
 /** What may still be finished after a stop signal. */
 const LAST_WORDS_MS = 5000;
 /**
- * Files in work at once, whatever the scanner could take: scans need the processor, so that more of them are done
- * no sooner, and everybody's next file waits for all that were begun before it (I7).
+ * Files that are begun at once, whatever the scanner could take: quick scans need the processor, so that more of
+ * them are done no sooner, and everybody's next file waits for all that were begun before it (I7).
  */
-const MOST_AT_ONCE = Math.max(4, 2 * navigator.hardwareConcurrency);
+const MOST_QUICK = Math.max(4, 2 * navigator.hardwareConcurrency);
 const PROGRESS_EVERY_MS = 2000;
 const STATUS_EVERY_MS = 10_000;
 /** A large tree may take its time, as long as it gets on. */
@@ -58,9 +58,10 @@ export async function run(options: RunOptions): Promise<number> {
   }
   const reactor = new Reactor();
   const scanner = await chooseScanner(options, configs, reactor, log);
-  const scheduler = new Scheduler(() =>
-    options.scanConcurrency ?? Math.min(scanner.concurrency, MOST_AT_ONCE)
-  );
+  const scheduler = new Scheduler({
+    places: () => scanner.concurrency,
+    quick: () => options.scanConcurrency ?? MOST_QUICK,
+  });
   const guests = new GuestNotifier(reactor, configs, log);
   const channels = configs.flatMap((config) =>
     openChannel({ config, reactor, scheduler, scanner }, guests, log)

@@ -1,15 +1,22 @@
 /**
  * Runs jobs side by side, in turn for each source (a guest's share), so that a flood from one delays the
- * others by no more than the jobs already running (I7). A job that takes long gives its place to
- * the next one, so that stuck ones block nobody: up to a hard limit for all, and one for each source.
+ * others by no more than the jobs already running (I7). Few run at a time while they are quick; jobs that wait for
+ * something make room for others, up to the limit; and one that takes long gives its place away, so that
+ * stuck ones block nobody: up to a hard limit for all, and one for each source.
  */
 
 import { nextTurn } from "../../ffi/reactor.ts";
 
+/** A job that takes longer does more than to keep the processor busy. */
+const QUICK_MS = 25;
 const LONG_MS = 2000;
 /** How often running jobs are looked at: a timer for each would cost more than many of them take. */
-const LOOK_MS = 250;
+const LOOK_MS = 25;
 const HARD_LIMIT = 64;
+/** Places of the hard limit that no single source can take from the others. */
+const FOR_OTHERS = 8;
+/** With so few places, leaving one to others would make a source's own files wait for a single slow one. */
+const FEW_PLACES = 8;
 /** How long jobs may be started in a row before the event loop has its turn: many need nothing to wait for. */
 const SLICE_MS = 5;
 
@@ -28,16 +35,25 @@ interface Running {
   readonly client: Client;
   /** In ms of `performance.now()`. */
   readonly since: number;
-  holdsPlace: boolean;
+  /** The first two hold a place. */
+  pace: "quick" | "slow" | "long";
+}
+
+export interface SchedulerLimits {
+  /** How many places there are now. */
+  places(): number;
+  /** How many of them are for jobs that have just begun; all, if it is not given. */
+  quick?(): number;
 }
 
 export class Scheduler {
   readonly #clients: Client[] = [];
-  readonly #limit: () => number;
+  readonly #limits: SchedulerLimits;
   /** In the order in which they were started. */
   readonly #running = new Set<Running>();
-  /** How many of them hold a place. */
+  /** How many of them hold a place, and how many of these have just begun. */
   #places = 0;
+  #quick = 0;
   #watch: ReturnType<typeof setTimeout> | undefined;
   #next = 0;
   #idle: (() => void)[] = [];
@@ -46,9 +62,8 @@ export class Scheduler {
   #sliceEnds: number | undefined;
   #isCutOff = false;
 
-  /** `limit`: how many places there are now. */
-  constructor(limit: () => number) {
-    this.#limit = limit;
+  constructor(limits: SchedulerLimits) {
+    this.#limits = limits;
   }
 
   add(source: JobSource): void {
@@ -67,10 +82,16 @@ export class Scheduler {
   /** To be called when a source may have a job. */
   wake(): void {
     const sliceEnds = this.#sliceEnds ?? this.#beginSlice();
-    while (!this.#stopped && this.#places < this.#limit() && this.#running.size < HARD_LIMIT) {
+    while (!this.#stopped && this.#hasPlace()) {
       this.#isCutOff = performance.now() >= sliceEnds;
       if (this.#isCutOff || !this.#startNext()) return;
     }
+  }
+
+  #hasPlace(): boolean {
+    const places = this.#limits.places();
+    const quick = Math.min(places, this.#limits.quick?.() ?? places);
+    return this.#places < places && this.#quick < quick && this.#running.size < HARD_LIMIT;
   }
 
   #beginSlice(): number {
@@ -105,19 +126,24 @@ export class Scheduler {
 
   /** Who has jobs that take long leaves a place (and so a thread of the scanner) to the others. */
   #hasRoom({ running, long }: Client): boolean {
-    return long === 0 || this.#clients.length === 1 || running < this.#limit() - 1;
+    if (long === 0 || this.#clients.length === 1) return true;
+    const places = this.#limits.places();
+    const most = places > FEW_PLACES ? places - 1 : HARD_LIMIT - FOR_OTHERS;
+    return running < most;
   }
 
   #start(job: () => Promise<void>, client: Client): void {
-    const running: Running = { client, since: performance.now(), holdsPlace: true };
+    const running: Running = { client, since: performance.now(), pace: "quick" };
     this.#places++;
+    this.#quick++;
     client.running++;
     this.#running.add(running);
     this.#watch ??= setTimeout(() => this.#lookAround(), LOOK_MS);
     job().finally(() => {
       this.#running.delete(running);
       client.running--;
-      if (running.holdsPlace) this.#places--;
+      if (running.pace === "quick") this.#quick--;
+      if (running.pace !== "long") this.#places--;
       else client.long--;
       this.wake();
       if (this.#running.size === 0) this.#idle.splice(0).forEach((resolve) => resolve());
@@ -125,13 +151,19 @@ export class Scheduler {
   }
 
   #lookAround(): void {
-    const long = performance.now() - LONG_MS;
+    const now = performance.now();
     for (const running of this.#running) {
-      if (running.since > long) break;
-      if (!running.holdsPlace) continue;
-      running.holdsPlace = false;
-      running.client.long++;
-      this.#places--;
+      const age = now - running.since;
+      if (age < QUICK_MS) break;
+      if (running.pace === "quick") {
+        running.pace = "slow";
+        this.#quick--;
+      }
+      if (running.pace === "slow" && age >= LONG_MS) {
+        running.pace = "long";
+        running.client.long++;
+        this.#places--;
+      }
     }
     this.#watch = this.#running.size > 0
       ? setTimeout(() => this.#lookAround(), LOOK_MS)

@@ -41,7 +41,7 @@ export class Client implements Disposable {
     this.#parts = parts;
     const { scanner, reactor, log } = parts;
     this.#inspector = new Inspector(scanner, parts.disposal, findings(parts));
-    this.#scheduler = new Scheduler(() => this.#isPaused ? 0 : scanner.concurrency);
+    this.#scheduler = new Scheduler({ places: () => this.#isPaused ? 0 : scanner.concurrency });
     this.#trees = parts.trees.map((plan) =>
       new WatchedTree(plan, {
         reactor,

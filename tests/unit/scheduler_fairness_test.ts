@@ -7,10 +7,10 @@ import { Scheduler } from "../../src/scheduling/scheduler.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 /** Its last look around has passed. */
-const LOOKS_MS = 300;
+const LOOKS_MS = 100;
 
 Deno.test("I7: jobs that wait for nothing do not keep the event loop from its turn", async () => {
-  const scheduler = new Scheduler(() => 4);
+  const scheduler = new Scheduler({ places: () => 4 });
   let left = 200_000;
   scheduler.add(() => left-- > 0 ? () => Promise.resolve() : undefined);
   scheduler.wake();
@@ -23,35 +23,72 @@ Deno.test("I7: jobs that wait for nothing do not keep the event loop from its tu
   await sleep(LOOKS_MS);
 });
 
-Deno.test("I7: whoever has jobs that take long leaves a place to the others", async () => {
-  const scheduler = new Scheduler(() => 3);
+/** A source whose jobs end when the test says so. */
+function stuckSource() {
   const ends: (() => void)[] = [];
-  scheduler.add(() => () => new Promise((resolve) => ends.push(resolve)));
-  let served = 0;
-  let wanted = 0;
-  scheduler.add(() => {
-    if (served >= wanted) return undefined;
-    served++;
-    return () => Promise.resolve();
-  });
+  const take = () => () => new Promise<void>((resolve) => ends.push(resolve));
+  return { take, ends };
+}
+
+/** A source of `wanted` jobs that end at once. */
+function quickSource(wanted: number) {
+  const source = {
+    wanted,
+    served: 0,
+    take: () =>
+      source.served < source.wanted ? () => Promise.resolve(void source.served++) : undefined,
+  };
+  return source;
+}
+
+Deno.test("I7: whoever has jobs that take long leaves a place to the others", async () => {
+  const scheduler = new Scheduler({ places: () => 10 });
+  const stuck = stuckSource();
+  const quick = quickSource(0);
+  scheduler.add(stuck.take);
+  scheduler.add(quick.take);
   scheduler.wake();
-  assertEquals(scheduler.running, 3);
-  await waitFor("they have taken long", async () => {
-    wanted = 1;
-    scheduler.wake();
-    await nextTurn();
-    return served === 1;
-  });
-  // Of a scanner's three threads the stuck source holds three for good, but never a fourth.
-  assertEquals(scheduler.running, 3);
-  ends.shift()?.();
+  assertEquals(scheduler.running, 10);
+  await sleep(2_200); // they have taken long
+  quick.wanted = 50;
+  scheduler.wake();
+  await waitFor("the other one is served", () => quick.served === 50);
+  // Of a scanner's ten threads the stuck source holds ten for good, but never another one.
+  assertEquals(scheduler.running, 10);
+  stuck.ends.shift()?.();
   await nextTurn();
-  assertEquals(scheduler.running, 2);
-  wanted = 50;
-  scheduler.wake();
-  await waitFor("the other one is served", () => served === 50);
+  assertEquals(scheduler.running, 9);
   const stopped = scheduler.stop();
-  for (const end of ends) end();
+  for (const end of stuck.ends) end();
+  await stopped;
+  await sleep(LOOKS_MS);
+});
+
+Deno.test("I7: with few places, stuck jobs do not hold up their own source either", async () => {
+  const scheduler = new Scheduler({ places: () => 2 });
+  const stuck = stuckSource();
+  const quick = quickSource(20);
+  let begun = 0;
+  scheduler.add(() => begun++ < 6 ? stuck.take() : quick.take());
+  scheduler.add(() => undefined);
+  scheduler.wake();
+  await waitFor("it goes on", () => quick.served === 20);
+  for (const end of stuck.ends) end();
+  await scheduler.stop();
+  await sleep(LOOKS_MS);
+});
+
+Deno.test("few quick jobs run at a time; those that wait for something make room, up to the limit", async () => {
+  const scheduler = new Scheduler({ places: () => 8, quick: () => 2 });
+  const stuck = stuckSource();
+  scheduler.add(stuck.take);
+  scheduler.wake();
+  assertEquals(scheduler.running, 2);
+  await waitFor("all places are taken", () => scheduler.running === 8);
+  await sleep(LOOKS_MS);
+  assertEquals(scheduler.running, 8);
+  const stopped = scheduler.stop();
+  for (const end of stuck.ends) end();
   await stopped;
   await sleep(LOOKS_MS);
 });

@@ -7,7 +7,7 @@ import { type JobSource, Scheduler } from "../../src/scheduling/scheduler.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 /** Its last look around has passed. */
-const LOOKS_MS = 300;
+const LOOKS_MS = 100;
 
 /** A source of jobs that end when they are told to. */
 class Source {
@@ -36,7 +36,7 @@ class Source {
 
 Deno.test("I7: a flood of one source delays another by no more than the jobs that run", async () => {
   const log: string[] = [];
-  const scheduler = new Scheduler(() => 2);
+  const scheduler = new Scheduler({ places: () => 2 });
   const [flood, other] = [new Source(log, "flood", 100), new Source(log, "other", 2)];
   scheduler.add(flood.take);
   scheduler.wake();
@@ -57,7 +57,7 @@ Deno.test("I7: a flood of one source delays another by no more than the jobs tha
 
 Deno.test("I7: a job that takes long gives its place to the next", async () => {
   const log: string[] = [];
-  const scheduler = new Scheduler(() => 1);
+  const scheduler = new Scheduler({ places: () => 1 });
   const source = new Source(log, "x", 2);
   scheduler.add(source.take);
   scheduler.wake();
@@ -71,7 +71,7 @@ Deno.test("I7: a job that takes long gives its place to the next", async () => {
 
 Deno.test("when it stops nothing more starts, and what runs is waited for", async () => {
   const log: string[] = [];
-  const scheduler = new Scheduler(() => 1);
+  const scheduler = new Scheduler({ places: () => 1 });
   const source = new Source(log, "x", 2);
   scheduler.add(source.take);
   scheduler.wake();

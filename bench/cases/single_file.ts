@@ -1,9 +1,9 @@
 /** How long one file takes when nothing else happens. */
 
-import { type Case, type Effort, type Figure, type Runtime, sized } from "../case.ts";
+import { type Case, type Effort, type Figure, sized } from "../case.ts";
 import { latencies } from "../guest.ts";
 import { build, nextSeed, numbersOf } from "../reference.ts";
-import { inRounds, type Sample, warmUp } from "../rounds.ts";
+import { type Contest, inRounds, type Sample, warmUp } from "../rounds.ts";
 import { Stage } from "../stage.ts";
 import { median, percentile } from "../statistics.ts";
 
@@ -19,16 +19,16 @@ async function run(effort: Effort): Promise<readonly Figure[]> {
   const [staging = "", source = "", ...targets] = places;
   const clamd = stage.clamd?.socket ?? "-";
   const summary = (ms: readonly number[]): Sample => ({ p50: median(ms), p99: percentile(ms, 99) });
-  const reference = async () => {
+  const reference = async (files: number) => {
     const args = [staging, source, clamd, files, 4096, nextSeed(), ...targets];
     return summary((await numbersOf(publish, args)).map((us) => us / 1000));
   };
-  const contest = {
-    reference,
-    ours: async (runtime: Runtime) => summary(await latencies(channel(runtime), files)),
-  };
-  await warmUp(effort, contest);
-  const measured = await inRounds(effort, contest);
+  const contest = (files: number): Contest => ({
+    reference: () => reference(files),
+    ours: async (runtime) => summary(await latencies(channel(runtime), files)),
+  });
+  await warmUp(effort, contest(files / 5));
+  const measured = await inRounds(effort, contest(files));
   return [
     measured.figure("p50", { title: "p50", unit: "ms", bar: { ratio: 3, most: 2 } }),
     measured.figure("p99", { title: "p99", unit: "ms", bar: { most: 10 } }),

@@ -28,6 +28,11 @@ import {
 } from "./replica_record.ts";
 import type { Snapshot } from "./snapshot.ts";
 
+/** Whether the snapshot was made of the file that was looked at. */
+function isSeen({ seen }: View, { source }: Snapshot): boolean {
+  return seen.kind === "file" && sameIdentity(seen.status, source);
+}
+
 export class FileSteps {
   readonly #parts: ReconcilerParts;
 
@@ -101,7 +106,8 @@ export class FileSteps {
   ): Promise<Rest | undefined> {
     const source = look.view(step.source);
     const snapshot = await this.#snapshot(source, job);
-    if (snapshot === undefined) return undefined;
+    // Another file has the name by now: it is no version of the channel yet.
+    if (snapshot === undefined || !isSeen(source, snapshot)) return undefined;
     // What lies in the export was published by us and is out of guests' reach: its verdict stands.
     const record = entry.records.find(({ replica }) => replica === step.source);
     const proven = source.replica.role === "export" && snapshot.stable && record !== undefined &&

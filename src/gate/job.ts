@@ -9,7 +9,7 @@ import type { MoveMemory } from "./move_memory.ts";
 import type { Findings, Observation, Seen, Step } from "./planning/situation.ts";
 import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
-import { type ReplicaId, sameIdentity } from "./replica_record.ts";
+import { type FileIdentity, type ReplicaId, sameIdentity } from "./replica_record.ts";
 import type { Snapshot, Stager } from "./snapshot.ts";
 
 /** Whether the path is at rest, or wants to be looked at again after a while. */
@@ -56,12 +56,14 @@ export class Job implements Findings, Disposable {
 
   constructor(readonly path: RelativePath, readonly retryHeld: boolean) {}
 
-  equal(a: ReplicaId, b: ReplicaId): boolean | undefined {
-    return this.#equal.get(a < b ? `${a} ${b}` : `${b} ${a}`);
+  equal(a: Observation, b: Observation): boolean | undefined {
+    if (a.seen.kind !== "file" || b.seen.kind !== "file") return undefined;
+    return this.#equal.get(pairOf(a.seen.status, b.seen.status));
   }
 
-  setEqual(a: ReplicaId, b: ReplicaId, equal: boolean): void {
-    this.#equal.set(a < b ? `${a} ${b}` : `${b} ${a}`, equal);
+  /** Of these two versions, whatever bears the path's name later. */
+  setEqual(a: FileIdentity, b: FileIdentity, equal: boolean): void {
+    this.#equal.set(pairOf(a, b), equal);
   }
 
   snapshot(replica: ReplicaId, status: FileStatus): Snapshot | undefined {
@@ -77,6 +79,11 @@ export class Job implements Findings, Disposable {
   [Symbol.dispose](): void {
     for (const snapshot of this.#snapshots.values()) snapshot[Symbol.dispose]();
   }
+}
+
+function pairOf(a: FileIdentity, b: FileIdentity): string {
+  return [a, b].map(({ inode, size, mtimeNs, ctimeNs }) => `${inode} ${size} ${mtimeNs} ${ctimeNs}`)
+    .sort().join(", ");
 }
 
 /** One look at a path in every replica that is there. */

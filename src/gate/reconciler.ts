@@ -5,6 +5,7 @@
 
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { sameContent } from "../../ffi/file_content.ts";
+import { statusOf } from "../../ffi/file_status.ts";
 import { DirectorySteps } from "./directory_steps.ts";
 import { FileSteps } from "./file_steps.ts";
 import { Job, Look, type ReconcilerParts, type Rest, SOON, type StepOf } from "./job.ts";
@@ -16,9 +17,11 @@ import {
   matches,
   recordOf,
   type ReplicaId,
+  sameIdentity,
   withoutRecords,
   withRecord,
 } from "./replica_record.ts";
+import { untilTimesTell } from "./snapshot.ts";
 
 /** Rounds after which a path that never comes to rest lets the others pass. */
 const MOST_ROUNDS = 24;
@@ -118,11 +121,17 @@ export class Reconciler {
   }
 
   async #compare(step: StepOf<"compare">, look: Look, job: Job): Promise<undefined> {
-    const [a, b] = [look.view(step.a), look.view(step.b)];
-    using left = a.parent?.openRegular(nameOf(job.path))?.file;
-    using right = b.parent?.openRegular(nameOf(job.path))?.file;
-    if (left === undefined || right === undefined) return undefined; // gone: look again
-    job.setEqual(step.a, step.b, await sameContent(left, right));
+    const open = (id: ReplicaId) => look.view(id).parent?.openRegular(nameOf(job.path));
+    const [a, b] = [open(step.a), open(step.b)];
+    using left = a?.file;
+    using right = b?.file;
+    if (a === undefined || b === undefined || !left || !right) return; // gone: look again
+    await untilTimesTell(a.status);
+    await untilTimesTell(b.status);
+    const equal = await sameContent(left, right);
+    // Changed meanwhile: it was no version that was compared.
+    if (!sameIdentity(a.status, statusOf(left)) || !sameIdentity(b.status, statusOf(right))) return;
+    job.setEqual(a.status, b.status, equal);
   }
 
   #adopt(step: StepOf<"adopt">, look: Look, entry: IndexEntry, job: Job): undefined {

@@ -68,7 +68,7 @@ export class Stager {
     const opened = parent.openRegular(name);
     if (opened === undefined) return undefined;
     using source = opened.file;
-    if (!fineTimes) await untilOld(opened.status);
+    await untilTimesTell(opened.status);
     const staged = this.#staging.createUnnamed();
     try {
       if (opened.status.size > 0) await this.#clone(source, staged, opened.status.size);
@@ -131,7 +131,9 @@ async function cloneOrCopyNow(source: Descriptor, target: Descriptor): Promise<v
   }
 }
 
-async function untilOld({ ctimeNs }: FileStatus): Promise<void> {
+/** Settles when a change of the file from now on would show in its times. */
+export async function untilTimesTell({ ctimeNs }: FileStatus): Promise<void> {
+  if (fineTimes) return;
   const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
   if (ageMs < 0 || ageMs >= COARSE_TICK_MS) return;
   await new Promise((resolve) => setTimeout(resolve, COARSE_TICK_MS - ageMs));

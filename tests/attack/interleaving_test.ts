@@ -6,7 +6,7 @@
 
 import "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
@@ -39,3 +39,29 @@ testOnEachFilesystem(
     assertEquals(faults.slice(0, 20), [], `${faults.length} faults in ${cases} cases`);
   },
 );
+
+testOnEachFilesystem(
+  "I3: a comparison holds for the files that were compared, whatever has their name by now",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind);
+    using theatre = new Theatre(filesystem.path, "delete");
+    const scenario = named(scenariosOf("delete"), "the same new file in two shares");
+    const swap = named(SWAPS, "its directory becomes another, with a file that differs in nothing");
+    const calls = await theatre.rehearse(scenario);
+    const compared = calls.indexOf("pread");
+    assert(compared >= 0, "nothing is compared");
+    const faults: string[] = [];
+    for (const victim of SHARES) {
+      for (let swapAt = compared; swapAt <= calls.length; swapAt++) {
+        faults.push(...await theatre.attack({ scenario, swap, victim, swapAt }));
+      }
+    }
+    assertEquals(faults, []);
+  },
+);
+
+function named<T extends { readonly name: string }>(list: readonly T[], beginning: string): T {
+  const one = list.find(({ name }) => name.startsWith(beginning));
+  if (one === undefined) throw new RangeError(`nothing begins with: ${beginning}`);
+  return one;
+}

@@ -85,8 +85,8 @@ class Model implements Findings {
     this.places.set(id, "directory");
   }
 
-  equal(a: ReplicaId, b: ReplicaId): boolean | undefined {
-    const [left, right] = [this.places.get(a), this.places.get(b)];
+  equal(a: Observation, b: Observation): boolean | undefined {
+    const [left, right] = [this.places.get(a.replica), this.places.get(b.replica)];
     return typeof left === "object" && typeof right === "object"
       ? left.content === right.content
       : undefined;

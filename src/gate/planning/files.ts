@@ -116,7 +116,7 @@ function planChanges(
   for (const reference of references) {
     for (const other of changed) {
       if (other === reference || !looksEqual(reference, other)) continue;
-      const equal = findings.equal(idOf(reference), idOf(other));
+      const equal = findings.equal(reference.observation, other.observation);
       if (equal === undefined) return { kind: "compare", a: idOf(reference), b: idOf(other) };
       if (equal && holder !== undefined) {
         const replicas = holder.state === "current" ? [other] : [reference, other];
@@ -187,7 +187,8 @@ function groupEqual(changed: readonly Situation[], findings: Findings): Situatio
   const groups: Situation[][] = [];
   for (const one of changed) {
     const group = groups.find(([first]) =>
-      first !== undefined && looksEqual(first, one) && findings.equal(idOf(first), idOf(one))
+      first !== undefined && looksEqual(first, one) &&
+      findings.equal(first.observation, one.observation)
     );
     if (group === undefined) groups.push([one]);
     else group.push(one);
@@ -199,7 +200,7 @@ function firstUncompared(groups: readonly Situation[][], findings: Findings): St
   for (const [i, [a]] of groups.entries()) {
     for (const [b] of groups.slice(i + 1)) {
       if (a === undefined || b === undefined || !looksEqual(a, b)) continue;
-      if (findings.equal(idOf(a), idOf(b)) === undefined) {
+      if (findings.equal(a.observation, b.observation) === undefined) {
         return { kind: "compare", a: idOf(a), b: idOf(b) };
       }
     }

@@ -21,8 +21,8 @@ export interface Observation {
 
 /** What this job has already found out, so that it is not done twice. */
 export interface Findings {
-  /** Whether two replicas' files are byte-equal; undefined while nobody has compared them. */
-  equal(a: ReplicaId, b: ReplicaId): boolean | undefined;
+  /** Whether these very files are byte-equal; undefined while nobody has compared them. */
+  equal(a: Observation, b: Observation): boolean | undefined;
   /** Replicas that could not be read or written now: they wait for another occasion. */
   readonly postponed: ReadonlySet<ReplicaId>;
   /** A directory that was deleted elsewhere stays, since something that does not travel is in it. */

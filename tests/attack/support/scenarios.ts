@@ -57,6 +57,16 @@ const SCENARIOS: readonly Scenario[] = [
     survivors: ["new"],
   },
   {
+    name: "the same new file in two shares",
+    arrange: () => {},
+    change: ({ ann, bob, top }) => {
+      ann.write(`${top}/${FILE}`, "of both", 10);
+      bob.write(`${top}/${FILE}`, "of both", 10);
+    },
+    path: FILE,
+    survivors: ["of both"],
+  },
+  {
     name: "a new version of a file",
     arrange: known("first"),
     change: ({ ann, top }) => ann.write(`${top}/${FILE}`, "second version", 10),

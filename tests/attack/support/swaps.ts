@@ -151,6 +151,20 @@ export const SWAPS: readonly Swap[] = [
     },
   },
   {
+    name: "its directory becomes another, with a file that differs in nothing but its content",
+    perform(scene) {
+      const { guest, top } = scene;
+      const original = Deno.readTextFileSync(guest.at(file(scene)));
+      if (original === EICAR_TEXT) throw new Deno.errors.NotFound();
+      const twin = [...original].reverse().join("");
+      guest.write(`${top}/other/file`, twin);
+      guest.copyTimes(file(scene), `${top}/other/file`);
+      takeAside(scene, parent(scene));
+      guest.rename(`${top}/other`, parent(scene));
+      return [twin];
+    },
+  },
+  {
     name: "its directory becomes a file",
     perform(scene) {
       takeAside(scene, parent(scene));

@@ -13,7 +13,7 @@ const DRAIN_MS = 1000;
 const READS_A_TURN = 16;
 
 /** Connections that are being drained; beyond it the oldest is closed at once (I6). */
-const MOST_FAREWELLS = 64;
+const MOST_FAREWELLS = 256;
 
 const sink = new Uint8Array(64 * 1024);
 

@@ -71,7 +71,10 @@ export class Proxy implements Disposable {
   close(): void {
     clearInterval(this.#checking);
     for (const listener of this.#listeners) listener.close();
-    for (const guest of this.#requests.values()) guest.close();
+    for (const [request, guest] of this.#requests) {
+      guest.close();
+      request.stop(); // it may be waiting for clamd
+    }
     this.#farewells.close();
   }
 
@@ -106,13 +109,14 @@ export class Proxy implements Disposable {
       this.#freeBuffers.push(buffer);
       place.release(); // before the answer: the guest's next connection may follow at once
     }
+    const durationMs = performance.now() - startMs;
     await this.#end(connection, outcome);
-    this.#report(guest, outcome, performance.now() - startMs);
+    this.#report(guest, outcome, durationMs);
   }
 
   async #end(connection: Connection, outcome: Outcome | undefined): Promise<void> {
     if (outcome === undefined || outcome.kind === "vanished") return connection.close();
-    if (outcome.kind === "refused" || outcome.isEarly) {
+    if (outcome.kind === "refused" || outcome.maySendMore) {
       return await this.#farewells.say(connection, outcome.answer);
     }
     await connection.write(outcome.answer, ANSWER_TIMEOUT_MS).catch(() => {}); // it no longer listens

@@ -35,8 +35,8 @@ export type Outcome =
     readonly size: number;
     /** clamd's reply as it came. */
     readonly answer: Answer;
-    /** clamd answered before the stream's end: the guest may still be sending. */
-    readonly isEarly: boolean;
+    /** The guest may still be sending: closing at once could cost it the answer. */
+    readonly maySendMore: boolean;
   }
   | { readonly kind: "refused"; readonly answer: Answer; readonly reason: string }
   /** Nobody is there any more to be answered. */
@@ -47,6 +47,8 @@ class Vanished extends Error {
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
+/** How long a second command may be on its way behind a first one, before clamd hears of the first. */
+const SETTLING_MS = 50;
 
 /** What happens at `atMs` (`performance.now`) if nothing else does before. */
 interface Deadline {
@@ -81,6 +83,7 @@ export class Request {
   async serve(): Promise<Outcome> {
     try {
       const { command, filled } = await this.#readCommand();
+      if (command.name !== "INSTREAM") await this.#settle();
       using clamd = await this.#connect();
       return command.name === "INSTREAM"
         ? await this.#stream(command, clamd, filled)
@@ -143,6 +146,20 @@ export class Request {
     }
   }
 
+  /**
+   * Nothing may follow PING and VERSION, and bytes may come one by one: so they wait for a moment, unless the
+   * guest has ended its sending.
+   */
+  async #settle(): Promise<void> {
+    try {
+      await this.#guest.readable(SETTLING_MS);
+    } catch (error) {
+      if (!isErrno(error, "ETIMEDOUT")) throw error;
+    }
+    if (this.#end !== undefined) throw this.#end;
+    this.#refuseMore();
+  }
+
   async #connect(): Promise<Connection> {
     const { reactor, clamd } = this.#context;
     try {
@@ -156,7 +173,6 @@ export class Request {
 
   /** PING and VERSION. */
   async #ask(command: Command, clamd: Connection): Promise<Outcome> {
-    this.#refuseMore();
     this.#deadline = deadline(
       this.#context.limits.readTimeoutMs,
       ANSWERS.clamdSilent,
@@ -166,7 +182,7 @@ export class Request {
     await clamd.write(command.bytes).catch(() => {}); // the reply tells what is wrong
     const answer = await this.#wholeReply(pending);
     this.#refuseMore();
-    return { kind: "answered", command: command.name, size: 0, answer, isEarly: false };
+    return { kind: "answered", command: command.name, size: 0, answer, maySendMore: true };
   }
 
   async #stream(command: Command, clamd: Connection, filled: number): Promise<Outcome> {
@@ -191,7 +207,7 @@ export class Request {
       command: command.name,
       size: relay.size,
       answer,
-      isEarly: !isWhole,
+      maySendMore: !isWhole || this.#hasMore(),
     };
   }
 
@@ -204,10 +220,15 @@ export class Request {
 
   /** A second command behind a complete one: never relayed, and the first is not answered either. */
   #refuseMore(): void {
-    const more = this.#guest.socket.receive(this.#buffer.subarray(0, 1));
-    if (more !== "again" && more > 0) {
+    if (this.#hasMore()) {
       throw new Refusal(ANSWERS.notAllowed, "it sent more behind its command");
     }
+  }
+
+  /** Whether the guest has sent what nobody has read; a byte of it is lost then. */
+  #hasMore(): boolean {
+    const count = this.#guest.socket.receive(this.#buffer.subarray(0, 1));
+    return count !== "again" && count > 0;
   }
 }
 

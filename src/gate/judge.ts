@@ -1,6 +1,6 @@
 /** From a snapshot to what may be done with it: the scanner's verdict under the channel's rules. */
 
-import { display, displayText, type RelativePath } from "../../ffi/byte_string.ts";
+import { display, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
@@ -81,7 +81,7 @@ export class Judge {
   ): Judgement {
     const { config, onScanError } = this.#parts;
     const passes = verdict.kind === "error" ? config.permissive : config.oversize === "allow";
-    if (!told) onScanError(author, path, displayText(verdict.reason));
+    if (!told) onScanError(author, path, verdict.reason);
     return passes ? CLEAN : { kind: "held" };
   }
 
@@ -100,7 +100,7 @@ export class Judge {
         channel,
         share: author.producer,
         path,
-        signature: displayText(signature),
+        signature,
         source,
         staged,
         size,

@@ -148,10 +148,10 @@ async function chooseScanner(
   });
   const answer = await scanner.check();
   if (answer.available) {
-    log.info("scanning with {version}", { version: displayText(answer.version) });
+    log.info("scanning with {version}", { version: answer.version });
   } else {
     log.warn("clamd does not answer ({reason}): strict channels hold files until it does", {
-      reason: displayText(answer.reason),
+      reason: answer.reason,
     });
   }
   return scanner;

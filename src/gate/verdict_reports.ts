@@ -1,6 +1,6 @@
 /** Who hears of malware, and of what could not be scanned: the log, and the user over a socket. */
 
-import { display, displayText, type RelativePath } from "../../ffi/byte_string.ts";
+import { display, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import { UserNotifier } from "../user_notification/user_notifier.ts";
@@ -35,7 +35,7 @@ export function verdictReports(
     onMalware(replica, path, signature) {
       const place = placeOf(replica, path);
       log.warn("{channel}: malware {signature} in {place}: {consequence}", {
-        signature: displayText(signature),
+        signature,
         place: display(place),
         consequence: CONSEQUENCES[scanning.infectedAction],
       });

@@ -2,7 +2,10 @@
 
 import type { Descriptor } from "../../ffi/descriptor.ts";
 
-/** Four verdicts, never two: only `infected` ever removes a file. */
+/**
+ * Four verdicts, never two: only `infected` ever removes a file. Their texts are one line each, and what they quote is
+ * escaped already.
+ */
 export type Verdict =
   | { readonly kind: "clean" }
   | { readonly kind: "infected"; readonly signature: string }
@@ -17,9 +20,9 @@ export interface ScanLimits {
 }
 
 export type Availability =
-  /** What answers, in one line. */
+  /** What answers, in one line, escaped. */
   | { readonly available: true; readonly version: string }
-  /** Why nothing does, in words. */
+  /** Why nothing does, in words, escaped. */
   | { readonly available: false; readonly reason: string };
 
 export interface Scanner {

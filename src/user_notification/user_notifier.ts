@@ -7,6 +7,7 @@ import { type ByteString, display, displayText } from "../../ffi/byte_string.ts"
 import { Connection } from "../../ffi/connection.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
+import { oneLine } from "../logging/one_line.ts";
 
 const TIMEOUT_MS = 2000;
 /** Messages under way; more than a reader takes are dropped, since the log has them too. */
@@ -34,12 +35,14 @@ export class UserNotifier {
     this.#onNobody = onNobody;
   }
 
+  /** `signature` as a verdict has it: escaped already. */
   malware(path: ByteString, signature: string): void {
-    this.#tell(`Malware ${displayText(signature)} was detected in file: ${display(path)}`);
+    this.#tell(`Malware ${signature} was detected in file: ${display(path)}`);
   }
 
+  /** `error` as a verdict has it: escaped already. */
   scanError(path: ByteString, error: string): void {
-    this.#tell(`Scan error for file ${display(path)}: ${displayText(error)}`);
+    this.#tell(`Scan error for file ${display(path)}: ${error}`);
   }
 
   #tell(line: string): void {
@@ -47,7 +50,7 @@ export class UserNotifier {
       this.#onTrouble(`${displayText(this.#socket)} is not read: messages to the user are dropped`);
       return;
     }
-    this.#waiting.push(line);
+    this.#waiting.push(oneLine(line));
     this.#next();
   }
 

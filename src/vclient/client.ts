@@ -1,6 +1,6 @@
 /** The whole of it: the watched trees, the scanner, and who is told. */
 
-import { type ByteString, display, displayText } from "../../ffi/byte_string.ts";
+import { type ByteString, display } from "../../ffi/byte_string.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -140,7 +140,7 @@ export class Client implements Disposable {
     if (answer.available) return;
     this.#isPaused = true;
     this.#parts.log.warn("files wait until the scanner answers again ({reason})", {
-      reason: displayText(answer.reason),
+      reason: answer.reason,
     });
   }
 
@@ -156,7 +156,7 @@ export class Client implements Disposable {
 function findings({ log, user }: ClientParts): Findings {
   const named = (path: ByteString, signature: string) => ({
     path: display(path),
-    signature: displayText(signature),
+    signature,
   });
   return {
     malware: (path, signature) => user.malware(path, signature),

@@ -1,12 +1,6 @@
 /** One file: looked at, scanned, and dealt with by its verdict. */
 
-import {
-  type ByteString,
-  displayText,
-  nameOf,
-  parentOf,
-  type RelativePath,
-} from "../../ffi/byte_string.ts";
+import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import { sameVersion } from "../../ffi/file_content.ts";
@@ -120,7 +114,7 @@ export class Inspector {
     verdict: Extract<Verdict, { reason: string }>,
   ): Next {
     this.counts.failed++;
-    if (this.#isNews(status)) this.findings.scanError(shown, displayText(verdict.reason));
+    if (this.#isNews(status)) this.findings.scanError(shown, verdict.reason);
     if (verdict.kind === "error") return "later";
     this.#unscannable.remember(status);
     return "much-later";

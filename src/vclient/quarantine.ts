@@ -6,7 +6,6 @@
 import {
   type ByteString,
   display,
-  displayText,
   type FileName,
   fileName,
   fromText,
@@ -186,7 +185,7 @@ function describe(status: FileStatus, { path, signature }: Finding, time: Date):
   const description = {
     path: display(path),
     pathBytes: Array.from(path, hexOf).join(""),
-    signature: displayText(signature),
+    signature,
     time: time.toISOString(),
     size: status.size,
     uid: status.uid,

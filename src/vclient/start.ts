@@ -1,6 +1,6 @@
 /** From options to a client that serves: everything that can be wrong is found, and said, before it is ready. */
 
-import { display, displayText, fromText } from "../../ffi/byte_string.ts";
+import { display, fromText } from "../../ffi/byte_string.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
@@ -131,10 +131,10 @@ async function askScanner(
 ): Promise<boolean> {
   const answer = await scanner.check();
   if (answer.available) {
-    log.info("scanning with {version}", { version: displayText(answer.version) });
+    log.info("scanning with {version}", { version: answer.version });
     return true;
   }
-  const reason = displayText(answer.reason);
+  const { reason } = answer;
   if (!options.wait) throw new StartFailure(`no scanner answers (${reason}). ${advice(options)}`);
   log.warn("waiting for a scanner ({reason})", { reason });
   return false;

@@ -148,7 +148,7 @@ Deno.test("I3: a file that took its place meanwhile is not touched", async () =>
 Deno.test("a file without a verdict is told of once, not deleted, and tried again", async () => {
   using bench = new Bench();
   bench.write();
-  bench.verdict = { kind: "error", reason: "nobody \x1b there" };
+  bench.verdict = { kind: "error", reason: "nobody \\x1b there" };
   for (let i = 0; i < 3; i++) assertEquals(await bench.inspect(), "later");
   assertEquals([bench.has(), bench.told], [true, ["error nobody \\x1b there"]]);
   bench.verdict = { kind: "unscannable", reason: "large" };

@@ -54,7 +54,7 @@ class Bench implements Disposable {
     after?.();
     const path = `${fromText(this.shares)}/${name}` as ByteString;
     const scanned = { parent: this.parent, name, file, status };
-    return await this.quarantine.keep(scanned, { path, signature: "Bad.\x1b[31m" });
+    return await this.quarantine.keep(scanned, { path, signature: "Bad.\\x1b[31m" });
   }
 
   get kept(): string[] {

@@ -36,10 +36,15 @@ export function wordsOf(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
 }
 
-/** Where the entry at `at` ends. Throws if there is no whole entry. */
+/** Where the entry at `at` ends. Throws if there is no whole entry that `unpackEntry` takes. */
 export function endOf(words: Uint32Array, at: number): number {
   const end = at + HEADER + countAt(words, at) * RECORD;
   if (at + HEADER > words.length || end > words.length) throw new RangeError("index: broken entry");
+  for (let here = at + HEADER; here < end; here += RECORD) {
+    if ((words[here + 2] ?? STATUSES.length) >= STATUSES.length) {
+      throw new RangeError("index: broken record");
+    }
+  }
   return end;
 }
 

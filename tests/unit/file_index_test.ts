@@ -73,3 +73,24 @@ Deno.test("I3: what could not be written is as if it had never been known", () =
   index.put(path(1), entryOf(3));
   assertEquals(index.get(path(1)), entryOf(3));
 });
+
+Deno.test("I3: a record that nobody can have written makes its directory unknown, and stops nothing", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  {
+    using index = open(file);
+    index.put(path(1), entryOf(1));
+  }
+  {
+    using damage = new DatabaseSync(file);
+    // The third word of the first record, behind the entry's two, is its status.
+    damage.exec(
+      "UPDATE entry SET packed = " +
+        "CAST(substr(packed, 1, 16) || x'63000000' || substr(packed, 21) AS BLOB)",
+    );
+  }
+  const troubles: string[] = [];
+  using index = open(file, troubles);
+  assertEquals(index.directory(fromText("directory") as RelativePath).names, []);
+  assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
+  assertEquals(troubles.length, 1);
+});

@@ -18,6 +18,12 @@ const SYMBOLS = {
   // clockid_t, struct timespec *
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
 
+  // This process
+  // path, char *const argv[], char *const envp[]
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  // int how, const sigset_t *, sigset_t *
+  pthread_sigmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+
   // Descriptors
   close: { parameters: ["i32"], result: "i32" },
   // The third argument is variadic: int, or a pointer in the second form.

@@ -1,6 +1,7 @@
 /** `virtiofs-gate`: shares files between virtual machines, scanned first. */
 
 import { invocationOrExit } from "../command_line/start.ts";
+import { revokeAllPermissions } from "../service_manager/permissions.ts";
 import { GATE } from "./options.ts";
 import { run } from "./run.ts";
 import { verify } from "./verify.ts";
@@ -12,6 +13,7 @@ if (import.meta.main) {
       Deno.exit(await run(invocation.options));
       break;
     case "verify":
-      Deno.exit(await verify({ clamdConfig: "/etc/clamav/clamd.conf", ...invocation.options }));
+      revokeAllPermissions(); // it needs none
+      Deno.exit(verify({ clamdConfig: "/etc/clamav/clamd.conf", ...invocation.options }));
   }
 }

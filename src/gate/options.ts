@@ -17,7 +17,7 @@ export const GATE = defineProgram({
   summary: "share files between virtual machines, scanned first",
   commands: {
     run: {
-      summary: "serve the channels, in the foreground, until SIGTERM or SIGINT",
+      summary: "serve the channels, in the foreground, until SIGTERM or SIGINT; SIGHUP reloads",
       options: {
         config: CONFIG,
         debug: DEBUG,

@@ -2,6 +2,7 @@
 
 import { displayText } from "../../ffi/byte_string.ts";
 import { monotonicUsec } from "../../ffi/clock.ts";
+import { holdSignal, SIGHUP } from "../../ffi/process.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
@@ -14,16 +15,18 @@ import type { Scanner } from "../scanning/scanner.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
 import { readServiceEnvironment } from "../service_manager/environment.ts";
 import { revokeAllPermissions } from "../service_manager/permissions.ts";
+import { ReloadRequests } from "../service_manager/reload_requests.ts";
 import { ServiceManager } from "../service_manager/service_manager.ts";
 import { stopSignal } from "../service_manager/stop_signal.ts";
 import { Channel } from "./channel.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { parseConfiguration } from "./config/configuration.ts";
 import { formatFault } from "./config/fault.ts";
+import { readConfiguration } from "./config/file.ts";
 import { GuestNotifier } from "./guest_notifier.ts";
 import { LayoutFault } from "./layout.ts";
 import type { GATE } from "./options.ts";
-import { readConfiguration } from "./verify.ts";
+import { serve } from "./serve.ts";
 
 export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];
 
@@ -35,21 +38,24 @@ const LAST_WORDS_MS = 5000;
  */
 const MOST_QUICK = Math.max(4, 2 * navigator.hardwareConcurrency);
 const PROGRESS_EVERY_MS = 2000;
-const STATUS_EVERY_MS = 10_000;
 /** A large tree may take its time, as long as it gets on. */
 const EXTENSION_MS = 60_000;
 
-/** Serves until SIGTERM or SIGINT; the exit code. */
+/** Serves until SIGTERM or SIGINT; the exit code. On SIGHUP it starts anew, with the changed configuration. */
 export async function run(options: RunOptions): Promise<number> {
   const logging = configureLogging({ debug: options.debug });
   const log = logger("gate");
   const stopping = stopSignal({ signals: ["SIGTERM", "SIGINT"] });
-  // Most permissions are gone once the daemon serves, so nothing can be opened anew.
-  Deno.addSignalListener(
-    "SIGHUP",
-    () => log.warn("SIGHUP: the configuration is read at the start only: restart to apply changes"),
-  );
-  const configs = await readChannels(options, log);
+  const reloads = new ReloadRequests();
+  const manager = new ServiceManager({
+    environment: readServiceEnvironment(),
+    send: sendDatagram,
+    monotonicUsec,
+    onFailure: (error) => log.warn("the service manager cannot be told: {error}", { error }),
+  });
+  // From the very beginning: after a reload the service manager goes on waiting for them.
+  using _ = manager.startWatchdog();
+  const configs = readChannels(options, log);
   if (configs.length === 0) {
     log.fatal("no channel can run: see the faults above, or try 'verify --config {config}'", {
       config: displayText(options.config),
@@ -70,42 +76,38 @@ export async function run(options: RunOptions): Promise<number> {
     log.fatal("no channel can run: see the faults above");
     return exitCode("failure");
   }
-  const manager = new ServiceManager({
-    environment: readServiceEnvironment(),
-    send: sendDatagram,
-    monotonicUsec,
-    onFailure: (error) => log.warn("the service manager cannot be told: {error}", { error }),
-  });
+  // Configuration and indexes are open; nothing of a guest's was looked at yet.
+  revokeAllPermissions();
 
   const serving = await Promise.race([
     startAll(channels, manager, log),
     stopping.then(() => undefined),
   ]);
-  if (serving !== undefined) {
-    revokeAllPermissions();
-    using _ = manager.startWatchdog();
-    const status = () => statusOf(serving);
-    manager.ready(status());
-    log.info("serving {status}", { status: status() });
-    const timer = setInterval(() => manager.status(status()), STATUS_EVERY_MS);
-    await stopping;
-    clearInterval(timer);
-  }
+  let stopped = false;
+  stopping.then(() => stopped = true);
+  const anew = serving === undefined
+    ? undefined
+    : await serve({ config: options.config, channels: serving, manager, stopping, reloads, log });
 
-  manager.stopping("finishing what is in flight");
-  log.info("stopping");
+  if (anew === undefined) manager.stopping("finishing what is in flight");
+  log.info(anew === undefined ? "stopping" : "starting anew with the configuration as it is now");
   for (const channel of channels) channel.stop();
   await Promise.race([scheduler.stop(), new Promise((done) => setTimeout(done, LAST_WORDS_MS))]);
   for (const channel of channels) await channel.close();
   guests.close();
   scanner.close();
+  if (anew !== undefined && !stopped) {
+    logging.flush();
+    holdSignal(SIGHUP);
+    log.fatal("cannot start anew: {reason}", { reason: anew.repeat().message });
+  }
   logging.flush();
-  return exitCode("ok");
+  return exitCode(stopped ? "ok" : "internal");
 }
 
 /** The channels that can run; what is wrong with the others is logged. */
-async function readChannels(options: RunOptions, log: Logger): Promise<readonly ChannelConfig[]> {
-  const text = await readConfiguration(options.config);
+function readChannels(options: RunOptions, log: Logger): readonly ChannelConfig[] {
+  const text = readConfiguration(options.config);
   if ("problem" in text) {
     log.fatal("{problem}", { problem: text.problem });
     return [];
@@ -131,7 +133,7 @@ async function chooseScanner(
 ): Promise<Scanner> {
   if (!configs.some(({ scanning }) => scanning.enable)) return new NoScanner();
   const { clamdSocket, clamdConfig, scanConcurrency } = options;
-  const limits = await readClamdLimits(clamdConfig);
+  const limits = readClamdLimits(clamdConfig);
   if (limits?.alertExceedsMax === false) {
     log.warn(
       `{clamdConfig} does not set "AlertExceedsMax yes": members of archives beyond clamd's ` +
@@ -203,10 +205,4 @@ async function startAll(
     }
   }));
   return started.flat();
-}
-
-function statusOf(channels: readonly Channel[]): string {
-  const pending = channels.reduce((sum, channel) => sum + channel.pending, 0);
-  const count = `${channels.length} channel${channels.length === 1 ? "" : "s"}`;
-  return pending === 0 ? count : `${count}, ${pending} paths in work`;
 }

@@ -6,6 +6,7 @@ import { readClamdLimits } from "../scanning/clamd_configuration.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { type Configuration, parseConfiguration } from "./config/configuration.ts";
 import { type Fault, formatFault } from "./config/fault.ts";
+import { readConfiguration } from "./config/file.ts";
 import { describeChannel } from "./config/report.ts";
 import { layoutFaults } from "./layout.ts";
 
@@ -18,8 +19,8 @@ export interface VerifyOptions {
 }
 
 /** The exit code; what was found goes to standard output. */
-export async function verify(options: VerifyOptions): Promise<number> {
-  const text = await readConfiguration(options.config);
+export function verify(options: VerifyOptions): number {
+  const text = readConfiguration(options.config);
   if ("problem" in text) {
     say(`fault: ${text.problem}`);
     return exitCode("failure");
@@ -29,7 +30,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const warnings = [...configuration.warnings];
   if (!options.offline) {
     for (const channel of configuration.channels) faults.push(...filesystemFaults(channel));
-    warnings.push(...await scannerWarnings(configuration, options.clamdConfig));
+    warnings.push(...scannerWarnings(configuration, options.clamdConfig));
   }
   for (const one of [...faults, ...warnings]) say(formatFault(one));
   if (options.verbose) {
@@ -38,24 +39,6 @@ export async function verify(options: VerifyOptions): Promise<number> {
   }
   say(summary(options.config, configuration.channels.length, faults.length, warnings.length));
   return faults.length > 0 ? exitCode("failure") : exitCode("ok");
-}
-
-/** The configuration's text, or why it cannot be read. */
-export async function readConfiguration(
-  path: string,
-): Promise<{ readonly text: string } | { readonly problem: string }> {
-  try {
-    return { text: await Deno.readTextFile(path) };
-  } catch (error) {
-    return { problem: `the configuration ${displayText(path)} ${reasonOf(error)}` };
-  }
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "does not exist";
-  if (error instanceof Deno.errors.PermissionDenied) return "may not be read by this user";
-  if (error instanceof Deno.errors.IsADirectory) return "is a directory";
-  return `cannot be read: ${error instanceof Error ? displayText(error.message) : error}`;
 }
 
 function filesystemFaults({ name, basePath, producers }: ChannelConfig): Fault[] {
@@ -68,12 +51,9 @@ function filesystemFaults({ name, basePath, producers }: ChannelConfig): Fault[]
 }
 
 /** What clamd passes unseen looks like clean files. */
-async function scannerWarnings(
-  { channels }: Configuration,
-  clamdConfig: string,
-): Promise<Fault[]> {
+function scannerWarnings({ channels }: Configuration, clamdConfig: string): Fault[] {
   if (!channels.some(({ scanning }) => scanning.enable)) return [];
-  const limits = await readClamdLimits(clamdConfig);
+  const limits = readClamdLimits(clamdConfig);
   if (limits === undefined || limits.alertExceedsMax) return [];
   return [{
     severity: "warning",

@@ -1,5 +1,7 @@
 /** The limits in clamd's own configuration (clamd.conf(5)): what it looks at, and what it passes unseen. */
 
+import { readHostText } from "../../ffi/host_file.ts";
+
 export interface ClamdLimits {
   /** Bytes of one file; a larger one is skipped. */
   readonly maxFileSize: number;
@@ -32,13 +34,10 @@ export function largestScannable(limits: ClamdLimits): number {
   return Math.min(limits.maxFileSize, limits.maxScanSize, LARGEST_FILE);
 }
 
-/**
- * Reads clamd's configuration file; `undefined` if it cannot be read. Needs `--allow-read` for it, so it
- * is to be called at startup.
- */
-export async function readClamdLimits(path: string): Promise<ClamdLimits | undefined> {
+/** Reads clamd's configuration file; `undefined` if it cannot be read. */
+export function readClamdLimits(path: string): ClamdLimits | undefined {
   try {
-    return parseClamdLimits(await Deno.readTextFile(path));
+    return parseClamdLimits(readHostText(path));
   } catch {
     return undefined; // not there, or not for us: the defaults hold
   }

@@ -31,6 +31,7 @@ export class Gate implements AsyncDisposable {
   private constructor(
     readonly child: Deno.ChildProcess,
     readonly serviceManager: ServiceManager,
+    private readonly configurationFile: string,
   ) {
     this.#collect();
     child.status.then((status) => this.#ended = status);
@@ -52,10 +53,7 @@ export class Gate implements AsyncDisposable {
   static launch(options: GateOptions): Gate {
     const folder = scratchDirectory("gate");
     const configuration = `${folder}/channels.json`;
-    const text = typeof options.configuration === "string"
-      ? options.configuration
-      : JSON.stringify(options.configuration, undefined, 2);
-    Deno.writeTextFileSync(configuration, text);
+    Deno.writeTextFileSync(configuration, textOf(options.configuration));
     const serviceManager = new ServiceManager(`${folder}/notify`);
     const debug = Deno.env.get("VIRTIOFS_GATE_TEST_DEBUG") === undefined ? [] : ["--debug"];
     const clamd = options.clamdSocket === undefined ? [] : ["--clamd-socket", options.clamdSocket];
@@ -76,7 +74,7 @@ export class Gate implements AsyncDisposable {
       stdout: "null",
       stderr: "piped",
     }).spawn();
-    return new Gate(child, serviceManager);
+    return new Gate(child, serviceManager, configuration);
   }
 
   async #collect(): Promise<void> {
@@ -127,9 +125,31 @@ export class Gate implements AsyncDisposable {
     return log.trimEnd().split("\n").slice(-lines).map((line) => `    ${line}`).join("\n");
   }
 
+  /** Puts another configuration into the place of the first, as an editor does. */
+  configure(configuration: unknown): void {
+    const beside = `${this.configurationFile}.new`;
+    Deno.writeTextFileSync(beside, textOf(configuration));
+    Deno.renameSync(beside, this.configurationFile);
+  }
+
+  /** Sends SIGHUP, and waits until what follows from it is over. */
+  async reload(): Promise<void> {
+    const ready = this.timesReady;
+    this.signal("SIGHUP");
+    await waitFor(
+      () => `the gate is not ready again; its log:\n${this.tail()}`,
+      () => this.timesReady > ready,
+    );
+  }
+
+  /** How many times it said READY=1. */
+  get timesReady(): number {
+    return this.serviceManager.said().filter((line) => line === "READY=1").length;
+  }
+
   /** Asks it to end, and waits; its exit status. */
   async term(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
-    this.#signal(signal);
+    this.signal(signal);
     return await this.exit();
   }
 
@@ -146,11 +166,12 @@ export class Gate implements AsyncDisposable {
 
   /** Ends it without any warning. */
   async kill(): Promise<void> {
-    this.#signal("SIGKILL");
+    this.signal("SIGKILL");
     await this.child.status;
   }
 
-  #signal(signal: Deno.Signal): void {
+  /** Nothing happens where it has ended. */
+  signal(signal: Deno.Signal): void {
     try {
       this.child.kill(signal);
     } catch (error) {
@@ -168,4 +189,10 @@ export class Gate implements AsyncDisposable {
     await this.kill();
     this.serviceManager[Symbol.dispose]();
   }
+}
+
+function textOf(configuration: unknown): string {
+  return typeof configuration === "string"
+    ? configuration
+    : JSON.stringify(configuration, undefined, 2);
 }

@@ -73,7 +73,7 @@ Deno.test("a property: any text is read, and every limit is a positive number", 
 
 Deno.test("a file that cannot be read tells nothing", async () => {
   const folder = scratchDirectory("clamd-conf");
-  assertEquals(await readClamdLimits(`${folder}/missing`), undefined);
+  assertEquals(readClamdLimits(`${folder}/missing`), undefined);
   await Deno.writeTextFile(`${folder}/clamd.conf`, "MaxFileSize 7M\n");
-  assertEquals((await readClamdLimits(`${folder}/clamd.conf`))?.maxFileSize, 7 * MIB);
+  assertEquals(readClamdLimits(`${folder}/clamd.conf`)?.maxFileSize, 7 * MIB);
 });

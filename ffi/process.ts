@@ -1,0 +1,93 @@
+/** This process: how it was started, starting it anew in its own place, and signals that wait meanwhile. */
+
+import { type ByteString, fromText, toBytes } from "./byte_string.ts";
+import { canonicalPath } from "./canonical_path.ts";
+import { Descriptor } from "./descriptor.ts";
+import { check, SystemError } from "./errno.ts";
+import { readHostFile } from "./host_file.ts";
+import { addressOf, errno, libc } from "./libc.ts";
+import { AT, O } from "./platform.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What a process was started with. */
+export class Start {
+  private constructor(
+    private readonly executable: ByteString,
+    private readonly args: readonly Bytes[],
+    private readonly environment: readonly Bytes[],
+  ) {}
+
+  /**
+   * The start of this process: its executable, or what was installed in its place since then, its arguments, and
+   * its environment as it was, with what was taken out later. Throws SystemError where it cannot be repeated.
+   */
+  static ofThisProcess(): Start {
+    using running = openPath(fromText("/proc/self/exe"));
+    const executable = canonicalPath(running).replace(/ \(deleted\)$/, "") as ByteString;
+    openPath(executable).close(); // it is there
+    return new Start(executable, strings("/proc/self/cmdline"), strings("/proc/self/environ"));
+  }
+
+  /**
+   * Starts again in the same process (execve(2)): the process ID, the sandbox, and whatever is not closed on exec
+   * stay, all threads and memory go. Returns only where that fails, with the reason.
+   */
+  repeat(): SystemError {
+    const path = zeroEnded(this.executable);
+    libc.execve(path, pointers(this.args), pointers(this.environment));
+    return new SystemError("execve", errno(), this.executable);
+  }
+}
+
+function openPath(path: ByteString): Descriptor {
+  return new Descriptor(
+    check(libc.openat(AT.FDCWD, zeroEnded(path), O.PATH | O.CLOEXEC, 0), "open", path),
+  );
+}
+
+function zeroEnded(text: ByteString): Bytes {
+  return toBytes(`${text}\0` as ByteString);
+}
+
+/** The strings in a file of /proc, each with the NUL that ends it. */
+function strings(path: string): Bytes[] {
+  const bytes = readHostFile(path);
+  const found: Bytes[] = [];
+  for (let from = 0; from < bytes.length;) {
+    const end = bytes.indexOf(0, from) + 1 || bytes.length;
+    found.push(bytes.subarray(from, end));
+    from = end;
+  }
+  return found;
+}
+
+/** `char *const []`; the strings must outlive it. */
+function pointers(list: readonly Bytes[]): Bytes {
+  return new Uint8Array(new BigUint64Array([...list.map(addressOf), 0n]).buffer);
+}
+
+export const SIGHUP = 1;
+
+const SIG_BLOCK = 0;
+const SIG_UNBLOCK = 1;
+
+/**
+ * Lets a signal wait that comes to this thread, and to a program that `Start.repeat` starts, until
+ * `admitSignal`: a program that has just begun would be ended by it.
+ */
+export function holdSignal(signal: number): void {
+  check(libc.pthread_sigmask(SIG_BLOCK, signalSet(signal), null), "pthread_sigmask");
+}
+
+/** What has waited comes now. */
+export function admitSignal(signal: number): void {
+  check(libc.pthread_sigmask(SIG_UNBLOCK, signalSet(signal), null), "pthread_sigmask");
+}
+
+/** `sigset_t`: 1024 bits. */
+function signalSet(signal: number): Bytes {
+  const set = new Uint8Array(128);
+  set[(signal - 1) >> 3] = 1 << ((signal - 1) & 7);
+  return set;
+}

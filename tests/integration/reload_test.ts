@@ -1,0 +1,149 @@
+/** SIGHUP: a changed configuration is used without an end of the process, a faulty one is not. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { testOnEachFilesystem } from "../support/fixture.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+/** Numbers of the descriptors that a process holds. */
+const descriptors = (pid: number) => [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+
+testOnEachFilesystem(
+  "a channel that was added is served after a reload, one taken out is not",
+  async (
+    kind,
+  ) => {
+    await using world = await World.prepare(kind, { channels: { docs: {}, mail: {} } });
+    await world.clamd.start();
+    const { docs, mail } = world.configuration;
+    const gate = await world.startGate({ configuration: { docs } });
+    const inDocs = world.channel("docs").share("ann");
+    const inMail = world.channel("mail").share("ann");
+    await inDocs.write("first", "1");
+    await world.channel("docs").settled();
+
+    gate.configure({ docs, mail });
+    await gate.reload();
+    await inDocs.write("second", "2");
+    await inMail.write("letter", "Dear Bob");
+    await waitFor(
+      "both are served",
+      () =>
+        world.channel("docs").export.has("second") && world.channel("mail").export.has("letter"),
+    );
+
+    gate.configure({ mail });
+    await gate.reload();
+    await inDocs.write("third", "3");
+    await inMail.write("reply", "Dear Ann");
+    await world.channel("mail").settled();
+    assert(!world.channel("docs").export.has("third"));
+
+    const said = gate.serviceManager.said();
+    const changes = said.filter((line) => /^(READY|RELOADING|STOPPING)=/.test(line));
+    const reload = ["RELOADING=1", "READY=1"];
+    assertEquals(changes, ["READY=1", ...reload, ...reload]);
+    const since = said.filter((line) => /^MONOTONIC_USEC=\d+$/.test(line));
+    assertEquals(new Set(since).size, 2, "systemd tells reloads apart by the time");
+    assertEquals((await gate.term()).code, 0, gate.tail());
+  },
+);
+
+testOnEachFilesystem(
+  "a configuration with faults is named and not used, until it is mended",
+  async (
+    kind,
+  ) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { gate, only } = world;
+    const { docs } = world.configuration;
+    const bad: readonly [configuration: unknown, named: RegExp][] = [
+      ["{ docs", /is not JSON: line 1/],
+      [{}, /holds no channel/],
+      // The good one stays as it is: it is not ended for the other's fault.
+      [{ docs, mail: { basePath: "mail", producers: ["ann"] } }, /mail.*basePath/],
+      [
+        { docs, mail: { basePath: "/nowhere/mail", producers: ["ann"] } },
+        /\/nowhere\/mail does not/,
+      ],
+    ];
+    await gate.logged(/serving/);
+    for (const [index, [configuration, named]] of bad.entries()) {
+      gate.configure(configuration);
+      gate.mark();
+      await gate.reload();
+      await waitFor("the refusal is logged", () => /is not used/.test(gate.recentLog));
+      assert(named.test(gate.recentLog), `${named} in\n${gate.recentLog}`);
+      assert(!/serving/.test(gate.recentLog), "it was not started anew");
+      await only.share("ann").write(`after-${index}`, "x");
+      await waitFor("it goes on", () => only.export.has(`after-${index}`));
+    }
+    assert(
+      gate.serviceManager.said().findLast((line) => /^STATUS=/.test(line))?.includes("faults"),
+    );
+    gate.configure({ docs });
+    gate.mark();
+    await gate.reload();
+    await waitFor("it serves anew", () => /serving/.test(gate.recentLog));
+    assert(
+      !gate.serviceManager.said().findLast((line) => /^STATUS=/.test(line))?.includes("faults"),
+    );
+    await only.settled();
+  },
+);
+
+testOnEachFilesystem("I3: what is written during reloads arrives; nothing is scanned again", async (
+  kind,
+) => {
+  await using world = await World.start(kind, { channels: { docs: {} } });
+  const { gate, only } = world;
+  await only.share("ann").write("before", "x");
+  await only.settled();
+  const held = descriptors(gate.child.pid);
+  const writing = only.share("bob").shell(
+    "mkdir d; for i in $(seq 60); do echo $i > d/$i; sleep 0.05; done",
+  );
+  for (let i = 0; i < 3; i++) await gate.reload();
+  await writing;
+  await only.settled();
+  assertEquals(only.export.list("d").length, 60);
+  assertEquals(only.export.list().filter((name) => /conflict/.test(name)), []);
+
+  const { scans } = world.clamd;
+  await gate.reload();
+  await only.settled();
+  assertEquals(world.clamd.scans, scans, "an unchanged tree is known");
+  // One directory more is watched, and held, than before.
+  assertEquals(gate.status, undefined, "it is still the same process");
+  assert(descriptors(gate.child.pid) <= held + 3, "no descriptor outlives a reload");
+});
+
+testOnEachFilesystem(
+  "requests in quick succession, while it starts and while it stops, do no harm",
+  async (
+    kind,
+  ) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { gate, only } = world;
+    const { docs } = world.configuration;
+    for (let i = 0; i < 40; i++) {
+      gate.signal("SIGHUP");
+      await sleep(i * 2 % 37);
+    }
+    // Whatever was signalled last was also read last.
+    gate.configure({ docs, mail: 1 });
+    gate.signal("SIGHUP");
+    await gate.logged(/mail.*expected an object/i);
+    gate.configure({ docs });
+    await gate.reload();
+    await only.share("ann").write("after", "x");
+    await only.settled();
+
+    gate.signal("SIGHUP");
+    gate.signal("SIGTERM");
+    gate.signal("SIGHUP");
+    const { code, signal } = await gate.exit();
+    assertEquals([code, signal], [0, null], gate.tail());
+  },
+);

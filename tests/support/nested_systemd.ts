@@ -82,13 +82,17 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin SYSTEMD_GENERATOR_PATH=/none
 `;
 
 export class NestedSystemd implements AsyncDisposable {
+  #ended: Deno.CommandStatus | undefined;
+
   private constructor(
     readonly child: Deno.ChildProcess,
     /** Of the nested systemd, as seen from here. */
     readonly pid: number,
     private readonly cgroup: string,
     private readonly cgroupRoot: string,
-  ) {}
+  ) {
+    child.status.then((status) => this.#ended = status);
+  }
 
   static async start(options: NestedSystemdOptions): Promise<NestedSystemd> {
     const folder = scratchDirectory("systemd");
@@ -118,6 +122,9 @@ export class NestedSystemd implements AsyncDisposable {
     try {
       let state = "";
       await waitFor(() => `the nested systemd runs: ${state}`, async () => {
+        if (nested.#ended !== undefined) {
+          throw new Error(`the nested systemd has ended with ${nested.#ended.code}: ${state}`);
+        }
         const { stdout, stderr } = await nested.run("systemctl", ["is-system-running"]);
         state = new TextDecoder().decode(stdout) + stderr;
         return /running|degraded/.test(state);
@@ -159,7 +166,7 @@ export class NestedSystemd implements AsyncDisposable {
 
   /** With it every process of its namespace ends, and its mounts with them. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.child.kill("SIGKILL");
+    if (this.#ended === undefined) this.child.kill("SIGKILL");
     await this.child.status;
     await waitFor("the nested processes have ended", async () => {
       const { code } = await run("find", [this.cgroup, "-depth", "-type", "d", "-delete"]);

@@ -25,13 +25,17 @@ let
         cp "$channelsPath" $out
       '';
 
+  # Where it stands, for the service and for people. The path stays when the content changes, so that the service
+  # is reloaded and not restarted.
+  etcFile = "virtiofs/channels.json";
+
   programs = lib.importJSON ../programs.json;
 
   command = utils.escapeSystemdExecArgs (
     [
       "${cfg.package}/bin/virtiofs-gate"
       "run"
-      "--config=${configFile}"
+      "--config=/etc/${etcFile}"
       "--clamd-socket=${cfg.clamdSocket}"
     ]
     ++ lib.optional (cfg.scanConcurrency != null) "--scan-concurrency=${toString cfg.scanConcurrency}"
@@ -44,6 +48,7 @@ let
     inherit (cfg) unprivileged;
     inherit (programs.gate) jitless;
     vsock = gate.usesVsock;
+    notifyReload = true;
   };
 
   # Plain directories: with subvolumes of their own, files could not be renamed between them.
@@ -184,13 +189,14 @@ in
     {
       assertions = gate.assertions;
 
-      # A new configuration is a new path in the command, so the service is restarted.
-      systemd.services.virtiofs-gate = import ./service.nix unit;
+      # What changes in the sandbox, too, such as the directory of a new channel, takes a restart.
+      systemd.services.virtiofs-gate = import ./service.nix unit // {
+        reloadTriggers = [ configFile ];
+      };
       systemd.tmpfiles.settings."10-virtiofs-gate" = directories;
       systemd.mounts = readOnlyMounts;
 
-      # For people, and for `virtiofs-gate verify`.
-      environment.etc."virtiofs/channels.json".source = configFile;
+      environment.etc.${etcFile}.source = configFile;
       environment.systemPackages = [ cfg.package ];
 
       # A watch for each directory of each share. NixOS has a default of its own.

@@ -1,6 +1,11 @@
 # virtiofs-gate.service: the host's gate between the virtual machines' shares.
 {
   command,
+  # Looks for faults in a changed configuration, so that `systemctl reload` fails and shows them. `null`: it was
+  # looked at before.
+  check ? null,
+  # Whether systemd itself asks for a reload and waits for its end: Type=notify-reload, from version 253 on.
+  notifyReload ? false,
   # Where the channels lie. ONE path a channel, or one for all: two of them are two mounts, and no
   # file can be renamed from one mount to another.
   basePaths ? [ "-/var/lib/virtiofs" ],
@@ -27,8 +32,11 @@ in
   Service =
     hardening
     // {
-      Type = "notify";
+      Type = if notifyReload then "notify-reload" else "notify";
       ExecStart = command;
+      ExecReload =
+        (if check == null then [ ] else [ check ])
+        ++ (if notifyReload then [ ] else [ "/bin/kill -HUP $MAINPID" ]);
       Restart = "on-failure";
       RestartSec = 5;
       # A mistake on the command line does not go away by itself.

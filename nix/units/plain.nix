@@ -15,6 +15,7 @@ let
     import ./gate.nix (
       {
         command = "${bin "gate"} run --config /etc/virtiofs/channels.json --clamd-socket /run/clamav/clamd.ctl";
+        check = "${bin "gate"} verify --config /etc/virtiofs/channels.json";
         jitless = jitless "gate";
       }
       // options

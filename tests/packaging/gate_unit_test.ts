@@ -1,11 +1,11 @@
 /** virtiofs-gate.service under a real systemd: it does its work inside its sandbox, and comes back. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { EICAR } from "../support/eicar.ts";
 import type { DropIns } from "../support/installation.ts";
 import { shippedDropIn, testOnMachine } from "../support/machine.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 
 const GATE = "virtiofs-gate.service";
 
@@ -66,3 +66,45 @@ for (const [variant, dropIns] of Object.entries(VARIANTS)) {
     await channel.settled();
   });
 }
+
+testOnMachine("a reload uses a changed configuration; one with faults fails it", GATE, {
+  [GATE]: { ...QUICK, "unprivileged.conf": shippedDropIn(`${GATE}.d/unprivileged.conf`) },
+}, async (machine) => {
+  const { systemd, channel } = machine;
+  await systemd.systemctl("start", GATE);
+  const pid = await machine.mainPid(GATE);
+  const file = machine.outside("/etc/virtiofs/channels.json");
+  const { docs } = JSON.parse(await Deno.readTextFile(file));
+  const configure = (more: object) =>
+    Deno.writeTextFile(file, JSON.stringify({ docs: { ...docs, ...more } }));
+  const [ann, bob] = [channel.share("ann"), channel.share("bob")];
+
+  await configure({ producers: "ann" });
+  const { code } = await systemd.run("systemctl", ["reload", GATE]);
+  assertEquals(code, 1);
+  assertMatch(await systemd.journal(GATE), /docs.*producers/);
+  await ann.write("first", "1");
+  await waitFor("it goes on as before", () => bob.has("first"));
+
+  await configure({ scanning: { ...docs.scanning, ignoreFilePatterns: [".part"] } });
+  await systemd.systemctl("reload", GATE);
+  // Before systemd 253 a reload is over when the signal was sent.
+  await waitFor(
+    "it is ready again",
+    async () =>
+      /serving[^]*starting anew[^]*serving/.test(await systemd.journal(GATE)) &&
+      await systemd.property(GATE, "ActiveState") === "active",
+  );
+  assertEquals(await machine.mainPid(GATE), pid);
+  await ann.write("download.part", "2");
+  await ann.write("second", "2");
+  await waitFor("it arrives", () => bob.has("second"));
+  assert(!bob.has("download.part"));
+
+  // It goes on giving signs of life: for longer than the watchdog waits.
+  await sleep(4000);
+  assertEquals(await machine.mainPid(GATE), pid);
+  assertEquals(await systemd.property(GATE, "NRestarts"), "0");
+  await systemd.systemctl("stop", GATE);
+  assertEquals(await systemd.property(GATE, "Result"), "success");
+});

@@ -16,6 +16,7 @@ import { scratchDirectory } from "../support/scratch.ts";
 const UNIT = z.object({
   unitConfig: z.record(z.string(), z.unknown()),
   serviceConfig: z.record(z.string(), z.unknown()),
+  reloadTriggers: z.array(z.string()),
 });
 
 const SYSTEM = z.object({
@@ -119,6 +120,32 @@ testModules("a host with one channel: everything around the service is there", a
   assertEquals(of("/var/lib/virtiofs/docs/share"), "0755 root root");
   assertEquals(of("/var/lib/virtiofs/docs/staging"), "0700 root root");
   assertEquals(of("/var/lib/virtiofs/docs/quarantine"), "0700 root root");
+});
+
+testModules("a changed channel is reloaded; one that changes the sandbox takes a restart", async (
+  evaluate,
+) => {
+  const service = async (more: string, channels?: string) => {
+    const { "virtiofs-gate": unit } = (await evaluate(gate(more, channels))).services;
+    assert(unit !== undefined);
+    return { unit: [unit.unitConfig, unit.serviceConfig], triggers: unit.reloadTriggers, ...unit };
+  };
+  const before = await service("");
+  assertEquals(before.serviceConfig.Type, "notify-reload");
+  assertStringIncludes(
+    String(before.serviceConfig.ExecStart),
+    "--config=/etc/virtiofs/channels.json",
+  );
+  assertEquals(before.triggers.length, 1);
+  const scanning = await service(`channels.docs.scanning.infectedAction = "quarantine";`);
+  assertEquals(scanning.unit, before.unit, "NixOS sees nothing but another file");
+  assert(scanning.triggers[0] !== before.triggers[0]);
+  const another = DOCS.replace("/docs", "/mail");
+  const added = await service("", `docs = ${DOCS}; mail = ${another};`);
+  assertEquals(added.serviceConfig.ReadWritePaths, [
+    "/var/lib/virtiofs/docs",
+    "/var/lib/virtiofs/mail",
+  ]);
 });
 
 testModules("clamd's limits fit what is to be scanned", async (evaluate) => {

@@ -25,7 +25,7 @@ let
           }
           // arguments;
         runCommand = name: arguments: script: {
-          outPath = "/nix/store/00000000000000000000000000000000-${name}";
+          outPath = "/nix/store/${builtins.hashString "md5" (arguments.channels or script)}-${name}";
           inherit arguments script;
         };
       };
@@ -86,6 +86,7 @@ let
     _: service: {
       inherit (service) description serviceConfig wantedBy;
       inherit (service) unitConfig;
+      reloadTriggers = map toString (service.reloadTriggers or [ ]);
     }
   );
 in

@@ -86,7 +86,7 @@ function pairOf(a: FileIdentity, b: FileIdentity): string {
     .sort().join(", ");
 }
 
-/** One look at a path in every replica that is there. */
+/** One look at a path in every replica that is there, and in which nothing is mounted over it. */
 export class Look implements Disposable {
   readonly views: readonly View[];
 
@@ -94,7 +94,10 @@ export class Look implements Disposable {
     const views: View[] = [];
     try {
       for (const replica of replicas) {
-        if (replica.root !== undefined) views.push(replica.view(path));
+        if (replica.root === undefined) continue;
+        const view = replica.view(path);
+        if (replica.isCovered(view, path)) view[Symbol.dispose]();
+        else views.push(view);
       }
     } catch (error) {
       for (const view of views) view[Symbol.dispose]();

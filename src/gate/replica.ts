@@ -80,6 +80,30 @@ export class Replica {
     const seen = parent === undefined ? ABSENT : look(parent, path, this.#mountId);
     return new View(this, parent, parent !== root, seen);
   }
+
+  /**
+   * Whether something is mounted over what was looked at, or over a directory above it: then the share has it still, and
+   * only nobody sees it.
+   */
+  isCovered({ parent, seen }: View, path: RelativePath): boolean {
+    if (seen.kind === "obstacle") return seen.status.mountId !== this.#mountId;
+    const root = this.#root;
+    if (parent !== undefined || root === undefined) return false;
+    const names = parentOf(path).split("/") as FileName[];
+    const above = (length: number) => names.slice(0, length).join("/") as RelativePath;
+    // How many of them can be entered; not one by one, since a path is as long as a guest likes.
+    let entered = 0;
+    for (let refused = names.length; entered + 1 < refused;) {
+      const middle = (entered + refused) >> 1;
+      using directory = root.openBeneath(above(middle));
+      if (directory === undefined) refused = middle;
+      else entered = middle;
+    }
+    using last = entered === 0 ? root.duplicate() : root.openBeneath(above(entered));
+    const next = names[entered];
+    const status = next === undefined ? undefined : last?.status(next);
+    return status !== undefined && status.mountId !== this.#mountId;
+  }
 }
 
 const ABSENT: Seen = { kind: "absent" };

@@ -41,8 +41,9 @@ export class Share {
     }
     if (mode !== undefined) await Deno.chmod(this.at(relative), mode);
     if (mtimeNs !== undefined) {
-      const seconds = mtimeNs / 1_000_000_000n;
-      const nanoseconds = String(mtimeNs % 1_000_000_000n).padStart(9, "0");
+      const nanosecond = ((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+      const seconds = (mtimeNs - nanosecond) / 1_000_000_000n;
+      const nanoseconds = String(nanosecond).padStart(9, "0");
       await must("touch", ["-d", `@${seconds}.${nanoseconds}`, this.at(relative)]);
     }
   }

@@ -348,6 +348,23 @@ Deno.test("channels whose directories overlap: the first in the text stands", ()
   ]);
 });
 
+Deno.test("I6: ten times as many channels take about ten times as long to read", () => {
+  const milliseconds = (count: number) => {
+    const text = JSON.stringify(
+      Object.fromEntries(
+        Array.from({ length: count }, (_, i) => [`c${i}`, { ...MINIMAL, basePath: `/srv/${i}` }]),
+      ),
+    );
+    const begin = performance.now();
+    assertEquals(parseConfiguration(text, { unknownKeys: "fault" }).channels.length, count);
+    return performance.now() - begin;
+  };
+  milliseconds(100); // compiles what is hot
+  const few = Math.min(...[1, 2, 3].map(() => milliseconds(100)));
+  const many = Math.min(...[1, 2].map(() => milliseconds(1000)));
+  assert(many < 40 * few, `${many} ms for 1,000, ${few} ms for 100`);
+});
+
 Deno.test("a channel left out for another fault does not stand in the way", () => {
   const { channels } = verify({
     a: { basePath: "/srv/a", producers: [] },

@@ -3,7 +3,7 @@
 import { closest } from "../../command_line/suggestion.ts";
 import type { ChannelConfig } from "./channel_config.ts";
 import { adviceFor } from "./advice.ts";
-import { placementFaults } from "./placement.ts";
+import { Placement } from "./placement.ts";
 import { normalForm } from "./normal_form.ts";
 import { CHANNEL } from "./schema.ts";
 import { type ChannelFault, describeValue, type Fault, fault, fieldName, quote } from "./fault.ts";
@@ -46,12 +46,15 @@ export function parseConfiguration(text: string, options: ParseOptions): Configu
   }
   const found: Fault[] = [];
   const channels: ChannelConfig[] = [];
+  const placement = new Placement();
   for (const [name, written] of Object.entries(value)) {
     if (name === "$schema" && typeof written === "string") continue;
     const { channel, faults } = readChannel(name, written, duplicates, options);
-    const misplaced = channel === undefined ? [] : placementFaults(channel, channels);
+    const misplaced = channel === undefined ? [] : placement.faultsOf(channel);
     found.push(...[...faults, ...misplaced].map((each) => ({ ...each, channel: name })));
-    if (channel !== undefined && misplaced.length === 0) channels.push(channel);
+    if (channel === undefined || misplaced.length > 0) continue;
+    channels.push(channel);
+    placement.add(channel);
   }
   if (Object.keys(value).every((name) => name === "$schema")) {
     found.push({ severity: "warning", channel: undefined, field: "", message: "holds no channel" });

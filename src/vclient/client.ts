@@ -19,6 +19,11 @@ export interface ClientParts {
   readonly user: UserNotifier;
   readonly reactor: Reactor;
   readonly log: Logger;
+  /**
+   * What changed later (ns since 1970) is scanned although no watch told of it. To be some time before the watches
+   * are set: times of files come in ticks.
+   */
+  readonly newSinceNs: bigint;
   /** Of each tree. */
   readonly queueLimits?: QueueLimits;
 }
@@ -48,6 +53,7 @@ export class Client implements Disposable {
         log,
         inspector: this.#inspector,
         queueLimits: parts.queueLimits,
+        newSinceNs: parts.newSinceNs,
         wake: () => this.#scheduler.wake(),
         doubtScanner: () => this.#doubtScanner(),
       })

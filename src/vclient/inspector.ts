@@ -9,6 +9,7 @@ import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { Disposal } from "./disposal.ts";
 import type { ScannedFile } from "./removal.ts";
+import { RestlessFiles } from "./restless_files.ts";
 
 /**
  * When the path is to be looked at again: never as it is now, as soon as it is quiet, when it may have become
@@ -46,6 +47,7 @@ export class Inspector {
   readonly #unscannable = new VersionMemory();
   /** Versions of which the user was told. */
   readonly #told = new VersionMemory();
+  readonly #restless = new RestlessFiles();
 
   constructor(
     private readonly scanner: Scanner,
@@ -92,10 +94,17 @@ export class Inspector {
     await untilDistinct(status);
     const verdict = await this.scanner.scan(file, status.size);
     this.counts.scanned++;
-    if (!sameVersion(status, statusOf(file))) {
+    const now = statusOf(file);
+    if (!sameVersion(status, now)) {
+      if (verdict.kind === "infected" && this.#restless.infectedAgain(now)) {
+        const restless: ScannedFile = { ...looked, status: now, isRestless: true };
+        return await this.#infected(restless, shown, verdict.signature);
+      }
+      if (verdict.kind === "clean") this.#restless.forget(now);
       this.findings.unstable(shown);
       return "soon";
     }
+    this.#restless.forget(now);
     switch (verdict.kind) {
       case "clean":
         this.#settled.remember(status);

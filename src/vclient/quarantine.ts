@@ -125,7 +125,7 @@ export class Quarantine {
     let outcome: Outcome | undefined;
     try {
       await cloneOrCopy(file, copy);
-      if (!await sameContent(file, copy)) return outcome = "changed";
+      if (!scanned.isRestless && !await sameContent(file, copy)) return outcome = "changed";
       setModificationTime(copy, status.mtimeNs);
       return outcome = remove(scanned, this.#onStray);
     } finally {

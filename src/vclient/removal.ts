@@ -26,6 +26,8 @@ export interface ScannedFile {
   readonly file: Descriptor;
   /** What it was before and after the scan. */
   readonly status: FileStatus;
+  /** It is written all the time, and infected each time: its device and inode tell that it is the one. */
+  readonly isRestless?: boolean;
 }
 
 export interface Place {
@@ -53,7 +55,7 @@ export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
 export function takeOut(scanned: ScannedFile, to: Place, onStray: OnStray): Outcome {
   const { parent, name, file, status } = scanned;
   const there = parent.status(name);
-  if (there === undefined || !sameVersion(there, status)) return "changed";
+  if (there === undefined || !isScanned(scanned, there)) return "changed";
   try {
     rename({ directory: parent, name }, to);
   } catch (error) {
@@ -63,11 +65,16 @@ export function takeOut(scanned: ScannedFile, to: Place, onStray: OnStray): Outc
   const taken = to.directory.status(to.name);
   if (taken === undefined) return "changed"; // taken from us again: whatever it was, it has a new name
   // The rename itself may have changed the time of change.
-  const isScanned = taken.device === status.device && taken.inode === status.inode &&
-    sameVersion({ ...statusOf(file), ctimeNs: status.ctimeNs }, status);
-  if (isScanned) return "done";
+  const isSame = taken.device === status.device && taken.inode === status.inode &&
+    isScanned(scanned, { ...statusOf(file), ctimeNs: status.ctimeNs });
+  if (isSame) return "done";
   putBack(to, { directory: parent, name }, onStray);
   return "changed";
+}
+
+function isScanned({ status, isRestless }: ScannedFile, found: FileStatus): boolean {
+  if (!isRestless) return sameVersion(found, status);
+  return found.device === status.device && found.inode === status.inode;
 }
 
 const MOST_ATTEMPTS = 100;

@@ -43,6 +43,8 @@ export async function startClient(
     user: newNotifier(options, reactor, onTrouble),
     reactor,
     log,
+    // When this process began: nobody who starts it and goes on to write has to wait for it.
+    newSinceNs: BigInt(Math.floor(performance.timeOrigin)) * 1_000_000n,
   });
   if (!scannerAnswers) client.pause();
   await becomeReady(client, log, stillStarting);

@@ -31,13 +31,14 @@ const DELAY_MS: Readonly<Record<Exclude<Next, "done">, number>> = {
 const MOST_AHEAD = 1_000;
 /** When retries that found no place are looked for. */
 const REPAIR_MS = 15_000;
-const MARGIN_NS = 1_000_000_000n;
 
 export interface TreeParts {
   readonly reactor: Reactor;
   readonly inspector: Inspector;
   readonly log: Logger;
   readonly queueLimits?: QueueLimits | undefined;
+  /** See `ClientParts`. */
+  readonly newSinceNs: bigint;
   /** There may be a job. */
   wake(): void;
   /** A file could not be scanned: is that the scanner's fault? */
@@ -52,8 +53,6 @@ export class WatchedTree implements WatchSink {
   readonly #reader: TreeReader;
   readonly #queue: ScanQueue;
   readonly #retries = new Retries();
-  /** What changed later was perhaps written while the watches were being set. */
-  #startedNs = EVERYTHING;
   #root: Directory | undefined;
   #wasFound = false;
   /** A full queue has dropped something. */
@@ -89,7 +88,6 @@ export class WatchedTree implements WatchSink {
 
   /** Sets the watches; settles when that is done. */
   start(progress: (directories: number) => void): Promise<void> {
-    this.#startedNs = BigInt(Date.now()) * 1_000_000n - MARGIN_NS;
     return this.#watcher.start(progress);
   }
 
@@ -156,7 +154,7 @@ export class WatchedTree implements WatchSink {
     this.#root?.close();
     this.#root = root;
     // Another directory than before: nothing is known of what is in it.
-    this.#reader.read(ROOT, this.#wasFound ? EVERYTHING : this.#startedNs);
+    this.#reader.read(ROOT, this.#wasFound ? EVERYTHING : this.#parts.newSinceNs);
     if (this.#wasFound) this.#warn("{path} is there again: everything in it is scanned");
     this.#wasFound = true;
     this.#parts.wake();

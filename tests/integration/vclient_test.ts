@@ -113,6 +113,24 @@ Deno.test(
   },
 );
 
+for (const action of ["delete", "quarantine"]) {
+  const name = `malware that is touched again and again without a pause: ${action}`;
+  Deno.test({ name, ignore }, async () => {
+    const more = action === "delete" ? [] : ["--quarantine-dir", scratchDirectory("quarantine")];
+    await using world = await VclientWorld.start({
+      throughProxy: true,
+      arguments: () => ["--action", action, ...more],
+    });
+    await world.shell(`
+      cp "$EVIL" evil; i=0
+      while test -e evil; do touch -c evil; i=$((i + 1)); test $i -lt 20000; done
+    `);
+    assertEquals(await world.files(), []);
+    await waitFor("the user is told", () => world.user.lines.length > 0);
+    assertMatch(world.user.lines[0] ?? "", /^Malware /);
+  });
+}
+
 Deno.test({ name: "--action log leaves the file, and tells once", ignore }, async () => {
   await using world = await VclientWorld.start({ arguments: () => ["--action", "log"] });
   await world.shell(`cp "$EVIL" evil; mkdir d; mv "$EVIL" d/moved; mv d e`);
@@ -172,9 +190,11 @@ Deno.test(
 Deno.test(
   { name: "what is there at the start stays, or is scanned with --scan-existing", ignore },
   async () => {
-    const before =
-      `mkdir d; for i in $(seq 50); do echo $i > d/$i; done; cp "$EVIL" d/evil; sleep 1.5`;
-    await using without = await VclientWorld.start({ before });
+    const before = `mkdir d; for i in $(seq 50); do echo $i > d/$i; done; cp "$EVIL" d/evil`;
+    await using without = await VclientWorld.prepare();
+    await without.clamd.start();
+    await without.shell(before); // and the start follows at once
+    await without.startClient();
     await without.shell(`cp "$EVIL" new`);
     await without.gone("new");
     await without.quiet();

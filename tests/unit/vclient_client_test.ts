@@ -64,8 +64,9 @@ class Bench implements AsyncDisposable {
   readonly client: Client;
   readonly #reactor = new Reactor();
 
-  private constructor({ excludes = [], queueLimits }: BenchOptions) {
+  private constructor({ files = {}, excludes = [], queueLimits }: BenchOptions) {
     Deno.mkdirSync(`${this.path}/in`);
+    for (const [name, text] of Object.entries(files)) this.write(name, text);
     this.client = new Client({
       trees: [{
         path: fromText(`${this.path}/in`),
@@ -76,14 +77,15 @@ class Bench implements AsyncDisposable {
       user: new UserNotifier(this.#reactor, `${this.path}/nobody`, () => {}),
       reactor: this.#reactor,
       log: logger("test"),
+      // 100 ms: the tick of a file's time, and room for `files` to be older.
+      newSinceNs: BigInt(Date.now() + 100) * 1_000_000n,
       ...(queueLimits === undefined ? {} : { queueLimits }),
     });
   }
 
   static async start(options: BenchOptions = {}): Promise<Bench> {
     const bench = new Bench(options);
-    for (const [name, text] of Object.entries(options.files ?? {})) bench.write(name, text);
-    await sleep(options.files === undefined ? 0 : 1100); // older than the start, with its margin
+    await sleep(200);
     await bench.client.start(() => {});
     return bench;
   }

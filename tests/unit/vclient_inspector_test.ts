@@ -133,6 +133,35 @@ Deno.test("I3: whatever the verdict, a file that changed meanwhile is scanned ag
   }
 });
 
+Deno.test("malware that is written again during every scan is removed with the third verdict in a row", async () => {
+  using bench = new Bench();
+  bench.write();
+  bench.meanwhile = () => bench.write(`${bench.scans} times bad`);
+  for (const verdict of [EVIL, EVIL, { kind: "clean" } as const, EVIL, EVIL]) {
+    bench.verdict = verdict;
+    assertEquals([await bench.inspect(), bench.has()], ["soon", true]);
+  }
+  bench.told.length = 0;
+  assertEquals([await bench.inspect(), bench.has()], ["done", false]);
+  assertEquals(bench.told, ["malware Bad /shown", "deleted"]);
+});
+
+Deno.test("I3: not even then is what took its place touched", async () => {
+  using bench = new Bench();
+  bench.verdict = EVIL;
+  for (let i = 0; i < 10; i++) {
+    bench.write("innocent", fileName("new"));
+    Deno.renameSync(`${bench.path}/new`, `${bench.path}/file`);
+    bench.meanwhile = () => {
+      Deno.truncateSync(`${bench.path}/file`, 3);
+      bench.write("innocent", fileName("new"));
+      Deno.renameSync(`${bench.path}/new`, `${bench.path}/file`);
+    };
+    assertEquals(await bench.inspect(), "soon");
+    assertEquals(Deno.readTextFileSync(`${bench.path}/file`), "innocent");
+  }
+});
+
 Deno.test("I3: a file that took its place meanwhile is not touched", async () => {
   using bench = new Bench();
   bench.write();

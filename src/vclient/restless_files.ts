@@ -1,0 +1,39 @@
+/**
+ * Infected files that are written again and again, so that no verdict is on what they are by then. After a few such
+ * verdicts in a row they are dealt with whatever their version is: else malware would only have to
+ * write without a pause. Bounded (I6). Pure.
+ */
+
+import type { FileStatus } from "../../ffi/file_status.ts";
+
+/** One could be an innocent change that came just then; so many are none. */
+const VERDICTS = 3;
+const MOST = 1_000;
+
+export class RestlessFiles {
+  /** How often each was found to be infected, and had changed by then. */
+  readonly #found = new Map<string, number>();
+
+  /** It was found to be infected, and has changed meanwhile: whether that has gone on for long enough. */
+  infectedAgain(file: FileStatus): boolean {
+    const key = keyOf(file);
+    const times = (this.#found.get(key) ?? 0) + 1;
+    this.#found.delete(key);
+    if (times >= VERDICTS) return true;
+    this.#found.set(key, times);
+    for (const oldest of this.#found.keys()) {
+      if (this.#found.size <= MOST) break;
+      this.#found.delete(oldest);
+    }
+    return false;
+  }
+
+  /** It was not infected, or is at rest. */
+  forget(file: FileStatus): void {
+    this.#found.delete(keyOf(file));
+  }
+}
+
+function keyOf({ device, inode }: FileStatus): string {
+  return `${device}:${inode}`;
+}

@@ -110,9 +110,9 @@ export class DaemonProcess implements AsyncDisposable {
     return Number(timespec[0]) + Number(timespec[1]) / 1e9;
   }
 
-  /** Waits until it has nothing to do: `ms` long it hardly used a processor. Fails after two minutes. */
+  /** Waits until it has nothing to do: `ms` long it hardly used a processor. Fails after five minutes. */
   async quiet(ms = 500): Promise<void> {
-    const until = performance.now() + 120_000;
+    const until = performance.now() + 300_000;
     for (let before = this.cpuSeconds();;) {
       await sleep(ms);
       const now = this.cpuSeconds();

@@ -33,7 +33,9 @@ Cases: ${CASES.map(({ name }) => name).join(", ")}`;
 
 const ROUNDS: Readonly<Record<Size, number>> = { full: 5, quick: 3, smoke: 1 };
 const JITLESS_ROUNDS: Readonly<Record<Size, number>> = { full: 3, quick: 1, smoke: 1 };
-const PATIENCE_MINUTES = 8;
+const PATIENCE_MINUTES = 10;
+/** After that no further case is begun: on a machine that is too busy nothing is worth measuring. */
+const MOST_MINUTES = 60;
 const FOLDER = import.meta.dirname ?? ".";
 
 interface Options {
@@ -124,17 +126,15 @@ async function measure(one: Case | GrowthCase, options: Options): Promise<CaseRe
     : code === 0
     ? `left behind: ${left.join(", ")}`
     : `ended with ${code}`;
-  const { name, title, how } = one;
-  const seconds = (performance.now() - begin) / 1000;
-  return {
-    name,
-    title,
-    how,
-    figures: [],
-    growth: [],
-    seconds,
-    problem: { kind: "failed", reason },
-  };
+  return { ...unmeasured(one, "failed", reason), seconds: (performance.now() - begin) / 1000 };
+}
+
+function unmeasured(
+  { name, title, how }: Case | GrowthCase,
+  kind: "failed" | "skipped",
+  reason: string,
+): CaseResult {
+  return { name, title, how, figures: [], growth: [], seconds: 0, problem: { kind, reason } };
 }
 
 async function write(results: Results): Promise<void> {
@@ -176,7 +176,9 @@ async function main(args: readonly string[]): Promise<number> {
   for (const [i, one] of options.cases.entries()) {
     const minutes = ((performance.now() - begin) / 60_000).toFixed(1);
     say(bold(`\n[${i + 1}/${options.cases.length}, ${minutes} min] ${one.name}: ${one.title}`));
-    const result = await measure(one, options);
+    const result = performance.now() - begin > MOST_MINUTES * 60_000
+      ? unmeasured(one, "skipped", `${MOST_MINUTES} minutes were over`)
+      : await measure(one, options);
     cases.push(result);
     if (result.problem !== undefined) say(warn(`${result.problem.kind}: ${result.problem.reason}`));
     say(textOf([result]));

@@ -145,6 +145,7 @@ export function markdownOf({ size, begun, seconds, machine, cases }: Results): s
     "the ratio is the median of the pairs' ratios. The last column is our program without a compiler for JavaScript " +
     "(`--jitless`, as hardened units run it) by the same with one.",
     "",
+    ...size === "full" ? [] : ["Fewer and smaller things than the titles say.", ""],
     markdown(HEADS, cases.flatMap(rowsOf)),
     "",
     "![How far each figure is from its bar](bars.svg)",

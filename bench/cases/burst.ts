@@ -45,7 +45,7 @@ async function run(
       return { all: seconds };
     },
   });
-  await warmUp(effort, contest(count / 10));
+  await warmUp(effort, contest(count / 4));
   const measured = await inRounds(effort, contest(count));
   return [measured.figure("all", { title: "", unit: "s", bar: { ratio } })];
 }

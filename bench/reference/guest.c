@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_TARGETS = 2048, PATIENCE_S = 240 };
+enum { MOST_TARGETS = 2048, PATIENCE_S = 420 };
 
 static uint64_t state;
 

@@ -20,6 +20,9 @@ export interface GateOptions {
   readonly configuration: unknown;
   readonly clamdSocket?: string;
   readonly arguments?: readonly string[];
+  /** A program and its arguments that run the gate in their turn, such as setpriv(1). */
+  readonly under?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Gate implements AsyncDisposable {
@@ -57,8 +60,10 @@ export class Gate implements AsyncDisposable {
     const serviceManager = new ServiceManager(`${folder}/notify`);
     const debug = Deno.env.get("VIRTIOFS_GATE_TEST_DEBUG") === undefined ? [] : ["--debug"];
     const clamd = options.clamdSocket === undefined ? [] : ["--clamd-socket", options.clamdSocket];
-    const child = new Deno.Command(Deno.execPath(), {
+    const [command = Deno.execPath(), ...before] = [...options.under ?? [], Deno.execPath()];
+    const child = new Deno.Command(command, {
       args: [
+        ...before,
         ...GATE_COMMAND,
         "run",
         "--config",
@@ -68,7 +73,7 @@ export class Gate implements AsyncDisposable {
         ...options.arguments ?? [],
       ],
       cwd: REPOSITORY,
-      env: marked({ NOTIFY_SOCKET: serviceManager.path }),
+      env: marked({ ...options.env, NOTIFY_SOCKET: serviceManager.path }),
       stdin: "null",
       detached: true, // a terminal's Ctrl-C is for us to pass on
       stdout: "null",

@@ -17,6 +17,7 @@ export const PACKAGES: readonly Package[] = [
   { name: "btrfs-progs", program: "mkfs.btrfs", why: "a btrfs in an image file" },
   { name: "xfsprogs", program: "mkfs.xfs", why: "an XFS in an image file" },
   { name: "mount", program: "losetup", why: "loop devices for both" },
+  { name: "strace", program: "strace", why: "to see which system calls a daemon makes" },
   { name: "systemd", program: "systemd-analyze", why: "to score and run the units" },
   { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "virtual machines" },
   { name: "busybox-static", program: "busybox", why: "what runs in them" },

@@ -2,9 +2,14 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
-/** Beyond it the disk is read again instead (I6). */
-const MOST_TIMERS = 10_000;
-const REREAD_MS = 10_000;
+export interface RetryLimits {
+  /** Paths that may wait; beyond them the disk is read again instead (I6). */
+  readonly paths: number;
+  /** After which time. */
+  readonly rereadMs: number;
+}
+
+const DEFAULT_LIMITS: RetryLimits = { paths: 10_000, rereadMs: 10_000 };
 
 export interface RetryParts {
   /** It is time for `path`, in the queue that it came from. */
@@ -20,18 +25,18 @@ export class RetrySchedule {
   #rereadTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
-  constructor(parts: RetryParts) {
+  constructor(parts: RetryParts, private readonly limits: RetryLimits = DEFAULT_LIMITS) {
     this.#parts = parts;
   }
 
   /** Looks at `path` again after `delayMs`; an earlier appointment stands. */
   later(path: RelativePath, queue: string, delayMs: number): void {
     if (this.#stopped || this.#timers.has(path)) return;
-    if (this.#timers.size >= MOST_TIMERS) {
+    if (this.#timers.size >= this.limits.paths) {
       this.#rereadTimer ??= setTimeout(() => {
         this.#rereadTimer = undefined;
         this.#parts.reread();
-      }, REREAD_MS);
+      }, this.limits.rereadMs);
       return;
     }
     const timer = setTimeout(() => {

@@ -1,0 +1,131 @@
+/** What is kept in memory has limits, and at each of them there is a way on (docs/threat-model.md, I6). */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { display, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import { Reactor } from "../../ffi/reactor.ts";
+import { onThreadPool } from "../../ffi/thread_pool.ts";
+import { LinkedNames } from "../../src/gate/linked_names.ts";
+import { MoveMemory } from "../../src/gate/move_memory.ts";
+import { PathQueue } from "../../src/gate/path_queue.ts";
+import { RetrySchedule } from "../../src/gate/retry_schedule.ts";
+import { VersionMemory } from "../../src/scanning/version_memory.ts";
+import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+
+const path = (name: string | number) => fromText(`${name}`) as RelativePath;
+
+function statusOf(inode: number, links = 1): FileStatus {
+  return {
+    kind: "file",
+    inode,
+    links,
+    device: 1,
+    mountId: 1,
+    blocks: 8,
+    size: 1,
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    mtimeNs: 1n,
+    ctimeNs: 1n,
+  };
+}
+
+Deno.test("I6, I3: a full queue of paths keeps what it has, and asks for a reading when it is empty", () => {
+  const queue = new PathQueue(3);
+  const accepted = [1, 2, 3, 4, 5].map((name) => queue.add("ann", path(name)));
+  assertEquals(accepted, [true, true, true, false, false]);
+  assert(queue.add("ann", path(1)), "what waits already is no more");
+  assert(queue.add("bob", path(6)), "I7: another share has a limit of its own");
+  assertEquals(queue.size, 4);
+  assert(!queue.takeOverflow("ann"), "not before it is empty");
+  for (let left = 3; left > 0; left--) {
+    const taken = queue.take("ann");
+    assert(taken !== undefined);
+    queue.done(taken);
+  }
+  assert(queue.takeOverflow("ann"));
+  assert(!queue.takeOverflow("ann"), "once");
+  assert(!queue.takeOverflow("bob"));
+});
+
+Deno.test("I6, I3: more retries than can be kept end in reading everything again, once", async () => {
+  const asked: string[] = [];
+  let readings = 0;
+  const retries = new RetrySchedule({
+    lookAt: (name, queue) => asked.push(`${queue}/${display(name)}`),
+    reread: () => readings++,
+  }, { paths: 2, rereadMs: 50 });
+  for (let name = 0; name < 10; name++) retries.later(path(name), "ann", 20);
+  await waitFor("both are over", () => asked.length === 2 && readings === 1);
+  await sleep(120);
+  assertEquals([asked, readings], [["ann/0", "ann/1"], 1]);
+  retries.later(path("later"), "bob", 1);
+  await waitFor("there is room again", () => asked.includes("bob/later"));
+  retries.stop();
+});
+
+Deno.test("I6: of too many renames the oldest are forgotten", () => {
+  const moves = new MoveMemory();
+  for (let name = 0; name < 10_005; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));
+  assertEquals(moves.targetOf(path("from-4")), undefined);
+  assertEquals(moves.sourceOf(path("to-4")), undefined);
+  assertEquals(moves.targetOf(path("from-5")), path("to-5"));
+});
+
+Deno.test("I6, I3: beyond the limit of linked names the share is searched for those of a file", () => {
+  let searches = 0;
+  const asked: string[] = [];
+  const names = new LinkedNames({
+    lookAt: (name) => asked.push(display(name)),
+    search: () => searches++,
+  });
+  names.seen(path("one"), statusOf(1, 2), true);
+  names.seen(path("other"), statusOf(1, 2), true);
+  for (let inode = 2; inode < 50_002; inode++) names.seen(path(inode), statusOf(inode, 2), true);
+  names.seen(path("one"), statusOf(1, 2), false);
+  names.close();
+  assertEquals([asked, searches], [[], 1]);
+});
+
+Deno.test("I6, I1: of too many verdicts the oldest are forgotten, which is a scan more", () => {
+  const memory = new VersionMemory(3);
+  for (let inode = 1; inode <= 5; inode++) memory.remember(statusOf(inode));
+  const known = [1, 2, 3, 4, 5].map((inode) => memory.has(statusOf(inode)));
+  assertEquals(known, [false, false, true, true, true]);
+});
+
+Deno.test("I6, I7: eight blocking calls run at a time, and the others wait", async () => {
+  const ends: (() => void)[] = [];
+  const results = Array.from(
+    { length: 20 },
+    (_, number) =>
+      onThreadPool(() => new Promise<number>((resolve) => ends.push(() => resolve(number)))),
+  );
+  assertEquals(ends.length, 8);
+  for (let ended = 0; ended < 20; ended++) {
+    await waitFor("the next one runs", () => ends.length > 0);
+    assert(ends.length <= 8, `${ends.length} run`);
+    ends.shift()?.();
+    await sleep(0);
+  }
+  assertEquals(await Promise.all(results), Array.from({ length: 20 }, (_, number) => number));
+});
+
+Deno.test("I6, I7: messages that nobody takes wait up to a limit, and are dropped with a word", async () => {
+  const socket = `${scratchDirectory("deaf")}/notify.sock`;
+  // Its backlog fills, since nobody ever accepts.
+  using _listener = Deno.listen({ transport: "unix", path: socket });
+  const reactor = new Reactor();
+  const troubles: string[] = [];
+  const user = new UserNotifier(reactor, socket, (message) => troubles.push(message));
+  for (let number = 0; number < 1000; number++) user.malware(path(`/virus-${number}`), "Test");
+  const dropped = troubles.filter((message) => /messages to the user are dropped/.test(message));
+  assert(dropped.length >= 1000 - 256 - 16, `${dropped.length} of 1000 were dropped`);
+  await sleep(200);
+  await reactor.stop();
+  reactor[Symbol.dispose]();
+});

@@ -60,6 +60,8 @@ export class Channel {
   readonly #layout: Layout;
   readonly #index: FileIndex;
   readonly #recovery: Recovery;
+  /** Something was published since guests were last told. */
+  #hasNews = false;
   readonly #reconciler: Reconciler;
   readonly #rules: IgnoreRules;
   readonly #queue = new PathQueue();
@@ -121,7 +123,7 @@ export class Channel {
           path: display(path),
           from: display(from.name),
         }));
-        parts.onChange();
+        this.#hasNews = true;
       },
       onTrouble: (message) => this.#warn(message),
     });
@@ -348,6 +350,9 @@ export class Channel {
       this.#retries.later(path, queue, 5000);
     } finally {
       this.#queue.done(path);
+      // Once it is everywhere: told of its first place, guests would have to be told of the others again.
+      if (this.#hasNews) this.#parts.onChange();
+      this.#hasNews = false;
     }
   }
 

@@ -9,6 +9,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { KnownDirectory } from "./known_directory.ts";
+import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
 import { type IndexEntry, type ReplicaId, UNKNOWN_ENTRY } from "./replica_record.ts";
 
@@ -16,6 +17,7 @@ import { type IndexEntry, type ReplicaId, UNKNOWN_ENTRY } from "./replica_record
 const SCHEMA_VERSION = 2;
 const COMMIT_AFTER_MS = 20;
 const MOST_RECENT = 4096;
+const OTHERS_END_MS = 2000;
 
 const SCHEMA = `
   CREATE TABLE entry (
@@ -75,12 +77,14 @@ export class FileIndex implements Disposable {
 
   /**
    * Opens the index at `path`, which lies where no guest can write. One that cannot be read is kept beside
-   * (`….damaged`) and a new one begun; where not even that works, it lives in memory only.
+   * (`….damaged`) and a new one begun; where not even that works, it lives in memory only. Throws LayoutFault if
+   * another process uses it.
    */
   static open(path: string, onTrouble: (message: string) => void): FileIndex {
     try {
       return new FileIndex(openDatabase(path), onTrouble);
     } catch (error) {
+      if (isInUse(error)) throw new LayoutFault(`another daemon uses ${path}`);
       onTrouble(
         `the index ${path} cannot be used (${reasonOf(error)}): starting a new one; ` +
           `shares are compared by content once`,
@@ -270,6 +274,9 @@ let fallbackId = -2;
 function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   try {
+    // For us alone: otherwise SQLite maps a file to share with others (-shm), and on a full disk the first use of a
+    // page of that ends the process (SIGBUS). Another daemon's last moments are waited for.
+    database.exec(`PRAGMA busy_timeout = ${OTHERS_END_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
     // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments.
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
     database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");
@@ -283,6 +290,10 @@ function openDatabase(path: string): DatabaseSync {
     database.close();
     throw error;
   }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("database is locked");
 }
 
 function setAside(path: string): void {

@@ -2,9 +2,10 @@
 
 import { DatabaseSync } from "node:sqlite";
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
+import { LayoutFault } from "../../src/gate/layout.ts";
 import { type IndexEntry, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -60,18 +61,44 @@ Deno.test("I3: what is put later counts, and what has no records is forgotten", 
 
 Deno.test("I3: what could not be written is as if it had never been known", () => {
   const file = `${scratchDirectory("index")}/index`;
+  open(file).close();
+  {
+    using database = new DatabaseSync(file);
+    // As when the disk is full: the second version cannot be written.
+    database.exec(
+      "CREATE TRIGGER refuse BEFORE INSERT ON entry WHEN hex(substr(NEW.packed, 1, 4)) = '02000000' " +
+        "BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
+    );
+  }
   const troubles: string[] = [];
   using index = open(file, troubles);
   index.put(path(1), entryOf(1));
   assert(index.commit());
-  using somebodyElse = new DatabaseSync(file);
-  somebodyElse.exec("BEGIN IMMEDIATE");
   index.put(path(1), entryOf(2));
   assertEquals(index.get(path(1)), entryOf(1));
   assertEquals(troubles.length, 1);
-  somebodyElse.exec("ROLLBACK");
   index.put(path(1), entryOf(3));
   assertEquals(index.get(path(1)), entryOf(3));
+});
+
+Deno.test("I3: nothing of the index is mapped into memory, where a full disk would end the daemon", () => {
+  const folder = scratchDirectory("index");
+  using index = open(`${folder}/index`);
+  index.put(path(1), entryOf(1));
+  assert(index.commit());
+  assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
+    "index",
+    "index-wal",
+  ]);
+});
+
+Deno.test("I3: an index that another daemon uses is left alone", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  using index = open(file);
+  index.put(path(1), entryOf(1));
+  assertThrows(() => open(file), LayoutFault, "another daemon");
+  assertEquals(index.get(path(1)), entryOf(1));
+  assert(index.commit());
 });
 
 Deno.test("I3: a record that nobody can have written makes its directory unknown, and stops nothing", () => {

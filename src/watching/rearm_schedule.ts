@@ -25,8 +25,12 @@ export class RearmSchedule {
   want(reason: RereadReason, nowMs: number): boolean {
     const begins = !this.#inEpisode;
     this.#inEpisode = true;
-    this.#wanted ??= { reason, at: nowMs + Math.max(this.#waitMs, this.#lastTookMs) };
+    this.#wanted ??= { reason, at: this.#soonest(nowMs) };
     return begins;
+  }
+
+  #soonest(nowMs: number): number {
+    return nowMs + Math.max(this.#waitMs, this.#lastTookMs);
   }
 
   get isWanted(): boolean {
@@ -50,6 +54,8 @@ export class RearmSchedule {
     this.#running = undefined;
     this.#lastTookMs = nowMs - since;
     this.#inEpisode = this.#wanted !== undefined;
+    // A loss meanwhile waits from now on, for as long as this took.
+    if (this.#wanted !== undefined) this.#wanted = { ...this.#wanted, at: this.#soonest(nowMs) };
     return reason;
   }
 }

@@ -14,7 +14,8 @@ import type { Pair } from "./support/attacker.ts";
 import { Attacker } from "./support/attacker_process.ts";
 import { Canary, CANARY_CONTENT } from "./support/canary.ts";
 import { MemoryFilesystem } from "./support/memory_filesystem.ts";
-import { NIGHTLY, report } from "./support/size.ts";
+import { report } from "./support/size.ts";
+import { NIGHTLY } from "../support/size.ts";
 import { filesThatHold } from "../support/tree.ts";
 
 const PHASE_MS = NIGHTLY ? 60_000 : 1200;

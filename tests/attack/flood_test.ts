@@ -8,7 +8,8 @@ import { assert, assertEquals } from "@std/assert";
 import { onEachFilesystem } from "../support/fixture.ts";
 import { PATIENCE_MS, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
-import { NIGHTLY, report } from "./support/size.ts";
+import { report } from "./support/size.ts";
+import { NIGHTLY } from "../support/size.ts";
 
 interface Flood {
   readonly what: string;

@@ -14,7 +14,8 @@ import { filesThatHold } from "../support/tree.ts";
 import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 import { Random } from "../soak/random.ts";
-import { NIGHTLY, report } from "./support/size.ts";
+import { report } from "./support/size.ts";
+import { NIGHTLY } from "../support/size.ts";
 import { Workbench } from "./support/workbench.ts";
 
 const FLIPS = NIGHTLY ? 2000 : 40;

@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { runs } from "../support/size.ts";
 import { type RelativePath } from "../../ffi/byte_string.ts";
 import { type Below, Debouncer, type Due, type Touch } from "../../src/watching/debouncer.ts";
 
@@ -197,6 +198,6 @@ Deno.test("any sequence of events is told as a naive model tells it", () => {
       now += 1_000_000;
       compare();
     }),
-    { numRuns: 500 },
+    runs(500),
   );
 });

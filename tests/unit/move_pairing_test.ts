@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { runs } from "../support/size.ts";
 import { MovePairing } from "../../src/watching/move_pairing.ts";
 
 Deno.test("what arrives is what departed with the same cookie", () => {
@@ -50,25 +51,28 @@ Deno.test("whatever the order, each departure ends once: paired, expired or expe
     what: fc.constantFrom("departs", "arrives", "expires"),
     which: fc.nat({ max: 20 }),
   });
-  fc.assert(fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-    const moves = new MovePairing<number>(50, 4);
-    const ended: number[] = [];
-    let cookie = 0;
-    let now = 0;
-    for (const { pauseMs, what, which } of steps) {
-      now += pauseMs;
-      if (what === "departs") {
-        const expelled = moves.departed(++cookie, cookie, now);
-        if (expelled !== undefined) ended.push(expelled);
-      } else if (what === "arrives") {
-        const item = moves.arrived(Math.max(0, cookie - which));
-        if (item !== undefined) ended.push(item);
-      } else {
-        ended.push(...moves.expired(now));
-        assert(moves.nextExpiryAt > now);
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const moves = new MovePairing<number>(50, 4);
+      const ended: number[] = [];
+      let cookie = 0;
+      let now = 0;
+      for (const { pauseMs, what, which } of steps) {
+        now += pauseMs;
+        if (what === "departs") {
+          const expelled = moves.departed(++cookie, cookie, now);
+          if (expelled !== undefined) ended.push(expelled);
+        } else if (what === "arrives") {
+          const item = moves.arrived(Math.max(0, cookie - which));
+          if (item !== undefined) ended.push(item);
+        } else {
+          ended.push(...moves.expired(now));
+          assert(moves.nextExpiryAt > now);
+        }
       }
-    }
-    ended.push(...moves.expired(Infinity));
-    assertEquals(ended.sort((a, b) => a - b), Array.from({ length: cookie }, (_, i) => i + 1));
-  }));
+      ended.push(...moves.expired(Infinity));
+      assertEquals(ended.sort((a, b) => a - b), Array.from({ length: cookie }, (_, i) => i + 1));
+    }),
+    runs(500),
+  );
 });

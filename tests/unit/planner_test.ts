@@ -18,6 +18,7 @@ import {
   withoutRecord,
   withRecord,
 } from "../../src/gate/replica_record.ts";
+import { runs } from "../support/size.ts";
 
 const EXPORT: ReplicaId = 0;
 const SHARES: readonly ReplicaId[] = [1, 2, 3];
@@ -249,7 +250,7 @@ Deno.test("I3: whatever three shares do to a path, they and the export end equal
       const [first, ...others] = model.contents();
       for (const other of others) assertEquals(other, first);
     }),
-    { numRuns: 20_000 },
+    runs(20_000),
   );
 });
 
@@ -264,7 +265,7 @@ Deno.test("I3: what is written last, after a rest, is what all have", () => {
       model.settle();
       assertEquals(model.contents(), [last.content, last.content, last.content, last.content]);
     }),
-    { numRuns: 10_000 },
+    runs(10_000),
   );
 });
 
@@ -288,7 +289,7 @@ Deno.test("I3: of changes on several sides none is lost: each is everywhere, or 
         for (const { content } of changes) assert(kept.includes(content), `${content} is lost`);
       },
     ),
-    { numRuns: 10_000 },
+    runs(10_000),
   );
 });
 

@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { runs } from "../support/size.ts";
 import { asRelativePath, fileName, fromText, ROOT } from "../../ffi/byte_string.ts";
 import { UNWATCHED, type WatchNode, WatchTree } from "../../src/watching/watch_tree.ts";
 
@@ -155,44 +156,47 @@ Deno.test("after any changes each watch is found where its path says, and each t
     to: paths,
     watch: fc.integer({ min: UNWATCHED, max: 12 }).filter((watch) => watch !== ROOT_WATCH),
   });
-  fc.assert(fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
-    const known = new Fixture();
-    const { tree } = known;
-    const met = new Set<WatchNode>();
-    const find = (path: readonly string[]): WatchNode | undefined =>
-      path.reduce<WatchNode | undefined>(
-        (node, name) => node && tree.child(node, fileName(name)),
-        tree.root,
-      );
-    for (const { what, from, to, watch } of changes) {
-      const parent = find(to.slice(0, -1));
-      const name = fileName(to.at(-1) ?? "a");
-      const node = find(from);
-      if (what === "place" && parent !== undefined) {
-        const placed = tree.place(parent, name, watch);
-        if (placed !== undefined) {
-          met.add(placed.node);
-          assertEquals(tree.pathOf(placed.node), to.join("/"));
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      const known = new Fixture();
+      const { tree } = known;
+      const met = new Set<WatchNode>();
+      const find = (path: readonly string[]): WatchNode | undefined =>
+        path.reduce<WatchNode | undefined>(
+          (node, name) => node && tree.child(node, fileName(name)),
+          tree.root,
+        );
+      for (const { what, from, to, watch } of changes) {
+        const parent = find(to.slice(0, -1));
+        const name = fileName(to.at(-1) ?? "a");
+        const node = find(from);
+        if (what === "place" && parent !== undefined) {
+          const placed = tree.place(parent, name, watch);
+          if (placed !== undefined) {
+            met.add(placed.node);
+            assertEquals(tree.pathOf(placed.node), to.join("/"));
+          }
+        } else if (what === "move" && node !== undefined && parent !== undefined) {
+          tree.detach(node);
+          if (!tree.attach(node, parent, name)) tree.remove(node);
+        } else if (what === "remove" && node !== undefined) {
+          tree.remove(node);
+        } else if (what === "sweep") {
+          tree.beginSweep();
+          tree.endSweep();
+          assertEquals(tree.watched, 1);
         }
-      } else if (what === "move" && node !== undefined && parent !== undefined) {
-        tree.detach(node);
-        if (!tree.attach(node, parent, name)) tree.remove(node);
-      } else if (what === "remove" && node !== undefined) {
-        tree.remove(node);
-      } else if (what === "sweep") {
-        tree.beginSweep();
-        tree.endSweep();
-        assertEquals(tree.watched, 1);
       }
-    }
-    const alive = [...met].filter((node) => !tree.isForgotten(node));
-    for (const node of alive) {
-      const path = asRelativePath(fromText(tree.pathOf(node) ?? "?"));
-      assertEquals(find((path ?? "?").split("/")), node);
-      if (node.watch !== UNWATCHED) assertEquals(tree.byWatch(node.watch), node);
-    }
-    assertEquals(tree.watched, 1 + alive.filter(({ watch }) => watch !== UNWATCHED).length);
-    assertEquals(known.forgotten.length, met.size - alive.length);
-    assertEquals(tree.pathOf(tree.root), ROOT);
-  }));
+      const alive = [...met].filter((node) => !tree.isForgotten(node));
+      for (const node of alive) {
+        const path = asRelativePath(fromText(tree.pathOf(node) ?? "?"));
+        assertEquals(find((path ?? "?").split("/")), node);
+        if (node.watch !== UNWATCHED) assertEquals(tree.byWatch(node.watch), node);
+      }
+      assertEquals(tree.watched, 1 + alive.filter(({ watch }) => watch !== UNWATCHED).length);
+      assertEquals(known.forgotten.length, met.size - alive.length);
+      assertEquals(tree.pathOf(tree.root), ROOT);
+    }),
+    runs(500),
+  );
 });

@@ -1,7 +1,6 @@
-/** How much is tried: a sample in every run of the tests, everything at night. */
+/** Where something is tried: at a sample of places in every run of the tests, at all of them at night. */
 
-/** Set VIRTIOFS_GATE_NIGHTLY to anything for the nightly size. */
-export const NIGHTLY: boolean = Deno.env.has("VIRTIOFS_GATE_NIGHTLY");
+import { NIGHTLY } from "../../support/size.ts";
 
 /** The calls by which names come and go: what is decided before them must still be true. */
 const DECISIVE: ReadonlySet<string> = new Set(["renameat2", "linkat", "unlinkat", "mkdirat"]);

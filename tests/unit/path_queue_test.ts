@@ -1,0 +1,88 @@
+/** Paths that wait to be looked at: none is worked on twice at a time, and none is forgotten without a word. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import type { RelativePath } from "../../ffi/byte_string.ts";
+import { PathQueue } from "../../src/gate/path_queue.ts";
+import { runs } from "../support/size.ts";
+
+const A = "a" as RelativePath;
+const B = "b" as RelativePath;
+
+Deno.test("a path waits once in its share's queue, and paths come in their order", () => {
+  const queue = new PathQueue();
+  for (const path of [A, B, A]) queue.add("ann", path);
+  assertEquals([queue.take("ann"), queue.take("ann"), queue.take("ann")], [A, B, undefined]);
+  assertEquals(queue.take("bob"), undefined);
+});
+
+Deno.test("I3: a path that is told while it is worked on is looked at once more", () => {
+  const queue = new PathQueue();
+  queue.add("ann", A);
+  queue.take("ann");
+  queue.add("ann", A);
+  queue.add("bob", A);
+  assertEquals([queue.take("ann"), queue.take("bob")], [undefined, undefined]);
+  queue.done(A);
+  assertEquals([queue.take("ann"), queue.take("bob")], [undefined, A]);
+});
+
+Deno.test("I6: a full queue asks for the share to be read again, once it has run empty", () => {
+  const queue = new PathQueue(1);
+  assert(queue.add("ann", A));
+  assert(!queue.add("ann", B));
+  assert(queue.add("bob", B));
+  assertEquals(queue.takeOverflow("ann"), false);
+  queue.take("ann");
+  assertEquals([queue.takeOverflow("bob"), queue.takeOverflow("ann")], [false, true]);
+  assertEquals(queue.takeOverflow("ann"), false);
+});
+
+Deno.test("I3, I6: whatever the order, each path that was told is looked at afterwards, or its share is read", () => {
+  const SHARES = ["ann", "bob", ""];
+  const MOST = 3;
+  const step = fc.record({
+    what: fc.constantFrom("add", "take", "done"),
+    share: fc.constantFrom(...SHARES),
+    path: fc.constantFrom(...["a", "b", "c", "d", "e"].map((name) => name as RelativePath)),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const queue = new PathQueue(MOST);
+      const running: RelativePath[] = [];
+      /** Told, and no look at them has begun since, nor a reading. */
+      const owed = new Set<RelativePath>();
+      const take = (share: string) => {
+        const path = queue.take(share);
+        if (path === undefined) {
+          if (queue.takeOverflow(share)) owed.clear(); // then everything is read
+          return;
+        }
+        assert(!running.includes(path), "two jobs for one path");
+        running.push(path);
+        owed.delete(path);
+      };
+      const finish = () => {
+        const path = running.shift();
+        if (path !== undefined) queue.done(path);
+      };
+      for (const { what, share, path } of steps) {
+        if (what === "take") take(share);
+        else if (what === "done") finish();
+        else {
+          queue.add(share, path);
+          owed.add(path);
+        }
+        for (const one of SHARES) assert(queue.waiting(one) <= MOST, "longer than its limit");
+      }
+      while (running.length > 0 || queue.size > 0) {
+        SHARES.forEach(take);
+        finish();
+      }
+      SHARES.forEach(take);
+      assertEquals([...owed], []);
+    }),
+    runs(1000),
+  );
+});

@@ -2,6 +2,8 @@
 
 import { EICAR } from "../../support/eicar.ts";
 
+export const EICAR_TEXT = new TextDecoder().decode(EICAR);
+
 /** Seconds since 1970 from which tests count their own times, so that later is later. */
 const EPOCH = 1_700_000_000;
 
@@ -26,9 +28,18 @@ export class GuestTree {
     if (!success) throw new Deno.errors.NotFound(from);
   }
 
+  /** The malware says whose it is. */
   infect(path: string): void {
     this.makeDirectory(path.slice(0, Math.max(0, path.lastIndexOf("/"))));
-    Deno.writeFileSync(this.at(path), EICAR);
+    Deno.writeTextFileSync(this.at(path), EICAR_TEXT + this.#mark);
+  }
+
+  isOwnMalware(content: string): boolean {
+    return content.endsWith(EICAR_TEXT + this.#mark);
+  }
+
+  get #mark(): string {
+    return ` by ${this.root.split("/").at(-1)}`;
   }
 
   makeDirectory(path: string): void {

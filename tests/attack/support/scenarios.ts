@@ -1,6 +1,7 @@
 /** What the daemon is asked to do about one path, from a known state, with what must come out of it. */
 
 import { ERRNO } from "../../../ffi/errno.ts";
+import type { InfectedAction } from "../../../src/gate/config/channel_config.ts";
 import type { GuestTree } from "./guest_tree.ts";
 import { intercept } from "./libc_hook.ts";
 import type { Workbench } from "./workbench.ts";
@@ -14,7 +15,7 @@ export interface Stage {
 
 export interface Scenario {
   readonly name: string;
-  readonly action?: "delete" | "quarantine";
+  readonly action?: InfectedAction;
   /** Makes the state that is known before. */
   arrange(stage: Stage): Promise<void> | void;
   /** What the guests do then; the daemon looks at `path` afterwards. */
@@ -107,6 +108,41 @@ const SCENARIOS: readonly Scenario[] = [
     untilAnnActs: true,
   },
   {
+    name: "malware that stays with its author",
+    action: "log",
+    arrange: known("first"),
+    change: ({ ann, top }) => ann.infect(`${top}/${FILE}`),
+    path: FILE,
+    survivors: ["first"],
+    untilAnnActs: true,
+  },
+  {
+    name: "a new version over malware that stays",
+    action: "log",
+    arrange: async (stage) => {
+      await known("first")(stage);
+      stage.ann.infect(`${stage.top}/${FILE}`);
+      await stage.bench.settle();
+    },
+    change: ({ bob, top }) => bob.write(`${top}/${FILE}`, "second version", 10),
+    path: FILE,
+    survivors: ["second version"],
+    gone: ["first"],
+  },
+  {
+    name: "malware that stays is made clean",
+    action: "log",
+    arrange: async (stage) => {
+      await known("first")(stage);
+      stage.ann.infect(`${stage.top}/${FILE}`);
+      await stage.bench.settle();
+    },
+    change: ({ ann, top }) => ann.write(`${top}/${FILE}`, "clean again", 10),
+    path: FILE,
+    survivors: ["clean again"],
+    gone: ["first"],
+  },
+  {
     name: "changes on two sides",
     arrange: known("first"),
     change: ({ ann, bob, top }) => {
@@ -133,6 +169,16 @@ const SCENARIOS: readonly Scenario[] = [
     path: FILE,
     survivors: ["second version", "made from the first"],
     gone: ["first"],
+  },
+  {
+    name: "a file on one side, a directory on the other",
+    arrange: ({ ann, top }) => ann.makeDirectory(`${top}/mid`),
+    change: ({ ann, bob, top }) => {
+      ann.write(`${top}/${FILE}`, "beside a directory", 10);
+      bob.write(`${top}/${FILE}/inside`, "in the directory", 10);
+    },
+    path: FILE,
+    survivors: ["beside a directory", "in the directory"],
   },
   {
     name: "a file where a directory was",
@@ -198,8 +244,8 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** Each needs a workbench of its own. */
-export const ACTIONS = ["delete", "quarantine"] as const;
+export const ACTIONS = ["delete", "quarantine", "log"] as const satisfies InfectedAction[];
 
-export function scenariosOf(action: (typeof ACTIONS)[number]): readonly Scenario[] {
+export function scenariosOf(action: InfectedAction): readonly Scenario[] {
   return SCENARIOS.filter((scenario) => (scenario.action ?? "delete") === action);
 }

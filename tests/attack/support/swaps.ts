@@ -1,9 +1,6 @@
 /** What a guest can put in the place of something of its own between two system calls of the daemon. */
 
-import { EICAR } from "../../support/eicar.ts";
-import type { GuestTree } from "./guest_tree.ts";
-
-const EICAR_TEXT = new TextDecoder().decode(EICAR);
+import { EICAR_TEXT, type GuestTree } from "./guest_tree.ts";
 
 /** Where the attack takes place: a file, its directory `mid` and the directory above, `top`. */
 export interface Scene {
@@ -92,7 +89,7 @@ export const SWAPS: readonly Swap[] = [
     perform({ guest, top, afterwards }) {
       const path = guest.at(`${top}/mid/file`);
       // What was written to malware goes with it.
-      if (Deno.readTextFileSync(path) === EICAR_TEXT) throw new Deno.errors.NotFound();
+      if (Deno.readTextFileSync(path).startsWith(EICAR_TEXT)) throw new Deno.errors.NotFound();
       const held = Deno.openSync(path, { write: true });
       afterwards.push(() => {
         held.truncateSync();
@@ -155,7 +152,7 @@ export const SWAPS: readonly Swap[] = [
     perform(scene) {
       const { guest, top } = scene;
       const original = Deno.readTextFileSync(guest.at(file(scene)));
-      if (original === EICAR_TEXT) throw new Deno.errors.NotFound();
+      if (original.startsWith(EICAR_TEXT)) throw new Deno.errors.NotFound();
       const twin = [...original].reverse().join("");
       guest.write(`${top}/other/file`, twin);
       guest.copyTimes(file(scene), `${top}/other/file`);

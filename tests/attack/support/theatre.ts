@@ -1,14 +1,12 @@
 /** Plays scenarios on a workbench and looks whether every promise holds at the end. */
 
-import { EICAR } from "../../support/eicar.ts";
 import { Canary, CANARY_CONTENT } from "./canary.ts";
-import { GuestTree } from "./guest_tree.ts";
+import { EICAR_TEXT, GuestTree } from "./guest_tree.ts";
 import { intercept } from "./libc_hook.ts";
+import type { InfectedAction } from "../../../src/gate/config/channel_config.ts";
 import type { Scenario, Stage } from "./scenarios.ts";
 import type { Swap } from "./swaps.ts";
 import { type ShareName, Workbench } from "./workbench.ts";
-
-const EICAR_TEXT = new TextDecoder().decode(EICAR);
 
 /** Not calls of the daemon's work on files. */
 const NO_BOUNDARIES: ReadonlySet<string> = new Set(["close", "read", "inotify_add_watch"]);
@@ -44,7 +42,7 @@ export class Theatre implements Disposable {
   #plays = 0;
 
   /** On a file system that can clone. */
-  constructor(mountPoint: string, private readonly action: "delete" | "quarantine") {
+  constructor(mountPoint: string, private readonly action: InfectedAction) {
     this.base = `${mountPoint}/base-${action}`;
     this.canary = new Canary(`${mountPoint}/outside-${action}`);
     Workbench.prepare(this.base);
@@ -155,9 +153,13 @@ export class Theatre implements Disposable {
   async faults(survivors: readonly string[], gone: readonly string[] = []): Promise<string[]> {
     await this.bench.settle();
     const { ann, bob, export: exported } = this.places;
+    const faults = this.canary.disturbances();
+    if (this.action === "log") {
+      for (const place of [ann, bob, exported]) faults.push(...removeOwnMalware(place));
+      await this.bench.settle();
+    }
     const trees = [ann, bob, exported].map((place) => place.contents());
     const everything = trees.flatMap((tree) => [...tree.values()]);
-    const faults = this.canary.disturbances();
     for (const [index, tree] of trees.slice(1).entries()) {
       faults.push(...differences(trees[0] ?? new Map(), tree, ["bob", "export"][index] ?? ""));
     }
@@ -203,6 +205,17 @@ export class Theatre implements Disposable {
 
 function fileContents(guest: GuestTree): ReadonlySet<string> {
   return new Set([...guest.contents().values()].map((line) => line.slice(line.indexOf(": ") + 2)));
+}
+
+/** What its author does who hears of it; malware of others is a fault. */
+function removeOwnMalware(place: GuestTree): string[] {
+  const faults: string[] = [];
+  for (const [path, content] of place.contents()) {
+    if (!content.includes(EICAR_TEXT)) continue;
+    if (place.isOwnMalware(content)) place.remove(path);
+    else faults.push(`I1: malware travelled to ${place.root}`);
+  }
+  return faults;
 }
 
 function differences(

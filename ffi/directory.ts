@@ -238,6 +238,12 @@ export class Directory extends Descriptor {
     return new Descriptor(check(libc.openat(this.fd, z(name), flags, mode), "open", name));
   }
 
+  /** The file `name`, readable and writable, made if it is missing. For the daemon's own directories. */
+  openOrCreateFile(name: FileName, mode: number): Descriptor {
+    const flags = O.RDWR | O.CREAT | O.NOFOLLOW | O.CLOEXEC;
+    return new Descriptor(check(libc.openat(this.fd, z(name), flags, mode), "open", name));
+  }
+
   /** Gives an unnamed file a name here; EEXIST if the name is taken (nothing is replaced). */
   linkUnnamed(file: Descriptor, name: FileName): void {
     // /proc/self/fd needs no capability, AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH before Linux 6.10.

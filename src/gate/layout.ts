@@ -11,6 +11,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
+import { lockFile } from "../../ffi/file_lock.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 
 export const STAGING = fileName("staging");
@@ -20,6 +21,8 @@ export const QUARANTINE = fileName("quarantine");
 /** The daemon's own: the index and the recovery directory. */
 export const PRIVATE = fileName(".virtiofs-gate");
 export const RECOVERY = fileName("recovery");
+/** Locked by whoever serves the channel. */
+const LOCK = fileName("lock");
 
 /** Permissions of the directories that the daemon makes where they are missing. */
 const OWN_DIRECTORIES: readonly { readonly name: FileName; readonly mode: number }[] = [
@@ -32,7 +35,12 @@ const OWN_DIRECTORIES: readonly { readonly name: FileName; readonly mode: number
 
 /** Why a channel cannot run, in words. */
 export class LayoutFault extends Error {
-  override readonly name = "LayoutFault";
+  override readonly name: string = "LayoutFault";
+}
+
+/** Somebody serves the channel already; a daemon that is ending lets go of it soon. */
+export class InUse extends LayoutFault {
+  override readonly name = "InUse";
 }
 
 export interface Layout extends Disposable {
@@ -45,13 +53,13 @@ export interface Layout extends Disposable {
 }
 
 /**
- * Opens the channel's directories, making what is missing but `basePath` itself, and proves that the
- * file system can do what is needed. Throws LayoutFault.
+ * Opens the channel's directories, making what is missing but `basePath` itself, proves that the file system can do
+ * what is needed, and keeps others from serving the same directory until it is disposed. Throws LayoutFault, InUse.
  */
 export function openLayout(basePath: ByteString): Layout {
   using base = openBase(basePath);
   for (const { name, mode } of OWN_DIRECTORIES) makeOwn(base, name, mode, basePath);
-  const opened: Directory[] = [];
+  const opened: Descriptor[] = [];
   const open = (name: FileName, below: Directory = base): Directory => {
     const directory = below.openBeneath(name);
     if (directory === undefined) {
@@ -65,6 +73,7 @@ export function openLayout(basePath: ByteString): Layout {
   };
   try {
     const own = open(PRIVATE);
+    opened.push(claim(own, basePath));
     own.makeDirectory(RECOVERY, 0o700);
     const layout: Layout = {
       staging: open(STAGING),
@@ -73,13 +82,13 @@ export function openLayout(basePath: ByteString): Layout {
       quarantine: open(QUARANTINE),
       recovery: open(RECOVERY, own),
       indexPath: `${toText(basePath)}/${PRIVATE}/index.sqlite`,
-      [Symbol.dispose]: () => opened.forEach((directory) => directory.close()),
+      [Symbol.dispose]: () => opened.forEach((descriptor) => descriptor.close()),
     };
     emptyDirectory(layout.staging);
     proveAbilities(layout, basePath);
     return layout;
   } catch (error) {
-    opened.forEach((directory) => directory.close());
+    opened.forEach((descriptor) => descriptor.close());
     throw error instanceof SystemError ? new LayoutFault(error.message) : error;
   }
 }
@@ -136,6 +145,18 @@ function makeOwn(base: Directory, name: FileName, mode: number, basePath: ByteSt
     const place = `${display(basePath)}/${display(name)}`;
     const reason = error instanceof Error ? error.message : String(error);
     throw new LayoutFault(`${place} cannot be made: ${reason}`);
+  }
+}
+
+/** Two daemons would take each other's work for a guest's, and put back what the other is just replacing. */
+function claim(own: Directory, basePath: ByteString): Descriptor {
+  const lock = own.openOrCreateFile(LOCK, 0o600);
+  try {
+    if (lockFile(lock)) return lock;
+    throw new InUse(`${display(basePath)} is served by another virtiofs-gate: stop that one first`);
+  } catch (error) {
+    lock.close();
+    throw error;
   }
 }
 

@@ -24,8 +24,9 @@ import { parseConfiguration } from "./config/configuration.ts";
 import { formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { GuestNotifier } from "./guest_notifier.ts";
-import { LayoutFault } from "./layout.ts";
+import { InUse, LayoutFault } from "./layout.ts";
 import type { GATE } from "./options.ts";
+import { realPlaces } from "./real_places.ts";
 import { serve } from "./serve.ts";
 
 export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];
@@ -38,6 +39,9 @@ const LAST_WORDS_MS = 5000;
  */
 const MOST_QUICK = Math.max(4, 2 * navigator.hardwareConcurrency);
 const PROGRESS_EVERY_MS = 2000;
+/** A daemon that was killed may still be ending: its last clone, say, is being written. */
+const PREDECESSOR_MS = 5000;
+const LOOK_AGAIN_MS = 100;
 /** A large tree may take its time, as long as it gets on. */
 const EXTENSION_MS = 60_000;
 
@@ -69,9 +73,10 @@ export async function run(options: RunOptions): Promise<number> {
     quick: () => options.scanConcurrency ?? MOST_QUICK,
   });
   const guests = new GuestNotifier(reactor, configs, log);
-  const channels = configs.flatMap((config) =>
-    openChannel({ config, reactor, scheduler, scanner }, guests, log)
+  const opened = await Promise.all(
+    configs.map((config) => openChannel({ config, reactor, scheduler, scanner }, guests, log)),
   );
+  const channels = opened.filter((channel) => channel !== undefined);
   if (channels.length === 0) {
     log.fatal("no channel can run: see the faults above");
     return exitCode("failure");
@@ -112,8 +117,12 @@ function readChannels(options: RunOptions, log: Logger): readonly ChannelConfig[
     log.fatal("{problem}", { problem: text.problem });
     return [];
   }
-  const { channels, faults, warnings } = parseConfiguration(text.text, { unknownKeys: "warning" });
-  for (const one of [...faults, ...warnings]) log.warn("{fault}", { fault: formatFault(one) });
+  const written = parseConfiguration(text.text, { unknownKeys: "warning" });
+  const placed = realPlaces(written.channels);
+  const { channels } = placed;
+  const faults = [...written.faults, ...placed.faults];
+  for (const fault of faults) log.error("{fault}", { fault: formatFault(fault) });
+  for (const warning of written.warnings) log.warn("{warning}", { warning: formatFault(warning) });
   const skipped = new Set(faults.map(({ channel }) => channel));
   for (const { name } of channels) skipped.delete(name);
   for (const channel of skipped) {
@@ -159,7 +168,8 @@ async function chooseScanner(
   return scanner;
 }
 
-function openChannel(
+/** `undefined` where it cannot run; the reason is logged. */
+async function openChannel(
   parts: {
     readonly config: ChannelConfig;
     readonly reactor: Reactor;
@@ -168,15 +178,23 @@ function openChannel(
   },
   guests: GuestNotifier,
   log: Logger,
-): Channel[] {
+): Promise<Channel | undefined> {
+  const channel = displayText(parts.config.name);
+  const giveUpAt = performance.now() + PREDECESSOR_MS;
   try {
-    return [new Channel({ ...parts, log, onChange: () => guests.notify(parts.config.name) })];
+    for (;;) {
+      try {
+        return new Channel({ ...parts, log, onChange: () => guests.notify(parts.config.name) });
+      } catch (error) {
+        if (!(error instanceof InUse) || performance.now() > giveUpAt) throw error;
+        await new Promise((done) => setTimeout(done, LOOK_AGAIN_MS));
+      }
+    }
   } catch (error) {
-    const channel = displayText(parts.config.name);
     const reason = error instanceof Error ? error.message : String(error);
     const fault = error instanceof LayoutFault ? reason : `unexpected: ${reason}`;
     log.error("channel {channel} is skipped: {fault}", { channel, fault });
-    return [];
+    return undefined;
   }
 }
 

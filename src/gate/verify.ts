@@ -9,6 +9,7 @@ import { type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { describeChannel } from "./config/report.ts";
 import { layoutFaults } from "./layout.ts";
+import { realPlaces } from "./real_places.ts";
 
 export interface VerifyOptions {
   readonly config: string;
@@ -29,6 +30,7 @@ export function verify(options: VerifyOptions): number {
   const faults = [...configuration.faults];
   const warnings = [...configuration.warnings];
   if (!options.offline) {
+    faults.push(...realPlaces(configuration.channels).faults);
     for (const channel of configuration.channels) faults.push(...filesystemFaults(channel));
     warnings.push(...scannerWarnings(configuration, options.clamdConfig));
   }

@@ -4,7 +4,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Channel, DEBOUNCE_MS } from "../support/channel.ts";
 import { EICAR } from "../support/eicar.ts";
-import { onEachFilesystem } from "../support/fixture.ts";
+import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
+import { Gate } from "../support/gate.ts";
 import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -106,5 +107,44 @@ onEachFilesystem(
       await late.settled();
       await world.startGate();
     });
+  },
+);
+
+testOnEachFilesystem(
+  "I3: one directory has one daemon: not two channels through a link, not two processes",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { docs } = world.configuration;
+    const link = `${world.filesystem.path}/link`;
+    await Deno.symlink(world.only.basePath, link);
+    const below = `${world.filesystem.path}/below`;
+    await Deno.mkdir(world.only.share("ann").at("deep"));
+    await Deno.symlink(world.only.share("ann").at("deep"), below);
+    await world.startGate({
+      configuration: {
+        docs,
+        linked: { ...Object(docs), basePath: link },
+        below: { ...Object(docs), basePath: below },
+      },
+    });
+    assertMatch(
+      await world.gate.logged(/linked\.basePath/),
+      /is the directory of the channel docs/,
+    );
+    assertMatch(await world.gate.logged(/below\.basePath/), /lies in .* the channel docs/);
+    await world.only.share("ann").write("file", "x");
+    await world.only.settled();
+
+    await using second = Gate.launch({ configuration: { docs }, clamdSocket: world.clamd.socket });
+    assertEquals((await second.exit()).code, 1);
+    assertMatch(second.log, /docs is skipped: .* is served by another virtiofs-gate/);
+    await world.only.share("bob").write("other", "y");
+    await world.only.settled();
+
+    // Who is killed lets go of it, and whoever waits for that need not be started again.
+    await using third = Gate.launch({ configuration: { docs }, clamdSocket: world.clamd.socket });
+    await third.logged(/scanning|clamd/);
+    await world.gate.kill();
+    await third.ready();
   },
 );

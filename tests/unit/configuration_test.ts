@@ -248,6 +248,11 @@ Deno.test("each fault names channel and field, and says what belongs there", asy
   }
 });
 
+Deno.test("a consumer that is a producer too is a fault, and keeps no channel from running", () => {
+  const { channels, faults } = verify({ it: { ...MINIMAL, consumers: MINIMAL.producers } });
+  assertEquals([channels.length, faults.length], [1, 1]);
+});
+
 Deno.test("I7: a channel with a fault is left out, and touches no other", () => {
   const good = { basePath: "/srv/good", producers: ["vm"] };
   for (const bad of [null, 5, "x", [], {}, { ...MINIMAL, producers: [] }, { basePath: {} }]) {

@@ -1,12 +1,13 @@
-/** What is allowed in a channel, and will probably surprise its author. */
+/** What keeps no channel from running, and is a slip, or will probably surprise its author. */
 
 import type { WrittenChannel } from "./schema.ts";
-import { type ChannelFault, quote, warning } from "./fault.ts";
+import { type ChannelFault, fault, quote, warning } from "./fault.ts";
 import { patternSurprise } from "../ignore_patterns.ts";
 
 export function adviceFor(written: WrittenChannel): readonly ChannelFault[] {
   return [
     ...receiverAdvice(written),
+    ...consumerAdvice(written),
     ...patternAdvice(written),
     ...guestAdvice(written),
     ...(written.debounceMs === 0
@@ -32,6 +33,15 @@ function receiverAdvice({ producers, diodeProducers = [], consumers = [] }: Writ
   return [
     warning("consumers", "is empty, and no other producer receives: files reach export/ only"),
   ];
+}
+
+/** A slip, though nothing depends on it when the channel runs. */
+function consumerAdvice({ producers, consumers = [] }: WrittenChannel): readonly ChannelFault[] {
+  return consumers.flatMap((name, index) =>
+    producers.includes(name)
+      ? [fault(`consumers[${index}]`, `${quote(name)} is a producer already; list it once`)]
+      : []
+  );
 }
 
 function patternAdvice({ scanning = {} }: WrittenChannel): readonly ChannelFault[] {

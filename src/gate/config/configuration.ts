@@ -15,7 +15,7 @@ export interface Configuration {
   readonly channels: readonly ChannelConfig[];
   /**
    * Not empty: `verify` fails. A channel with a fault is not among `channels`, unless the fault is
-   * only an unknown key or a second definition of it.
+   * only an unknown key, a second definition of it, or a consumer that is a producer too.
    */
   readonly faults: readonly Fault[];
   readonly warnings: readonly Fault[];

@@ -77,16 +77,11 @@ export function normalPath(absolute: string): string {
   return `/${absolute.split("/").filter((part) => part !== "" && part !== ".").join("/")}`;
 }
 
-function roleFaults({ producers, diodeProducers = [], consumers = [] }: WrittenChannel) {
+function roleFaults({ producers, diodeProducers = [] }: WrittenChannel) {
   const faults: ChannelFault[] = [];
   for (const [index, name] of diodeProducers.entries()) {
     if (producers.includes(name)) continue;
     faults.push(fault(`diodeProducers[${index}]`, `${quote(name)} is not among the producers`));
-  }
-  for (const [index, name] of consumers.entries()) {
-    if (!producers.includes(name)) continue;
-    const message = `${quote(name)} is a producer already; list it once`;
-    faults.push(fault(`consumers[${index}]`, message));
   }
   return faults;
 }

@@ -390,7 +390,11 @@ export class Channel {
 }
 
 function summary({ files, directories, differing }: Reading): string {
-  const read = `${files} files in ${directories} directories read`;
+  const count = (number: number, one: string, many: string) =>
+    `${number} ${number === 1 ? one : many}`;
+  const read = `${count(files, "file", "files")} in ${
+    count(directories, "directory", "directories")
+  } read`;
   return differing === 0 ? `${read}, all as known` : `${read}, ${differing} to be looked at`;
 }
 

@@ -23,7 +23,8 @@ export interface JudgeParts {
   readonly stager: Stager;
   readonly quarantine: Directory;
   onMalware(place: Replica, path: RelativePath, signature: string): void;
-  onScanError(place: Replica, path: RelativePath, reason: string): void;
+  /** `travels`: the channel lets it through all the same. */
+  onScanError(place: Replica, path: RelativePath, reason: string, travels: boolean): void;
   onTrouble(message: string): void;
 }
 
@@ -81,7 +82,7 @@ export class Judge {
   ): Judgement {
     const { config, onScanError } = this.#parts;
     const passes = verdict.kind === "error" ? config.permissive : config.oversize === "allow";
-    if (!told) onScanError(author, path, verdict.reason);
+    if (!told) onScanError(author, path, verdict.reason, passes);
     return passes ? CLEAN : { kind: "held" };
   }
 

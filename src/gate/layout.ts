@@ -89,8 +89,20 @@ export function openLayout(basePath: ByteString): Layout {
     return layout;
   } catch (error) {
     opened.forEach((descriptor) => descriptor.close());
-    throw error instanceof SystemError ? new LayoutFault(error.message) : error;
+    throw error instanceof SystemError ? new LayoutFault(inWords(error, basePath)) : error;
   }
+}
+
+/** What failed where, and what to do where that is clear. */
+function inWords(error: SystemError, basePath: ByteString): string {
+  const advice = isPermission(error) ? `: ${AS_ROOT}` : "";
+  return `${display(basePath)}: ${error.message}${advice}`;
+}
+
+const AS_ROOT = "run as root, or with CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER";
+
+function isPermission(error: unknown): boolean {
+  return isErrno(error, "EACCES", "EPERM");
 }
 
 /** The same checks without changing anything that stays; the faults in words. For `verify`. */
@@ -120,7 +132,8 @@ export function layoutFaults(basePath: ByteString, producers: readonly FileName[
       if (other !== undefined) proveLinkable(staging ?? base, other, basePath);
     }
   } catch (error) {
-    faults.push(error instanceof Error ? error.message : String(error));
+    if (error instanceof SystemError) faults.push(inWords(error, basePath));
+    else faults.push(error instanceof Error ? error.message : String(error));
   }
   return faults;
 }
@@ -132,7 +145,7 @@ function openBase(basePath: ByteString): Directory {
     if (isErrno(error, "ENOENT")) {
       throw new LayoutFault(`${display(basePath)} does not exist: make it, or mount it first`);
     }
-    throw error instanceof SystemError ? new LayoutFault(error.message) : error;
+    throw error instanceof SystemError ? new LayoutFault(inWords(error, basePath)) : error;
   }
 }
 
@@ -144,7 +157,9 @@ function makeOwn(base: Directory, name: FileName, mode: number, basePath: ByteSt
   } catch (error) {
     const place = `${display(basePath)}/${display(name)}`;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new LayoutFault(`${place} cannot be made: ${reason}`);
+    throw new LayoutFault(
+      `${place} cannot be made: ${reason}${isPermission(error) ? `: ${AS_ROOT}` : ""}`,
+    );
   }
 }
 
@@ -177,7 +192,8 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
     proof = directory.createUnnamed();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new LayoutFault(`${place} cannot hold unnamed files (${reason}): use btrfs or XFS`);
+    const advice = isPermission(error) ? AS_ROOT : "use btrfs or XFS";
+    throw new LayoutFault(`${place} cannot hold unnamed files (${reason}): ${advice}`);
   }
   using source = proof;
   using target = directory.createUnnamed();
@@ -196,7 +212,7 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new LayoutFault(
-      `${place}: files cannot be given to their owners (${reason}): run as root, or with CAP_CHOWN`,
+      `${place}: files cannot be given to their owners (${reason}): ${AS_ROOT}`,
     );
   }
 }

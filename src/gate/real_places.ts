@@ -3,30 +3,29 @@
 import { fromText, toText } from "../../ffi/byte_string.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import type { Fault } from "./config/fault.ts";
-import { placementFaults } from "./config/placement.ts";
+import { Placement } from "./config/placement.ts";
 
-export interface Placement {
+export interface RealPlaces {
   /** Those that can run beside each other: of two that meet, the first. */
   readonly channels: readonly ChannelConfig[];
   readonly faults: readonly Fault[];
 }
 
 /** Follows the symbolic links in every `basePath`. What does not exist is left for others to find. */
-export function realPlaces(configs: readonly ChannelConfig[]): Placement {
+export function realPlaces(configs: readonly ChannelConfig[]): RealPlaces {
+  const placement = new Placement();
   const channels: ChannelConfig[] = [];
-  const standing: ChannelConfig[] = [];
   const faults: Fault[] = [];
   for (const config of configs) {
     const real = { ...config, basePath: realPath(config.basePath) };
-    const found = placementFaults(real, standing);
-    faults.push(...found.map((one) => ({
-      ...one,
-      channel: config.name,
-      message: `${one.message} (symbolic links followed)`,
-    })));
+    const found = placement.faultsOf(real);
+    for (const one of found) {
+      const message = `${one.message} (symbolic links followed)`;
+      faults.push({ ...one, channel: config.name, message });
+    }
     if (found.length > 0) continue;
     channels.push(config);
-    standing.push(real);
+    placement.add(real);
   }
   return { channels, faults };
 }

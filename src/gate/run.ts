@@ -67,7 +67,9 @@ export async function run(options: RunOptions): Promise<number> {
     return exitCode("failure");
   }
   const reactor = new Reactor();
-  const scanner = await chooseScanner(options, configs, reactor, log);
+  const scanner = chooseScanner(options, configs, reactor, log);
+  // Not waited for: a clamd that hangs keeps nobody from watching.
+  tellOfScanner(scanner, configs, log);
   const scheduler = new Scheduler({
     places: () => scanner.concurrency,
     quick: () => options.scanConcurrency ?? MOST_QUICK,
@@ -134,12 +136,12 @@ function readChannels(options: RunOptions, log: Logger): readonly ChannelConfig[
   return channels.map((config) => ({ ...config, scanning: { ...config.scanning, enable: false } }));
 }
 
-async function chooseScanner(
+function chooseScanner(
   options: RunOptions,
   configs: readonly ChannelConfig[],
   reactor: Reactor,
   log: Logger,
-): Promise<Scanner> {
+): Scanner {
   if (!configs.some(({ scanning }) => scanning.enable)) return new NoScanner();
   const { clamdSocket, clamdConfig, scanConcurrency } = options;
   const limits = readClamdLimits(clamdConfig);
@@ -157,6 +159,22 @@ async function chooseScanner(
     ...(limits === undefined ? {} : { limits }),
     onTrouble: (message) => log.warn("clamd: {message}", { message }),
   });
+  return scanner;
+}
+
+/** Says what scans, and where nothing does. */
+async function tellOfScanner(
+  scanner: Scanner,
+  configs: readonly ChannelConfig[],
+  log: Logger,
+): Promise<void> {
+  for (const { name, scanning } of configs) {
+    if (scanning.enable) continue;
+    log.warn("{channel}: scanning is off: every file counts as clean and travels", {
+      channel: displayText(name),
+    });
+  }
+  if (scanner instanceof NoScanner) return;
   const answer = await scanner.check();
   if (answer.available) {
     log.info("scanning with {version}", { version: answer.version });
@@ -165,7 +183,6 @@ async function chooseScanner(
       reason: answer.reason,
     });
   }
-  return scanner;
 }
 
 /** `undefined` where it cannot run; the reason is logged. */

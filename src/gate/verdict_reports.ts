@@ -41,10 +41,11 @@ export function verdictReports(
       });
       user?.malware(place, signature);
     },
-    onScanError(replica, path, reason) {
+    onScanError(replica, path, reason, travels) {
       const place = placeOf(replica, path);
-      log.warn("{channel}: {place} could not be scanned: {reason}", {
+      log.warn("{channel}: {place} could not be scanned and {consequence}: {reason}", {
         place: display(place),
+        consequence: travels ? "travels UNSCANNED" : "is held",
         reason,
       });
       user?.scanError(place, reason);

@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
+import { FakeClamd } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate } from "../support/gate.ts";
 import { waitFor } from "../support/wait.ts";
@@ -78,6 +79,27 @@ testOnEachFilesystem(
     for (const line of ours) assertMatch(line, /^<[0-7]>\S/);
   },
 );
+
+testOnEachFilesystem("it is ready, and watches, while clamd hangs", async (kind) => {
+  await using world = await World.prepare(kind, { channels: { docs: {} } });
+  await using clamd = FakeClamd.start(() => "hang");
+  // A machine that is busy with other things for seconds may be late once.
+  for (let attempt = 0;; attempt++) {
+    const gate = await world.startGate({ clamdSocket: clamd.socket });
+    if (!gate.log.includes("does not answer")) break;
+    assertLess(attempt, 2, "it waits for clamd");
+  }
+  await world.only.share("ann").write("empty", "");
+  await waitFor("what needs no scan travels", () => world.only.export.has("empty"));
+  await world.gate.logged(/does not answer/);
+});
+
+Deno.test("what runs unscanned is told", async () => {
+  const docs = { basePath: "/nonexistent/x", producers: ["ann"], scanning: { enable: false } };
+  await using gate = Gate.launch({ configuration: { docs } });
+  await gate.exit();
+  assertMatch(gate.log, /<4>docs: scanning is off: every file counts as clean/);
+});
 
 Deno.test("no good channel at all: it says so and ends with an error, without a stack trace", async () => {
   await using gate = Gate.launch({

@@ -53,5 +53,8 @@ testOnEachFilesystem("I9: so is the reason why a file could not be scanned", asy
     () => `the user is told: ${world.user.lines}`,
     () => world.user.lines.includes(`Scan error for file ${place}: clamd says: ${SHOWN}`),
   );
-  assertStringIncludes(await world.gate.logged(/could not be scanned/), `clamd says: ${SHOWN}`);
+  assertStringIncludes(
+    await world.gate.logged(/could not be scanned and is held/),
+    `clamd says: ${SHOWN}`,
+  );
 });

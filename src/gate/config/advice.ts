@@ -1,13 +1,17 @@
 /** What keeps no channel from running, and is a slip, or will probably surprise its author. */
 
 import type { WrittenChannel } from "./schema.ts";
-import { type ChannelFault, fault, quote, warning } from "./fault.ts";
+import { type ChannelFault, quote, warning } from "./fault.ts";
 import { patternSurprise } from "../ignore_patterns.ts";
 
-export function adviceFor(written: WrittenChannel): readonly ChannelFault[] {
+/** `slips`: what a slip without consequences is. */
+export function adviceFor(
+  written: WrittenChannel,
+  slips: ChannelFault["severity"],
+): readonly ChannelFault[] {
   return [
     ...receiverAdvice(written),
-    ...consumerAdvice(written),
+    ...consumerAdvice(written, slips),
     ...patternAdvice(written),
     ...guestAdvice(written),
     ...(written.debounceMs === 0
@@ -36,10 +40,17 @@ function receiverAdvice({ producers, diodeProducers = [], consumers = [] }: Writ
 }
 
 /** A slip, though nothing depends on it when the channel runs. */
-function consumerAdvice({ producers, consumers = [] }: WrittenChannel): readonly ChannelFault[] {
+function consumerAdvice(
+  { producers, consumers = [] }: WrittenChannel,
+  severity: ChannelFault["severity"],
+): readonly ChannelFault[] {
   return consumers.flatMap((name, index) =>
     producers.includes(name)
-      ? [fault(`consumers[${index}]`, `${quote(name)} is a producer already; list it once`)]
+      ? [{
+        severity,
+        field: `consumers[${index}]`,
+        message: `${quote(name)} is a producer already; list it once`,
+      }]
       : []
   );
 }

@@ -24,7 +24,8 @@ export interface Configuration {
 export interface ParseOptions {
   /**
    * What a key is that no channel has. For `verify` a fault; for `run` a warning, since without the
-   * key the defaults apply, and those are the strict ones. The channel is kept in both cases.
+   * key the defaults apply, and those are the strict ones. The channel is kept in both cases. The same
+   * holds for a consumer that is a producer too.
    */
   readonly unknownKeys: Fault["severity"];
 }
@@ -105,7 +106,7 @@ function readChannel(
   const usable = inName.length === 0 && !isAmbiguous;
   return {
     channel: usable ? form.channel : undefined,
-    faults: [...faults, ...adviceFor(parsed.data)],
+    faults: [...faults, ...adviceFor(parsed.data, unknownKeys)],
   };
 }
 

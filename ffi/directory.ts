@@ -262,6 +262,11 @@ export class Directory extends Descriptor {
     }
   }
 
+  /** The name must be free. */
+  makeSymbolicLink(name: FileName, target: ByteString): void {
+    check(libc.symlinkat(z(target, secondScratch), this.fd, z(name)), "symlink", name);
+  }
+
   /** Removes a name that is not a directory; `false` if there was none. */
   removeFile(name: FileName): boolean {
     return removed(libc.unlinkat(this.fd, z(name), 0), "unlink", name);

@@ -65,6 +65,8 @@ const SYMBOLS = {
     nonblocking: true,
   },
   linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
+  // target, dirfd, name
+  symlinkat: { parameters: ["buffer", "i32", "buffer"], result: "i32" },
   renameat2: { parameters: ["i32", "buffer", "i32", "buffer", "u32"], result: "i32" },
   readlinkat: { parameters: ["i32", "buffer", "buffer", "usize"], result: "i32" },
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "i32" },

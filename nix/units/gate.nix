@@ -52,6 +52,9 @@ in
       SystemCallFilter = hardening.SystemCallFilter ++ [ "@chown" ];
       RestrictAddressFamilies = [ "AF_UNIX" ] ++ (if vsock then [ "AF_VSOCK" ] else [ ]);
       ReadWritePaths = basePaths;
+      # Where Deno's permissions end: ffi/doorway.ts.
+      RuntimeDirectory = "virtiofs-gate";
+      RuntimeDirectoryMode = "0700";
       MemoryDenyWriteExecute = jitless;
     }
     // (

@@ -7,7 +7,14 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import {
+  type FileName,
+  fromText,
+  nameOf,
+  parentOf,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
+import { throughDoorway } from "../../ffi/doorway.ts";
 import { KnownDirectory } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
@@ -98,7 +105,7 @@ export class FileIndex implements Disposable {
         `no index can be written at ${path} (${reasonOf(error)}): going on without; ` +
           `deletions made while the daemon is down will not be known`,
       );
-      return new FileIndex(openDatabase(":memory:"), onTrouble);
+      return new FileIndex(openDatabase(IN_MEMORY), onTrouble);
     }
   }
 
@@ -271,8 +278,20 @@ export class FileIndex implements Disposable {
 /** Numbers for replicas that could not be written down: negative, so never one of the index. */
 let fallbackId = -2;
 
+const IN_MEMORY = ":memory:";
+
 function openDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path);
+  return prepared(reached(path, (reachable) => new DatabaseSync(reachable)));
+}
+
+/** Calls `use` with a path to the same file that Deno's permissions let it open. */
+function reached<T>(path: string, use: (reachable: string) => T): T {
+  if (path === IN_MEMORY) return use(path);
+  const end = path.lastIndexOf("/");
+  return throughDoorway(fromText(path.slice(0, end)), (way) => use(way + path.slice(end)));
+}
+
+function prepared(database: DatabaseSync): DatabaseSync {
   try {
     // For us alone: otherwise SQLite maps a file to share with others (-shm), and on a full disk the first use of a
     // page of that ends the process (SIGBUS). Another daemon's last moments are waited for.
@@ -299,7 +318,7 @@ function isInUse(error: unknown): boolean {
 function setAside(path: string): void {
   for (const suffix of ["", "-wal", "-shm"]) {
     try {
-      Deno.renameSync(path + suffix, `${path}.damaged${suffix}`);
+      reached(path, (way) => Deno.renameSync(way + suffix, `${way}.damaged${suffix}`));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

@@ -37,6 +37,6 @@
         default = import ./nix/shell.nix { inherit pkgs; };
       });
 
-      formatter = forEachSystem (pkgs: pkgs.nixfmt);
+      formatter = forEachSystem (pkgs: pkgs.nixfmt-tree or pkgs.nixfmt);
     };
 }

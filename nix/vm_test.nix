@@ -247,6 +247,14 @@ in
             " while [ -e /home/user/Downloads/game.exe ]; do sleep 1; done",
         )
 
+    with subtest("a reload keeps the process and the channels"):
+        main_pid = "systemctl show --value --property=MainPID virtiofs-gate.service"
+        before = host.succeed(main_pid)
+        host.succeed("systemctl reload virtiofs-gate.service")
+        assert host.succeed(main_pid) == before
+        in_guest("office-vm", "su user -c 'echo again > ~/${channel}/second.txt'")
+        host.wait_until_succeeds(f"grep again {SHARE}/mail-vm/second.txt")
+
     with subtest("what is read-only stays so"):
         host.fail("touch ${basePath}/export-ro/x")
   '';

@@ -105,6 +105,8 @@ export async function run(options: RunOptions): Promise<number> {
   scanner.close();
   if (anew !== undefined && !stopped) {
     logging.flush();
+    // The watchdog, too, waits for as long: nobody gives signs of life until the new program runs.
+    manager.extendTimeout(EXTENSION_MS, "starting anew");
     holdSignal(SIGHUP);
     log.fatal("cannot start anew: {reason}", { reason: anew.repeat().message });
   }

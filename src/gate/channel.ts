@@ -287,6 +287,7 @@ export class Channel {
   }
 
   #onChanged(share: Share, path: RelativePath): void {
+    share.replica.onMoved(path);
     if (this.#stopped || path === ROOT || this.#rules.isIgnoredDirectory(path)) return;
     if (share.replica.root === undefined || this.#isEcho(share, path)) return;
     this.#enqueue(share.replica.name, path);
@@ -306,6 +307,7 @@ export class Channel {
 
   #onReread(share: Share, directory: RelativePath, reason: RereadReason): void {
     const { replica } = share;
+    replica.onMoved(directory);
     if (reason === "overflow") {
       this.#warn(`${display(replica.name)}: events were lost: reading it again`);
     }

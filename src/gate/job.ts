@@ -86,16 +86,19 @@ function pairOf(a: FileIdentity, b: FileIdentity): string {
     .sort().join(", ");
 }
 
-/** One look at a path in every replica that is there, and in which nothing is mounted over it. */
+/**
+ * One look at a path in every replica that is there, and in which nothing is mounted over it; `afresh`: with nothing
+ * of an earlier one.
+ */
 export class Look implements Disposable {
   readonly views: readonly View[];
 
-  constructor(replicas: readonly Replica[], path: RelativePath) {
+  constructor(replicas: readonly Replica[], path: RelativePath, afresh: boolean) {
     const views: View[] = [];
     try {
       for (const replica of replicas) {
         if (replica.root === undefined) continue;
-        const view = replica.view(path);
+        const view = replica.view(path, { afresh });
         if (replica.isCovered(view, path)) view[Symbol.dispose]();
         else views.push(view);
       }

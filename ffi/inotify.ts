@@ -37,6 +37,8 @@ export interface InotifyEvent {
 const HEADER = 16;
 /** About 2,000 events: what is read at once is also handled before others get their turn. */
 const BUFFER = 64 * 1024;
+/** The longest name, with its NUL. */
+const LARGEST_EVENT = HEADER + 256;
 
 /** Used anew by each call: 100,000 watches are set in a row. */
 const pathZ = new Uint8Array(32);
@@ -46,6 +48,7 @@ export type WatchFailure = "limit" | "gone";
 
 export class Inotify extends Descriptor {
   readonly #buffer = new Uint8Array(BUFFER);
+  #mayHaveMore = true;
 
   constructor() {
     super(check(libc.inotify_init1(O.CLOEXEC | O.NONBLOCK), "inotify_init1"));
@@ -76,9 +79,15 @@ export class Inotify extends Descriptor {
     libc.inotify_rm_watch(this.fd, watch); // EINVAL: the directory is gone, and the watch with it
   }
 
+  /** Whether the last `read` left something behind, for want of room. */
+  get mayHaveMore(): boolean {
+    return this.#mayHaveMore;
+  }
+
   /** The events that wait, at most one buffer of them; empty if there are none. */
   read(): InotifyEvent[] {
     const length = libc.read(this.fd, this.#buffer, BigInt(this.#buffer.length));
+    this.#mayHaveMore = length > BUFFER - LARGEST_EVENT;
     if (length < 0) {
       const number = errno();
       if (number === ERRNO.EAGAIN || number === ERRNO.EINTR) return [];

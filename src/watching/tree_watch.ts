@@ -186,8 +186,11 @@ export class TreeWatch {
 
   /** `true` if no event is left. */
   #handleEvents(deadlineMs: number): boolean {
+    let hasRead = false;
     while (!this.#closed) {
       if (this.#nextEvent === this.#events.length) {
+        if (hasRead && !this.inotify.mayHaveMore) return true;
+        hasRead = true;
         this.#events = this.inotify.read();
         this.#nextEvent = 0;
         if (this.#events.length === 0) return true;

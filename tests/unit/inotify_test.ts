@@ -51,6 +51,17 @@ Deno.test("nothing to read is no event", () => {
   assertEquals(place.events(), []);
 });
 
+Deno.test("I3: a reader knows whether events are left behind", () => {
+  using place = new Place();
+  place.watch();
+  for (let i = 0; i < 1000; i++) Deno.writeTextFileSync(`${place.path}/${i}`.padEnd(200, "x"), "");
+  let events = place.inotify.read().length;
+  assert(place.inotify.mayHaveMore, "the buffer was full");
+  while (place.inotify.mayHaveMore) events += place.inotify.read().length;
+  assertEquals(place.inotify.read(), []);
+  assert(events >= 2000, `${events} events`); // created and closed
+});
+
 Deno.test("each kind of change is told by its own event", () => {
   using place = new Place();
   place.watch();

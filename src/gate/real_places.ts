@@ -1,6 +1,7 @@
 /** Channels that meet on the disk, though their configuration does not show it. */
 
-import { fromText, toText } from "../../ffi/byte_string.ts";
+import { canonicalPath } from "../../ffi/canonical_path.ts";
+import { Directory } from "../../ffi/directory.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import type { Fault } from "./config/fault.ts";
 import { Placement } from "./config/placement.ts";
@@ -32,7 +33,8 @@ export function realPlaces(configs: readonly ChannelConfig[]): RealPlaces {
 
 function realPath(path: ChannelConfig["basePath"]): ChannelConfig["basePath"] {
   try {
-    return fromText(Deno.realPathSync(toText(path)));
+    using directory = Directory.openTrusted(path);
+    return canonicalPath(directory);
   } catch {
     return path; // it is not there, or cannot be reached, as will be said when it is opened
   }

@@ -11,8 +11,10 @@ export type ProgramName = "vproxy" | "notify" | "vclient";
 
 /** What `deno task NAME` gives to `deno`. */
 function taskArguments(name: ProgramName): readonly string[] {
-  const [deno, ...args] = denoConfiguration.tasks[name].split(" ");
-  if (deno !== "deno") throw new Error(`the task ${name} is not what it was`);
+  const [environment, deno, ...args] = denoConfiguration.tasks[name].split(" ");
+  if (environment !== "DENO_NO_UPDATE_CHECK=1" || deno !== "deno") {
+    throw new Error(`the task ${name} is not what it was`);
+  }
   return args;
 }
 

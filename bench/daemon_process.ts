@@ -28,7 +28,7 @@ const V8_FLAGS = "--v8-flags=";
 
 /** What `deno task NAME` gives to `deno`. */
 function runtimeArguments({ program, runtime, runtimeOptions = [] }: ProcessOptions): string[] {
-  const [deno, ...words] = denoConfiguration.tasks[program].split(" ");
+  const [, deno, ...words] = denoConfiguration.tasks[program].split(" ");
   const script = words.pop();
   if (deno !== "deno" || script === undefined) throw new Error(`the task ${program} has changed`);
   const flags = words.filter((word) => word.startsWith(V8_FLAGS))

@@ -84,7 +84,11 @@ export class Channel {
     this.#log = parts.log.with({ channel: config.name });
     this.#rules = compileIgnorePatterns(config.scanning);
     this.#layout = openLayout(config.basePath);
-    this.#index = FileIndex.open(this.#layout.indexPath, (message) => this.#warn(message));
+    this.#index = FileIndex.open(
+      this.#layout.indexPath,
+      (message) => this.#warn(message),
+      () => this.#readings.requestAll(ROOT),
+    );
     this.#recovery = new Recovery(
       this.#layout.recovery,
       (name) => this.#replicas().find((replica) => replica.name === name)?.root,
@@ -134,6 +138,7 @@ export class Channel {
     this.#readings = new Readings({
       shares: this.#shares.map(({ replica }) => replica),
       tree: this.#treeParts(),
+      beforeRead: () => this.#queue.repeatRunning(COMMON),
       onRead: () => parts.scheduler.wake(),
       onTrouble: (message) => this.#warn(message),
     });
@@ -298,6 +303,8 @@ export class Channel {
   }
 
   #isEcho({ replica }: Share, path: RelativePath): boolean {
+    // What is being done about it is not in the index yet, and may be undone by what the event tells of.
+    if (this.#queue.isRunning(path)) return false;
     try {
       return this.#reconciler.isKnown(replica, path);
     } catch {

@@ -24,6 +24,9 @@ import { type IndexEntry, type ReplicaId, UNKNOWN_ENTRY } from "./replica_record
 const SCHEMA_VERSION = 2;
 const COMMIT_AFTER_MS = 20;
 const MOST_RECENT = 4096;
+/** After trouble it is tried whether the index can be written again; longer each time, if it does not last. */
+const TRY_AGAIN_MS = 5_000;
+const TRY_AGAIN_LATEST_MS = 60_000;
 const OTHERS_END_MS = 2000;
 
 const SCHEMA = `
@@ -58,6 +61,7 @@ const NOTHING_KNOWN = new KnownDirectory([], new Uint32Array(0));
 export class FileIndex implements Disposable {
   readonly #database: DatabaseSync;
   readonly #onTrouble: (message: string) => void;
+  readonly #onRestored: () => void;
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
@@ -68,10 +72,18 @@ export class FileIndex implements Disposable {
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
   #inTransaction = false;
   #troubled = false;
+  #againTimer: ReturnType<typeof setTimeout> | undefined;
+  #againMs = TRY_AGAIN_MS;
+  #restoredAt = -Infinity;
 
-  private constructor(database: DatabaseSync, onTrouble: (message: string) => void) {
+  private constructor(
+    database: DatabaseSync,
+    onTrouble: (message: string) => void,
+    onRestored: () => void,
+  ) {
     this.#database = database;
     this.#onTrouble = onTrouble;
+    this.#onRestored = onRestored;
     this.#get = database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?");
     this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)");
     this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
@@ -85,11 +97,17 @@ export class FileIndex implements Disposable {
   /**
    * Opens the index at `path`, which lies where no guest can write. One that cannot be read is kept beside
    * (`….damaged`) and a new one begun; where not even that works, it lives in memory only. Throws LayoutFault if
-   * another process uses it.
+   * another process uses it. `onRestored`: it could not be used for a while, and what was put meanwhile is not known;
+   * the disk is to be read.
    */
-  static open(path: string, onTrouble: (message: string) => void): FileIndex {
+  static open(
+    path: string,
+    onTrouble: (message: string) => void,
+    onRestored: () => void = () => {},
+  ): FileIndex {
+    const opened = (place: string) => new FileIndex(openDatabase(place), onTrouble, onRestored);
     try {
-      return new FileIndex(openDatabase(path), onTrouble);
+      return opened(path);
     } catch (error) {
       if (isInUse(error)) throw new LayoutFault(`another daemon uses ${path}`);
       onTrouble(
@@ -99,13 +117,13 @@ export class FileIndex implements Disposable {
     }
     try {
       setAside(path);
-      return new FileIndex(openDatabase(path), onTrouble);
+      return opened(path);
     } catch (error) {
       onTrouble(
         `no index can be written at ${path} (${reasonOf(error)}): going on without; ` +
           `deletions made while the daemon is down will not be known`,
       );
-      return new FileIndex(openDatabase(IN_MEMORY), onTrouble);
+      return opened(IN_MEMORY);
     }
   }
 
@@ -220,6 +238,7 @@ export class FileIndex implements Disposable {
 
   close(): void {
     this.commit();
+    clearTimeout(this.#againTimer);
     this.#database.close();
   }
 
@@ -272,6 +291,18 @@ export class FileIndex implements Disposable {
       );
     }
     this.#troubled = true;
+    if (performance.now() - this.#restoredAt > TRY_AGAIN_LATEST_MS) this.#againMs = TRY_AGAIN_MS;
+    this.#againTimer ??= setTimeout(() => this.#tryAgain(), this.#againMs);
+  }
+
+  #tryAgain(): void {
+    this.#againTimer = undefined;
+    this.#againMs = Math.min(this.#againMs * 2, TRY_AGAIN_LATEST_MS);
+    // A change that changes nothing.
+    this.#write(() => this.#database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`));
+    if (!this.commit()) return; // the next attempt is due
+    this.#restoredAt = performance.now();
+    this.#onRestored();
   }
 }
 

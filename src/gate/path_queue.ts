@@ -60,6 +60,17 @@ export class PathQueue {
     this.add(share, path);
   }
 
+  isRunning(path: RelativePath): boolean {
+    return this.#running.has(path);
+  }
+
+  /** Looks at all that is being worked on once more, on behalf of `share`. */
+  repeatRunning(share: string): void {
+    for (const path of this.#running) {
+      if (!this.#again.has(path)) this.#again.set(path, share);
+    }
+  }
+
   /** Whether the share's queue overflowed and has run empty: it is to be read again. Says so once. */
   takeOverflow(share: string): boolean {
     if (this.#queueOf(share).size > 0) return false;

@@ -20,6 +20,8 @@ const STRENGTH: readonly Wanted[] = ["vanished", "changed", "everything"];
 export interface ReadingsParts {
   readonly shares: readonly Replica[];
   readonly tree: TreeReaderParts;
+  /** A tree is going to be read. What is worked on meanwhile is neither as it was known nor as it will be. */
+  beforeRead(): void;
   /** A tree was read: there may be paths to work on. */
   onRead(): void;
   onTrouble(message: string): void;
@@ -92,6 +94,7 @@ export class Readings {
 
   async #attempt(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {
     try {
+      this.#parts.beforeRead();
       await this.#read(share, directory, what);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

@@ -8,6 +8,7 @@ import { FileIndex } from "../../src/gate/file_index.ts";
 import { LayoutFault } from "../../src/gate/layout.ts";
 import { type IndexEntry, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { waitFor } from "../support/wait.ts";
 
 /** More than are kept in memory. */
 const MANY = 10_000;
@@ -79,6 +80,27 @@ Deno.test("I3: what could not be written is as if it had never been known", () =
   assertEquals(troubles.length, 1);
   index.put(path(1), entryOf(3));
   assertEquals(index.get(path(1)), entryOf(3));
+});
+
+Deno.test("I3: after a while of trouble the disk is to be read, for what was forgotten", async () => {
+  const file = `${scratchDirectory("index")}/index`;
+  open(file).close();
+  {
+    using database = new DatabaseSync(file);
+    database.exec(
+      "CREATE TRIGGER refuse BEFORE INSERT ON entry WHEN NEW.name = '2' " +
+        "BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
+    );
+  }
+  let restored = 0;
+  using index = FileIndex.open(file, () => {}, () => restored++);
+  index.put(path(1), entryOf(1)); // goes with the transaction of the one that fails
+  index.put(path(2), entryOf(2));
+  assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
+  assertEquals(restored, 0);
+  await waitFor("it is tried again", () => restored === 1);
+  index.put(path(1), entryOf(1));
+  assert(index.commit());
 });
 
 Deno.test("I3: nothing of the index is mapped into memory, where a full disk would end the daemon", () => {

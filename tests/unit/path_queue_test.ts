@@ -17,6 +17,16 @@ Deno.test("a path waits once in its share's queue, and paths come in their order
   assertEquals(queue.take("bob"), undefined);
 });
 
+Deno.test("I3: what is worked on can be asked for once more, all at once", () => {
+  const queue = new PathQueue();
+  for (const path of [A, B]) queue.add("ann", path);
+  queue.take("ann");
+  assertEquals([queue.isRunning(A), queue.isRunning(B)], [true, false]);
+  queue.repeatRunning("bob");
+  queue.done(A);
+  assertEquals([queue.take("bob"), queue.take("bob"), queue.take("ann")], [A, undefined, B]);
+});
+
 Deno.test("I3: a path that is told while it is worked on is looked at once more", () => {
   const queue = new PathQueue();
   queue.add("ann", A);

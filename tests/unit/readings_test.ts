@@ -44,6 +44,7 @@ class Bench implements Disposable {
         isStopped: () => this.#stopped,
         room: () => undefined,
       },
+      beforeRead: () => {},
       onRead: () => this.read++,
       onTrouble: (message) => this.found.push(message),
     });

@@ -21,6 +21,8 @@ const SYMBOLS = {
   // This process
   // path, char *const argv[], char *const envp[]
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  // int, sighandler_t
+  signal: { parameters: ["i32", "usize"], result: "usize" },
   // int how, const sigset_t *, sigset_t *
   pthread_sigmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 

@@ -68,7 +68,10 @@ function pointers(list: readonly Bytes[]): Bytes {
 }
 
 export const SIGHUP = 1;
+export const SIGINT = 2;
+export const SIGTERM = 15;
 
+const SIG_DFL = 0n;
 const SIG_BLOCK = 0;
 const SIG_UNBLOCK = 1;
 
@@ -83,6 +86,11 @@ export function holdSignal(signal: number): void {
 /** What has waited comes now. */
 export function admitSignal(signal: number): void {
   check(libc.pthread_sigmask(SIG_UNBLOCK, signalSet(signal), null), "pthread_sigmask");
+}
+
+/** From now on the signal does what it does to a program that knows nothing of it; handlers of before hear no more. */
+export function defaultSignal(signal: number): void {
+  libc.signal(signal, SIG_DFL);
 }
 
 /** `sigset_t`: 1024 bits. */

@@ -2,7 +2,7 @@
 
 import { displayText } from "../../ffi/byte_string.ts";
 import { monotonicUsec } from "../../ffi/clock.ts";
-import { holdSignal, SIGHUP } from "../../ffi/process.ts";
+import { defaultSignal, holdSignal, SIGHUP, SIGINT, SIGTERM } from "../../ffi/process.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
@@ -42,6 +42,8 @@ const PROGRESS_EVERY_MS = 2000;
 /** A daemon that was killed may still be ending: its last clone, say, is being written. */
 const PREDECESSOR_MS = 5000;
 const LOOK_AGAIN_MS = 100;
+/** How long a signal may be on its way from the kernel to its listener. */
+const SIGNALS_ARRIVE_MS = 50;
 /** A large tree may take its time, as long as it gets on. */
 const EXTENSION_MS = 60_000;
 
@@ -99,10 +101,15 @@ export async function run(options: RunOptions): Promise<number> {
   if (anew === undefined) manager.stopping("finishing what is in flight");
   log.info(anew === undefined ? "stopping" : "starting anew with the configuration as it is now");
   for (const channel of channels) channel.stop();
-  await Promise.race([scheduler.stop(), new Promise((done) => setTimeout(done, LAST_WORDS_MS))]);
+  await Promise.race([scheduler.stop(), pause(LAST_WORDS_MS)]);
   for (const channel of channels) await channel.close();
   guests.close();
   scanner.close();
+  if (anew !== undefined) {
+    // A request to stop may be on its way to our listener; one that comes from here on ends the process by itself.
+    for (const signal of [SIGTERM, SIGINT]) defaultSignal(signal);
+    await pause(SIGNALS_ARRIVE_MS);
+  }
   if (anew !== undefined && !stopped) {
     logging.flush();
     // The watchdog, too, waits for as long: nobody gives signs of life until the new program runs.
@@ -206,7 +213,7 @@ async function openChannel(
         return new Channel({ ...parts, log, onChange: () => guests.notify(parts.config.name) });
       } catch (error) {
         if (!(error instanceof InUse) || performance.now() > giveUpAt) throw error;
-        await new Promise((done) => setTimeout(done, LOOK_AGAIN_MS));
+        await pause(LOOK_AGAIN_MS);
       }
     }
   } catch (error) {
@@ -242,4 +249,8 @@ async function startAll(
     }
   }));
   return started.flat();
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -292,7 +292,6 @@ export class Channel {
   }
 
   #onChanged(share: Share, path: RelativePath): void {
-    share.replica.onMoved(path);
     if (this.#stopped || path === ROOT || this.#rules.isIgnoredDirectory(path)) return;
     if (share.replica.root === undefined || this.#isEcho(share, path)) return;
     this.#enqueue(share.replica.name, path);
@@ -314,7 +313,6 @@ export class Channel {
 
   #onReread(share: Share, directory: RelativePath, reason: RereadReason): void {
     const { replica } = share;
-    replica.onMoved(directory);
     if (reason === "overflow") {
       this.#warn(`${display(replica.name)}: events were lost: reading it again`);
     }

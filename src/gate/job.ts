@@ -86,19 +86,16 @@ function pairOf(a: FileIdentity, b: FileIdentity): string {
     .sort().join(", ");
 }
 
-/**
- * One look at a path in every replica that is there, and in which nothing is mounted over it; `afresh`: with nothing
- * of an earlier one.
- */
+/** One look at a path in every replica that is there, and in which nothing is mounted over it. */
 export class Look implements Disposable {
   readonly views: readonly View[];
 
-  constructor(replicas: readonly Replica[], path: RelativePath, afresh: boolean) {
+  constructor(replicas: readonly Replica[], path: RelativePath) {
     const views: View[] = [];
     try {
       for (const replica of replicas) {
         if (replica.root === undefined) continue;
-        const view = replica.view(path, { afresh });
+        const view = replica.view(path);
         if (replica.isCovered(view, path)) view[Symbol.dispose]();
         else views.push(view);
       }

@@ -153,7 +153,7 @@ export class Publisher {
       const made = this.#makeParents(replica, path, model);
       if (!(made instanceof Directory)) return made;
       using directory = made;
-      return this.makeDirectory(new View(replica, directory, undefined, seen), path, model, like);
+      return this.makeDirectory(new View(replica, directory, false, seen), path, model, like);
     }
     const name = nameOf(path);
     if (seen.kind === "directory") {
@@ -223,7 +223,7 @@ export class Publisher {
     if (like === undefined) return CHANGED;
     using view = target.view(path);
     if (view.seen.kind === "file") return { kind: "blocked", at: path };
-    const held = new View(target, parent, undefined, view.seen);
+    const held = new View(target, parent, false, view.seen);
     return this.makeDirectory(held, path, model, statusOf(like));
   }
 }

@@ -58,7 +58,7 @@ export class Reconciler {
   async run(path: RelativePath, retryHeld: boolean): Promise<Rest> {
     using job = new Job(path, retryHeld);
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      using look = new Look(this.#parts.replicas, path, round > 0);
+      using look = new Look(this.#parts.replicas, path);
       const entry = this.#known(this.#parts.index.get(path));
       if (round === 0) this.#tellSeen(look, entry, path);
       const ignored = this.#parts.isIgnored(path);

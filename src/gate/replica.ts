@@ -9,7 +9,6 @@ import {
   type RelativePath,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { nextTurn } from "../../ffi/reactor.ts";
 import type { ReplicaRole, Seen } from "./planning/situation.ts";
 import type { ReplicaId } from "./replica_record.ts";
 
@@ -25,8 +24,8 @@ export class Replica {
   id: ReplicaId = -1;
   #root: Directory | undefined;
   #mountId = -1;
-  /** The directory that was looked into last: neighbours are looked at one after the other. */
-  #last: { readonly path: RelativePath; readonly parent: Parent } | undefined;
+  /** The directory of the path that was glanced at last. */
+  #glanced: { readonly path: RelativePath; readonly view: View } | undefined;
 
   constructor(role: ReplicaRole, producer: FileName) {
     this.role = role;
@@ -48,63 +47,38 @@ export class Replica {
   }
 
   detach(): void {
-    this.forgetLast();
+    this.#endGlances();
     this.#root?.close();
     this.#root = undefined;
   }
 
-  /** What is at `path` now. The root must be there. */
+  /** What is at `path` now. The root must be there. Cheap for many paths in a row that are neighbours. */
   glance(path: RelativePath): Seen {
-    using view = this.view(path);
-    return view.seen;
+    const parentPath = parentOf(path);
+    if (this.#glanced?.path !== parentPath) {
+      this.#glanced?.view[Symbol.dispose]();
+      this.#glanced = { path: parentPath, view: this.view(path) };
+      // Not kept beyond what is done in one go: nothing comes between.
+      queueMicrotask(() => this.#endGlances());
+      return this.#glanced.view.seen;
+    }
+    const { parent } = this.#glanced.view;
+    return parent === undefined ? ABSENT : look(parent, path, this.#mountId);
   }
 
-  /**
-   * Looks at `path`, with its parent directory held open. The root must be there. A parent that was opened in the same
-   * turn of the event loop serves its neighbours too, as it would if it were held since then: whoever moves
-   * another directory there raises an event, and `onMoved` comes before what follows from it. `afresh` opens it anew.
-   */
-  view(path: RelativePath, { afresh = false } = {}): View {
+  #endGlances(): void {
+    this.#glanced?.view[Symbol.dispose]();
+    this.#glanced = undefined;
+  }
+
+  /** Looks at `path`, with its parent directory held open. The root must be there. */
+  view(path: RelativePath): View {
     const root = this.#root;
     if (root === undefined) throw new Error(`${this.name} is not there`);
     const parentPath = parentOf(path);
-    if (parentPath === "") return new View(this, root, undefined, this.#look(root, path));
-    if (afresh) this.forgetLast();
-    const parent = this.#last?.path === parentPath
-      ? this.#last.parent
-      : this.#open(root, parentPath);
-    if (parent === undefined) return new View(this, undefined, undefined, ABSENT);
-    const seen = this.#look(parent.directory, path);
-    return new View(this, parent.directory, parent.share(), seen);
-  }
-
-  /** Something may have happened to the directory at `path`, or to one above or below. */
-  onMoved(path: RelativePath): void {
-    const last = this.#last?.path;
-    if (last !== undefined && (path === "" || `${last}/`.startsWith(`${path}/`))) {
-      this.forgetLast();
-    }
-  }
-
-  #open(root: Directory, path: RelativePath): Parent | undefined {
-    this.forgetLast();
-    const directory = root.openBeneath(path);
-    if (directory === undefined) return undefined;
-    const parent = new Parent(directory);
-    this.#last = { path, parent };
-    if (holding.size === 0) nextTurn().then(forgetAll);
-    holding.add(this);
-    return parent;
-  }
-
-  /** Closes what a look left open for the next one. */
-  forgetLast(): void {
-    this.#last?.parent[Symbol.dispose]();
-    this.#last = undefined;
-  }
-
-  #look(parent: Directory, path: RelativePath): Seen {
-    return look(parent, path, this.#mountId);
+    const parent = parentPath === "" ? root : root.openBeneath(parentPath);
+    const seen = parent === undefined ? ABSENT : look(parent, path, this.#mountId);
+    return new View(this, parent, parent !== root, seen);
   }
 
   /**
@@ -132,30 +106,6 @@ export class Replica {
   }
 }
 
-/** Those that may have a parent open for the rest of this turn. */
-const holding = new Set<Replica>();
-
-function forgetAll(): void {
-  for (const replica of holding) replica.forgetLast();
-  holding.clear();
-}
-
-/** A directory that several hold open; whoever ends last closes it. */
-class Parent implements Disposable {
-  #holders = 1;
-
-  constructor(readonly directory: Directory) {}
-
-  share(): this {
-    this.#holders++;
-    return this;
-  }
-
-  [Symbol.dispose](): void {
-    if (--this.#holders === 0) this.directory.close();
-  }
-}
-
 const ABSENT: Seen = { kind: "absent" };
 
 function look(parent: Directory, path: RelativePath, mountId: number): Seen {
@@ -170,19 +120,18 @@ function look(parent: Directory, path: RelativePath, mountId: number): Seen {
 
 /** What one replica has at one path, and the directory that holds it (as long as that exists). */
 export class View implements Disposable {
-  readonly #held: Disposable | undefined;
+  readonly #ownsParent: boolean;
 
-  /** `held` ends with the view. */
   constructor(
     readonly replica: Replica,
     readonly parent: Directory | undefined,
-    held: Disposable | undefined,
+    ownsParent: boolean,
     readonly seen: Seen,
   ) {
-    this.#held = held;
+    this.#ownsParent = ownsParent;
   }
 
   [Symbol.dispose](): void {
-    this.#held?.[Symbol.dispose]();
+    if (this.#ownsParent) this.parent?.close();
   }
 }

@@ -175,9 +175,9 @@ export class Publisher {
   #createDirectory(parent: Directory, name: FileName, like: Attributes): PublishOutcome {
     const place = fileName(`directory-${this.#sequence++}`);
     this.#staging.makeDirectory(place, 0o700);
-    using directory = this.#staging.openSubdirectory(place);
-    if (directory === undefined) return CHANGED;
     try {
+      using directory = this.#staging.openSubdirectory(place);
+      if (directory === undefined) return CHANGED;
       setOwnerAndMode(directory, like.uid, like.gid, like.mode & 0o777);
       this.#staging.rename(place, parent, name);
       return { kind: "done", status: statusOf(directory) };

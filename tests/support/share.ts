@@ -48,11 +48,13 @@ export class Share {
     }
   }
 
+  /** `undefined` while there is no file. */
   async read(relative: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     try {
       return await Deno.readFile(this.at(relative));
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
+      const { IsADirectory, NotFound } = Deno.errors;
+      if (error instanceof NotFound || error instanceof IsADirectory) return undefined;
       throw error;
     }
   }

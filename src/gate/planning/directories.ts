@@ -71,9 +71,10 @@ export function planClash(
   const files = shares.filter(isFile);
   const directories = shares.filter(isDirectory);
   const known = files.filter(({ state }) => state === "current" || state === "stale");
-  // Somebody replaced the known file by a directory: the file's deletion travels.
+  // Somebody replaced the known file by a directory: the file's deletion travels. Whoever had malware of its own
+  // there has not deleted the others' version.
   const replaced = directories.some(({ record }) =>
-    record?.kind === "file" && !isOutdated(record, entry)
+    record?.kind === "file" && record.status !== "infected" && !isOutdated(record, entry)
   );
   if (replaced && known.length > 0) {
     const inExport = exported !== undefined && isFile(exported) ? [exported] : [];

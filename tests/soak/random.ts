@@ -15,12 +15,19 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
+  /** Choices of their own: however many are made, this takes one from here. */
+  fork(): Random {
+    return new Random(this.next() * 2 ** 32);
+  }
+
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }
 
-  choose<T>(choices: readonly [T, ...T[]]): T {
-    return choices[this.below(choices.length)] ?? choices[0];
+  choose<T>(choices: readonly T[]): T {
+    const chosen = choices[this.below(choices.length)];
+    if (chosen === undefined) throw new RangeError("nothing to choose from");
+    return chosen;
   }
 
   chance(probability: number): boolean {

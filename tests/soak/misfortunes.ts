@@ -83,7 +83,7 @@ export const MISFORTUNES: Readonly<Record<string, (scene: Scene) => Promise<void
       actAll(scene);
     } finally {
       Deno.removeSync(ballast, { recursive: true });
-      await makeRoom(scene.world);
+      await must("sync", ["-f", scene.world.filesystem.path]);
     }
   },
 
@@ -101,12 +101,6 @@ export const MISFORTUNES: Readonly<Record<string, (scene: Scene) => Promise<void
     await world.startGate();
   },
 };
-
-/** btrfs keeps what was room for data from its metadata until somebody asks. */
-async function makeRoom({ filesystem: { kind, path } }: World): Promise<void> {
-  await must("sync", ["-f", path]);
-  if (kind === "btrfs") await must("btrfs", ["balance", "start", "-dusage=0", path]);
-}
 
 function launch(world: World): Gate {
   return Gate.launch({ configuration: world.configuration, clamdSocket: world.clamd.socket });

@@ -51,7 +51,8 @@ export async function soak(options: SoakOptions): Promise<SoakCounts> {
         ...(withDiode ? { producers: ["ann", "bob", "cid", "dio"], diodeProducers: ["dio"] } : {}),
       },
     },
-    filesystem: { sizeMiB: DISK_MIB },
+    // A disk that was full of data has room again when the data is gone.
+    filesystem: { sizeMiB: DISK_MIB, mixed: true },
   });
   const counts: SoakCounts = { operations: 0, misfortunes: new Map() };
   const history: string[] = [];

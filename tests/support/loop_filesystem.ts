@@ -20,6 +20,8 @@ export interface FilesystemOptions {
   /** `memory` (the default) keeps the disk's speed out of the tests. */
   readonly where?: "disk" | "memory";
   readonly mountOptions?: string;
+  /** btrfs: one kind of room for data and metadata, so that what is freed of one is there for the other. */
+  readonly mixed?: boolean;
 }
 
 export class LoopFilesystem implements AsyncDisposable {
@@ -45,6 +47,7 @@ export class LoopFilesystem implements AsyncDisposable {
     using file = await Deno.open(image, { write: true, createNew: true });
     await file.truncate(sizeMiB * 2 ** 20);
     const [command = "", ...args] = MAKE[kind];
+    if (options.mixed && kind === "btrfs") args.push("--mixed");
     await must(command, [...args, image]);
     // With "loop" the device is freed by the kernel as soon as nothing is mounted from it any more.
     const flags = ["loop", ...(options.mountOptions === undefined ? [] : [options.mountOptions])];

@@ -21,17 +21,17 @@ interface Flood {
 const FLOODS: readonly Flood[] = [
   {
     what: "empty files",
-    count: NIGHTLY ? 100_000 : 3000,
+    count: NIGHTLY ? 100_000 : 6000,
     script: "cd $D; seq $N | xargs -n 2000 touch",
   },
   {
     what: "files with content",
-    count: NIGHTLY ? 100_000 : 2000,
+    count: NIGHTLY ? 100_000 : 3000,
     script: "cd $D; for i in $(seq $N); do echo $i > $i; done",
   },
   {
     what: "directories",
-    count: NIGHTLY ? 100_000 : 3000,
+    count: NIGHTLY ? 100_000 : 12_000,
     script: "cd $D; seq $N | xargs -n 2000 mkdir",
   },
   {
@@ -54,7 +54,10 @@ const FLOODS: readonly Flood[] = [
 
 /** Files of the other guest while the flood is on its way. */
 const PROBES = 5;
-/** The part of a flood that may arrive while one file does: in turn with it comes what its own way takes. */
+/**
+ * The part of a flood that may arrive while one file does: in turn with it comes what its own way takes, and what
+ * its quiet time lets by. So a flood must be long beside that.
+ */
 const MOST_AT_ONCE = 0.15;
 const MOST_MEMORY_MIB = 400;
 

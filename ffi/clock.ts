@@ -1,4 +1,4 @@
-/** Clocks that Deno does not offer: clock_gettime(2). */
+/** Time: clocks that Deno does not offer (clock_gettime(2)), and waiting. */
 
 import { check } from "./errno.ts";
 import { libc } from "./libc.ts";
@@ -11,4 +11,9 @@ const timespecBytes = new Uint8Array(timespec.buffer);
 export function monotonicUsec(): bigint {
   check(libc.clock_gettime(CLOCK_MONOTONIC, timespecBytes), "clock_gettime");
   return (timespec[0] ?? 0n) * 1_000_000n + (timespec[1] ?? 0n) / 1000n;
+}
+
+/** Settles after `ms` milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 /** A stream socket on the reactor: reads and writes that wait, with limits of time. */
 
+import { pause } from "./clock.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { ERRNO, isErrno, SystemError } from "./errno.ts";
 import { EPOLL, type Reactor } from "./reactor.ts";
@@ -207,7 +208,7 @@ async function startWhenTaken(address: Address, timeoutMs: number): Promise<Stre
     } catch (error) {
       if (!isErrno(error, "EAGAIN")) throw error;
       if (leftMs <= 0) throw new SystemError("connect", ERRNO.ETIMEDOUT, showAddress(address));
-      await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
+      await pause(BUSY_RETRY_MS);
     }
   }
 }

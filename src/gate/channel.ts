@@ -1,5 +1,6 @@
 /** One channel at work: its directories, index, watchers and queues, from start to stop. */
 
+import { pause } from "../../ffi/clock.ts";
 import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
@@ -411,8 +412,4 @@ function reasonOf(error: unknown): string {
 
 function isEmpty(root: Directory): boolean {
   return root.entries().next().done === true;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 /** Files that wait for a verdict: all are tried again when the scanner is back, and now and then anyway. */
 
+import { pause } from "../../ffi/clock.ts";
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
 const FIRST_DELAY_MS = 1000;
@@ -89,7 +90,7 @@ export class HeldFiles {
   async #untilFewAreDue(): Promise<void> {
     const deadline = performance.now() + LONGEST_PAGE_MS;
     while (this.#due.size > FEW && !this.#stopped && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
   }
 }

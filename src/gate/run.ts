@@ -1,7 +1,7 @@
 /** `run`: serves all channels until it is asked to stop. */
 
 import { displayText } from "../../ffi/byte_string.ts";
-import { monotonicUsec } from "../../ffi/clock.ts";
+import { monotonicUsec, pause } from "../../ffi/clock.ts";
 import { defaultSignal, holdSignal, SIGHUP, SIGINT, SIGTERM } from "../../ffi/process.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
@@ -249,8 +249,4 @@ async function startAll(
     }
   }));
   return started.flat();
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -3,6 +3,7 @@
  * published (I1). Being unnamed it leaves nothing behind when the daemon dies.
  */
 
+import { pause } from "../../ffi/clock.ts";
 import type { FileName } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { type Directory, reopen } from "../../ffi/directory.ts";
@@ -136,7 +137,7 @@ export async function untilTimesTell({ ctimeNs }: FileStatus): Promise<void> {
   if (fineTimes) return;
   const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
   if (ageMs < 0 || ageMs >= COARSE_TICK_MS) return;
-  await new Promise((resolve) => setTimeout(resolve, COARSE_TICK_MS - ageMs));
+  await pause(COARSE_TICK_MS - ageMs);
 }
 
 /** The staged clone for a scanner: readable only, so that a scanner that was taken over cannot change it. */

@@ -1,5 +1,6 @@
 /** Scans by a clamd that only a stream of bytes reaches, such as the host's behind clamd-vproxy. */
 
+import { pause } from "../../ffi/clock.ts";
 import { Connection } from "../../ffi/connection.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Address } from "../../ffi/socket.ts";
@@ -85,7 +86,7 @@ export class StreamScanner extends ClamdClient {
         return { verdict: { kind: "error", reason: answer.reason }, tookMs };
       }
       if (answer.kind !== "busy") return { verdict: answer, tookMs };
-      if (!this.#abandoned.has(job)) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      if (!this.#abandoned.has(job)) await pause(pauseMs);
       if (this.#abandoned.has(job)) return { verdict: GIVEN_UP, tookMs };
     }
   }

@@ -1,5 +1,6 @@
 /** One file: looked at, scanned, and dealt with by its verdict. */
 
+import { pause } from "../../ffi/clock.ts";
 import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
@@ -163,5 +164,5 @@ export class Inspector {
 async function untilDistinct({ ctimeNs }: FileStatus): Promise<void> {
   const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
   if (ageMs >= COARSE_TICK_MS) return;
-  await new Promise((resolve) => setTimeout(resolve, COARSE_TICK_MS));
+  await pause(COARSE_TICK_MS);
 }

@@ -3,6 +3,7 @@
  * bounded: too many become one for the whole tree.
  */
 
+import { pause } from "../../ffi/clock.ts";
 import { isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
@@ -79,7 +80,7 @@ export class TreeReader {
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
         this.#parts.onTrouble(directory, error.message);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await pause(RETRY_MS);
         if (!this.#stopped) this.#request(directory, sinceNs);
       }
     }

@@ -23,6 +23,7 @@ export const IN = {
   ONLYDIR: 0x1000000,
   DONT_FOLLOW: 0x2000000,
   EXCL_UNLINK: 0x4000000,
+  MASK_ADD: 0x20000000,
   ISDIR: 0x40000000,
 } as const;
 
@@ -56,11 +57,13 @@ export class Inotify extends Descriptor {
 
   /**
    * Watches exactly the directory that `directory` holds, wherever it has been moved to. The same
-   * directory watched again has the same number.
+   * directory watched again has the same number, and is watched for `mask` as well.
    */
   addWatch(directory: Descriptor, mask: number): number | WatchFailure {
     pathZ[writeBytes(`/proc/self/fd/${directory.fd}` as ByteString, pathZ)] = 0;
-    const watch = libc.inotify_add_watch(this.fd, pathZ, mask);
+    // Otherwise the kernel clears the mask of a watch that is there before it sets it again, and what happens in
+    // between is told to nobody.
+    const watch = libc.inotify_add_watch(this.fd, pathZ, mask | IN.MASK_ADD);
     if (watch >= 0) return watch;
     const number = errno();
     switch (errnoName(number)) {

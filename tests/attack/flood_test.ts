@@ -42,12 +42,12 @@ const FLOODS: readonly Flood[] = [
   },
   {
     what: "names of one file, which is written to",
-    count: NIGHTLY ? 3000 : 300,
+    count: NIGHTLY ? 3000 : 1000,
     script: "cd $D; echo 1 > 0; for i in $(seq $((N - 1))); do ln 0 $i; done; echo 2 >> 0",
   },
   {
     what: "directories in each other",
-    count: NIGHTLY ? 10_000 : 400,
+    count: NIGHTLY ? 10_000 : 1200,
     script: "cd $D; for i in $(seq $N); do mkdir d; cd -P d; done",
   },
 ];

@@ -135,6 +135,32 @@ Deno.test("the same directory has the same watch; a removed watch is told, and i
   place.inotify.removeWatch(first); // gone already: nothing happens
 });
 
+Deno.test("I3: no event is lost while its directory is watched once more", async () => {
+  using place = new Place();
+  place.watch();
+  const count = 10_000;
+  const guest = new Deno.Command("sh", {
+    args: ["-c", `seq ${count} | xargs -n 2000 mkdir`],
+    cwd: place.path,
+  }).spawn();
+  let ended = false;
+  guest.status.then(() => ended = true);
+  const told = new Set<string>();
+  const collect = () => {
+    for (let events = place.inotify.read(); events.length > 0; events = place.inotify.read()) {
+      for (const { name } of events) told.add(name);
+    }
+  };
+  while (!ended) {
+    for (let i = 0; i < 500; i++) place.watch();
+    collect();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  collect();
+  assert((await guest.status).success);
+  assertEquals(told.size, count);
+});
+
 Deno.test("asking for a watch on a removed directory breaks nothing; on a file it is refused", () => {
   using place = new Place();
   place.directory.makeDirectory(fileName("gone"), 0o700);

@@ -102,6 +102,31 @@ onEachFilesystem(
       assertEquals((await readTree(`${outside}/back`)).size, 54);
     });
 
+    test("I3: a removed tree does not come back because what is deepest takes long to go", async ({ only }) => {
+      const [ann, bob] = [only.share("ann"), only.share("bob")];
+      await ann.shell("mkdir -p chain/1/2/3/4");
+      await waitFor("the chain is in export", () => only.export.has("chain/1/2/3/4"));
+      await only.settled("chain");
+      await must("chattr", ["+i", bob.at("chain/1/2/3/4")]);
+      try {
+        await ann.shell("rm -r chain");
+        await waitFor(
+          "the rest of it is gone where nothing hinders",
+          () => !only.export.has("chain/1/2/3/4"),
+        );
+        // Longer than the gate waits for what it cannot explain to leave a directory.
+        await new Promise((resolve) => setTimeout(resolve, 10_000));
+        assertEquals(ann.has("chain"), false);
+      } finally {
+        await must("chattr", ["-i", bob.at("chain/1/2/3/4")]);
+      }
+      await waitFor(
+        "all of it is gone",
+        () => [bob, only.share("cid"), only.export].every((place) => !place.has("chain")),
+      );
+      assertEquals(ann.has("chain"), false);
+    });
+
     test("I3: 50 times a new directory that is written to at once", async ({ only }) => {
       await only.share("cid").shell(`
         for i in $(seq 50); do mkdir -p fresh/$i/a/b/c; echo $i > fresh/$i/a/b/c/file; done

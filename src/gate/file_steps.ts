@@ -1,7 +1,7 @@
 /** The steps that files go through: offered and scanned, distributed, kept beside a winner, removed. */
 
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   AT_REST,
   type Job,
@@ -14,7 +14,7 @@ import {
   type StepOf,
 } from "./job.ts";
 import type { Judgement } from "./judge.ts";
-import { type Attributes, showPlace } from "./publisher.ts";
+import { showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
@@ -50,8 +50,9 @@ export class FileSteps {
     const author = look.view(step.author);
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return undefined; // gone, or postponed: look again
-    const judgement = await this.#judge(snapshot, author, entry, job);
-    if (judgement !== "clean") return undefined;
+    const judging = this.#judge(snapshot, author, entry, job);
+    if (snapshot.isShared) this.#copyAhead(snapshot, step.targets.length);
+    if (await judging !== "clean") return undefined;
 
     if (author.replica.root === undefined) return undefined;
     using source = author.replica.view(job.path);
@@ -132,6 +133,14 @@ export class FileSteps {
       if (isErrno(error, "ENOENT", "ESTALE", "ENXIO")) return undefined;
       postpone(this.#parts, replica, error, "cannot be read", job);
       return undefined;
+    }
+  }
+
+  #copyAhead(snapshot: Snapshot, count: number): void {
+    try {
+      this.#parts.stager.copyAhead(snapshot, count);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error; // whoever needs them will meet the same
     }
   }
 
@@ -217,13 +226,12 @@ export class FileSteps {
     job: Job,
   ): Promise<IndexEntry> {
     let updated = entry;
-    const attributes: Attributes = snapshot.source;
     for (const target of targets) {
       const { replica } = target;
       try {
         const { publisher } = this.#parts;
-        const { staged, size } = snapshot;
-        const outcome = await publisher.publish(target, job.path, staged, size, attributes, from);
+        const isLast = target === targets.at(-1);
+        const outcome = await publisher.publish(target, job.path, snapshot, isLast, from);
         if (outcome.kind === "done") {
           const record = recordOf(replica.id, outcome.status, "current", entry.version);
           updated = withRecord(updated, record);

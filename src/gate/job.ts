@@ -68,7 +68,8 @@ export class Job implements Findings, Disposable {
 
   snapshot(replica: ReplicaId, status: FileStatus): Snapshot | undefined {
     const snapshot = this.#snapshots.get(replica);
-    return snapshot !== undefined && sameIdentity(snapshot.source, status) ? snapshot : undefined;
+    if (snapshot === undefined || snapshot.isSpent) return undefined;
+    return sameIdentity(snapshot.source, status) ? snapshot : undefined;
   }
 
   keep(replica: ReplicaId, snapshot: Snapshot): void {

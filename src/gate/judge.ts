@@ -8,7 +8,7 @@ import type { InfectedAction, ScanningConfig } from "./config/channel_config.ts"
 import { showPlace } from "./publisher.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Replica } from "./replica.ts";
-import { readOnly, type Snapshot, type Stager } from "./snapshot.ts";
+import type { Snapshot, Stager } from "./snapshot.ts";
 
 export type Judgement =
   | { readonly kind: "clean" }
@@ -69,7 +69,7 @@ export class Judge {
 
   async #scan(snapshot: Snapshot): Promise<Verdict> {
     const { scanner, config } = this.#parts;
-    using file = readOnly(snapshot.staged);
+    using file = snapshot.share();
     const limit = config.maxFileSize === undefined ? {} : { maxFileSize: config.maxFileSize };
     return await scanner.scan(file, snapshot.size, limit);
   }

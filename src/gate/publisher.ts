@@ -18,9 +18,7 @@ import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict
 import type { Origin, Outcome, Recovery } from "./recovery.ts";
 import { type Replica, View } from "./replica.ts";
 import { type FileIdentity, sameAttributes } from "./replica_record.ts";
-import type { Stager } from "./snapshot.ts";
-
-export type Attributes = Pick<FileStatus, "uid" | "gid" | "mode" | "mtimeNs">;
+import type { Attributes, Snapshot, Stager } from "./snapshot.ts";
 
 /** `blocked`: something that is no directory stands where a parent directory belongs. */
 export type PublishOutcome =
@@ -43,20 +41,19 @@ export class Publisher {
   }
 
   /**
-   * Makes `path` in the viewed replica a file with the staged content, if the replica is still as viewed. Missing
-   * parents are made like those of `model`. Readers see the old or the new file, whole (I4).
+   * Makes `path` in the viewed replica a file like the snapshot, if the replica is still as viewed. Missing parents
+   * are made like those of `model`. `isLast`: nobody needs the snapshot any more. Readers see the old or the new file, whole (I4).
    */
   async publish(
     target: View,
     path: RelativePath,
-    staged: Descriptor,
-    size: number,
-    attributes: Attributes,
+    snapshot: Snapshot,
+    isLast: boolean,
     model: Replica,
   ): Promise<PublishOutcome> {
-    using prepared = await this.#stager.prepare(staged, size, attributes);
-    const { uid, gid, mode, mtimeNs } = attributes;
-    const expected = { uid, gid, mode, mtimeNs, size };
+    using prepared = await this.#stager.copy(snapshot, isLast);
+    const { uid, gid, mode, mtimeNs } = snapshot.source;
+    const expected = { uid, gid, mode, mtimeNs, size: snapshot.size };
     if (target.parent !== undefined) {
       return this.#place(target, target.parent, path, prepared, expected);
     }

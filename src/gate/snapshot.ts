@@ -29,14 +29,57 @@ const AVERAGED = 8;
 const CALM_AFTER = 64;
 
 /** A frozen copy of one version of a file. */
-export interface Snapshot extends Disposable {
-  /** What the source was before it was cloned. */
-  readonly source: FileStatus;
-  /** The staged clone, readable and writable by us alone. */
-  readonly staged: Descriptor;
-  readonly size: number;
-  /** Nothing happened to the source while it was cloned: the staged content is that version's. */
-  readonly stable: boolean;
+export class Snapshot implements Disposable {
+  /** Copies that were made ahead, and are still to be given a name. */
+  readonly #ahead: Descriptor[] = [];
+  #isShared = false;
+  #isSpent = false;
+
+  /**
+   * @param source what the source was before it was cloned
+   * @param staged the clone, readable and writable by us alone
+   * @param stable nothing happened to the source while it was cloned: the staged content is that version's
+   */
+  constructor(
+    readonly source: FileStatus,
+    readonly staged: Descriptor,
+    readonly size: number,
+    readonly stable: boolean,
+  ) {}
+
+  /** The clone for a scanner: readable only, so that a scanner that was taken over cannot change it. */
+  share(): Descriptor {
+    this.#isShared = true;
+    return reopen(this.staged, O.RDONLY | O.CLOEXEC);
+  }
+
+  /** Somebody else has seen, and may still hold, what is staged. */
+  get isShared(): boolean {
+    return this.#isShared;
+  }
+
+  /** What is staged was given a name, and is a guest's by now. */
+  get isSpent(): boolean {
+    return this.#isSpent;
+  }
+
+  spend(): Descriptor {
+    this.#isSpent = true;
+    return this.staged;
+  }
+
+  keepAhead(copy: Descriptor): void {
+    this.#ahead.push(copy);
+  }
+
+  takeAhead(): Descriptor | undefined {
+    return this.#ahead.pop();
+  }
+
+  [Symbol.dispose](): void {
+    this.staged.close();
+    for (const copy of this.#ahead) copy.close();
+  }
 }
 
 /**
@@ -52,6 +95,8 @@ export function hasFineTimes(kernelRelease: string): boolean {
 }
 
 const fineTimes = hasFineTimes(Deno.osRelease());
+
+export type Attributes = Pick<FileStatus, "uid" | "gid" | "mode" | "mtimeNs">;
 
 /** Makes clones in one channel's staging directory. */
 export class Stager {
@@ -75,33 +120,55 @@ export class Stager {
       if (opened.status.size > 0) await this.#clone(source, staged, opened.status.size);
       const { size } = statusOf(staged);
       const stable = sameVersion(opened.status, statusOf(source));
-      return {
-        source: opened.status,
-        staged,
-        size,
-        stable,
-        [Symbol.dispose]: () => staged.close(),
-      };
+      return new Snapshot(opened.status, staged, size, stable);
     } catch (error) {
       staged.close();
       throw error;
     }
   }
 
-  /** A complete unnamed file with the snapshot's content, ready to be given a name. */
+  /**
+   * A complete unnamed file with the snapshot's content and attributes, ready to be given a name. `isLast`: the snapshot
+   * is not needed any more, and may be that file itself.
+   */
+  async copy(snapshot: Snapshot, isLast: boolean): Promise<Descriptor> {
+    const { staged, size, source } = snapshot;
+    const ahead = snapshot.takeAhead();
+    if (ahead !== undefined) return ahead;
+    if (!isLast || snapshot.isShared) return await this.prepare(staged, size, source);
+    setAttributes(staged, source);
+    return snapshot.spend();
+  }
+
+  /** Makes copies while a scanner is at work: if its verdict is clean, they only need their names. */
+  copyAhead(snapshot: Snapshot, count: number): void {
+    const { staged, size, source } = snapshot;
+    if (size > INLINE_BYTES || this.#slow > 0) return;
+    for (let i = 0; i < count; i++) {
+      const copy = this.#staging.createUnnamed();
+      try {
+        if (size > 0) cloneNow(staged, copy);
+        setAttributes(copy, source);
+      } catch (error) {
+        copy.close();
+        throw error;
+      }
+      snapshot.keepAhead(copy);
+    }
+  }
+
+  /** A complete unnamed file with what is staged, ready to be given a name. */
   async prepare(
     staged: Descriptor,
     size: number,
-    attributes: Pick<FileStatus, "uid" | "gid" | "mode" | "mtimeNs">,
+    attributes: Attributes,
   ): Promise<Descriptor> {
     const prepared = this.#staging.createUnnamed();
     try {
       // The staged clone is clean: nothing is flushed, however slow the disk is.
       if (size > INLINE_BYTES) await cloneOrCopy(staged, prepared);
       else if (size > 0) await cloneOrCopyNow(staged, prepared);
-      // SUID, SGID and sticky never travel.
-      setOwnerAndMode(prepared, attributes.uid, attributes.gid, attributes.mode & 0o777);
-      setModificationTime(prepared, attributes.mtimeNs);
+      setAttributes(prepared, attributes);
       return prepared;
     } catch (error) {
       prepared.close();
@@ -123,6 +190,12 @@ export class Stager {
   }
 }
 
+function setAttributes(file: Descriptor, { uid, gid, mode, mtimeNs }: Attributes): void {
+  // SUID, SGID and sticky never travel.
+  setOwnerAndMode(file, uid, gid, mode & 0o777);
+  setModificationTime(file, mtimeNs);
+}
+
 async function cloneOrCopyNow(source: Descriptor, target: Descriptor): Promise<void> {
   try {
     cloneNow(source, target);
@@ -138,9 +211,4 @@ export async function untilTimesTell({ ctimeNs }: FileStatus): Promise<void> {
   const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
   if (ageMs < 0 || ageMs >= COARSE_TICK_MS) return;
   await pause(COARSE_TICK_MS - ageMs);
-}
-
-/** The staged clone for a scanner: readable only, so that a scanner that was taken over cannot change it. */
-export function readOnly(staged: Descriptor): Descriptor {
-  return reopen(staged, O.RDONLY | O.CLOEXEC);
 }

@@ -39,6 +39,7 @@ export class Reactor implements Disposable {
   readonly #ready = new Uint8Array(EPOLL_EVENT_SIZE * MAX_EVENTS);
   readonly #readyView = new DataView(this.#ready.buffer);
   readonly #lingers: boolean;
+  #expects = false;
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -65,6 +66,14 @@ export class Reactor implements Disposable {
     this.#control(EPOLL_CTL_DEL, descriptor.fd, 0);
   }
 
+  /**
+   * An answer is on its way, and nothing else is to be done: the next wait begins on this thread, for 1 ms at most, as
+   * with `lingers`.
+   */
+  expect(): void {
+    this.#expects = true;
+  }
+
   /** Ends the waiting call; settles when it has returned. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -89,7 +98,9 @@ export class Reactor implements Disposable {
     while (!this.#stopped) {
       // While there is something to do, asking is cheaper (µs) than sleeping on the pool (100 µs).
       let count = this.#poll(0);
-      if (count === 0 && wasBusy && this.#lingers) count = this.#poll(LINGER_MS);
+      const lingers = this.#expects ? waitingTurns === 0 : wasBusy && this.#lingers;
+      if (count === 0 && lingers) count = this.#poll(LINGER_MS);
+      this.#expects = false;
       if (count === 0) {
         count = await libc.epoll_waitBlocking(this.#epoll.fd, this.#ready, MAX_EVENTS, -1);
         if (count < 0) count = 0; // EINTR; anything else shows in the next poll
@@ -114,7 +125,12 @@ export class Reactor implements Disposable {
   }
 }
 
+/** Work that has given others their turn, and waits for its own. */
+let waitingTurns = 0;
+
 /** Settles in the next turn of the event loop: after 1 µs, where a timer of 0 ms takes 2 ms. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+export async function nextTurn(): Promise<void> {
+  waitingTurns++;
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  waitingTurns--;
 }

@@ -42,7 +42,7 @@ export async function burst(
 }
 
 /** The pause between two single files, in which all of the first one's echoes pass. */
-const PAUSE_MS = 20;
+export const PAUSE_MS = 20;
 
 /**
  * Milliseconds, beyond the debounce, from a 4 KiB file's close until the last target has it, for each of `count`

@@ -1,7 +1,7 @@
 /** How long one file takes when nothing else happens. */
 
 import { type Case, type Effort, type Figure, sized } from "../case.ts";
-import { latencies } from "../guest.ts";
+import { latencies, PAUSE_MS } from "../guest.ts";
 import { build, nextSeed, numbersOf } from "../reference.ts";
 import { type Contest, inRounds, type Sample, warmUp } from "../rounds.ts";
 import { Stage } from "../stage.ts";
@@ -20,7 +20,8 @@ async function run(effort: Effort): Promise<readonly Figure[]> {
   const clamd = stage.clamd?.socket ?? "-";
   const summary = (ms: readonly number[]): Sample => ({ p50: median(ms), p99: percentile(ms, 99) });
   const reference = async (files: number) => {
-    const args = [staging, source, clamd, files, 4096, nextSeed(), ...targets];
+    const waits = [PAUSE_MS, DEBOUNCE_MS];
+    const args = [staging, source, clamd, files, 4096, ...waits, nextSeed(), ...targets];
     return summary((await numbersOf(publish, args)).map((us) => us / 1000));
   };
   const contest = (files: number): Contest => ({
@@ -40,6 +41,7 @@ export const singleFile: Case = {
   title: "one 4 KiB file, idle: close to visible in the last of 3 targets",
   how:
     `beyond debounceMs ${DEBOUNCE_MS}; one file at a time, beside a C program that makes the same ` +
-    "system calls and one FILDES scan in a session; each figure is that of one round's 250 files",
+    "system calls and one FILDES scan in a session, and waits as long before and between; each " +
+    "figure is that of one round's 250 files",
   run,
 };

@@ -2,10 +2,11 @@
  * What has to happen to one file at the least: an event, a clone in staging, a verdict by FILDES in a session,
  * and for each target a clone with owner, mode and time that gets its name. One file at a time, nothing else.
  *
- *     publish STAGING SOURCE SOCKET COUNT SIZE SEED TARGET...
+ *     publish STAGING SOURCE SOCKET COUNT SIZE PAUSE QUIET SEED TARGET...
  *
- * Prints for each file the microseconds from its close until it has its name in the last target. With `-` for
- * SOCKET nothing is scanned.
+ * Prints for each file the microseconds from its close until it has its name in the last target, without the QUIET
+ * milliseconds that it waits after the close. PAUSE milliseconds pass between two files: a processor that was idle, and
+ * a scanner that slept, are slower. With `-` for SOCKET nothing is scanned.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -97,6 +98,11 @@ static void publish(int staging, int staged, const struct stat *like, int target
   close(file);
 }
 
+static void pause_ms(double ms) {
+  struct timespec left = {ms / 1000, (ms - (long)(ms / 1000) * 1000) * 1e6};
+  nanosleep(&left, NULL);
+}
+
 static uint64_t state;
 
 static void write_file(int directory, const char *name, unsigned char *buffer, long size) {
@@ -112,14 +118,15 @@ static void write_file(int directory, const char *name, unsigned char *buffer, l
 }
 
 int main(int count, char **arguments) {
-  if (count < 8) return 2;
+  if (count < 10) return 2;
   int staging = must(open(arguments[1], O_PATH | O_DIRECTORY), arguments[1]);
   int source = must(open(arguments[2], O_PATH | O_DIRECTORY), arguments[2]);
   int session = strcmp(arguments[3], "-") == 0 ? -1 : connect_to(arguments[3]);
   long files = atol(arguments[4]), size = atol(arguments[5]);
-  state = strtoull(arguments[6], NULL, 10) * 0x9e3779b97f4a7c15u + 1;
+  double pause = atof(arguments[6]), quiet = atof(arguments[7]);
+  state = strtoull(arguments[8], NULL, 10) * 0x9e3779b97f4a7c15u + 1;
   int targets[64], target_count = 0;
-  for (int i = 7; i < count && target_count < 64; i++) {
+  for (int i = 9; i < count && target_count < 64; i++) {
     targets[target_count++] = must(open(arguments[i], O_PATH | O_DIRECTORY), arguments[i]);
   }
   int queue = must(inotify_init1(IN_CLOEXEC), "inotify_init1");
@@ -127,10 +134,11 @@ int main(int count, char **arguments) {
   unsigned char *buffer = malloc(size);
   for (long i = 0; i < files; i++) {
     char name[NAME_MAX], event[4096];
-    snprintf(name, sizeof name, "%s-%ld", arguments[6], i);
+    snprintf(name, sizeof name, "%s-%ld", arguments[8], i);
     write_file(source, name, buffer, size);
     double closed = seconds();
     must(read(queue, event, sizeof event), "read");
+    pause_ms(quiet);
     struct stat before, after;
     int opened = must(openat(source, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), name);
     must(fstat(opened, &before), "fstat");
@@ -141,9 +149,10 @@ int main(int count, char **arguments) {
     for (int target = 0; target < target_count; target++) {
       publish(staging, staged, &before, targets[target], name);
     }
-    printf("%.1f\n", (seconds() - closed) * 1e6);
+    printf("%.1f\n", (seconds() - closed) * 1e6 - quiet * 1000);
     close(opened);
     close(staged);
+    pause_ms(pause);
   }
   return 0;
 }

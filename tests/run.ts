@@ -24,11 +24,10 @@ import {
  */
 const GROUPS: readonly { readonly folder: string; readonly sideBySide: number }[] = [
   { folder: "unit", sideBySide: 2 },
-  { folder: "property", sideBySide: 2 },
-  { folder: "integration", sideBySide: 2 },
+  { folder: "integration", sideBySide: 3 },
   { folder: "attack", sideBySide: 1 },
   { folder: "packaging", sideBySide: 1 },
-  { folder: "vm", sideBySide: 1 },
+  { folder: "vm", sideBySide: 2 },
 ];
 
 const ROOT = new URL("./", import.meta.url).pathname;

@@ -235,6 +235,7 @@ export class FileSteps {
         if (outcome.kind === "done") {
           const record = recordOf(replica.id, outcome.status, "current", entry.version);
           updated = withRecord(updated, record);
+          this.#tellReplaced(target, entry, job);
           this.#parts.onPublished(job.path, "file", from);
         } else onHindrance(this.#parts, outcome, replica, job);
       } catch (error) {
@@ -242,6 +243,16 @@ export class FileSteps {
       }
     }
     return updated;
+  }
+
+  /** Where conflict copies are off, a change that nobody else has seen may have been replaced. */
+  #tellReplaced({ replica, seen }: View, { records }: IndexEntry, job: Job): void {
+    if (this.#parts.conflictCopies || replica.role === "export" || seen.kind !== "file") return;
+    const known = records.find((record) => record.replica === replica.id);
+    if (known !== undefined && matches(known, seen.status)) return;
+    this.#parts.onTrouble(
+      `${showPlace(replica, job.path)} was changed on two sides: the later one has replaced it`,
+    );
   }
 
   #keepLoser(view: View, job: Job): "kept" | "discarded" | "changed" {

@@ -64,6 +64,7 @@ onEachFilesystem(
       });
       await channel.settled("live");
       assertEquals(channel.export.list("live"), ["file"]);
+      await world.gate.logged(/share\/ann\/live\/file was changed on two sides: .* replaced it/);
     });
 
     test("I3: 30 files written by two guests at slightly different moments", async (world) => {

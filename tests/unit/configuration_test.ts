@@ -275,7 +275,7 @@ Deno.test("a text that is no configuration at all is one fault, with its place",
       `fault: expected an object with a key for each channel, got ${found}`,
     ]);
   }
-  assertEquals(verify("{}").warnings.map(formatFault), ["warning: holds no channel"]);
+  assertEquals(faultsOf("{}"), ["fault: holds no channel"]);
 });
 
 Deno.test("an unknown key is named, with what may have been meant", () => {

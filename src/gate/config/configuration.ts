@@ -58,7 +58,7 @@ export function parseConfiguration(text: string, options: ParseOptions): Configu
     placement.add(channel);
   }
   if (Object.keys(value).every((name) => name === "$schema")) {
-    found.push({ severity: "warning", channel: undefined, field: "", message: "holds no channel" });
+    found.push({ severity: "fault", channel: undefined, field: "", message: "holds no channel" });
   }
   return {
     channels,

@@ -343,6 +343,7 @@ function prepared(database: DatabaseSync): DatabaseSync {
 }
 
 function isInUse(error: unknown): boolean {
+  // Deno's node:sqlite gives every error the same code.
   return error instanceof Error && error.message.includes("database is locked");
 }
 

@@ -3,7 +3,6 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { display, fromText, type RelativePath } from "../../ffi/byte_string.ts";
-import type { FileStatus } from "../../ffi/file_status.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { onThreadPool } from "../../ffi/thread_pool.ts";
 import { LinkedNames } from "../../src/gate/linked_names.ts";
@@ -12,27 +11,13 @@ import { PathQueue } from "../../src/gate/path_queue.ts";
 import { RetrySchedule } from "../../src/gate/retry_schedule.ts";
 import { VersionMemory } from "../../src/scanning/version_memory.ts";
 import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
+import { plainFile } from "../support/file_status.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 const path = (name: string | number) => fromText(`${name}`) as RelativePath;
 
-function statusOf(inode: number, links = 1): FileStatus {
-  return {
-    kind: "file",
-    inode,
-    links,
-    device: 1,
-    mountId: 1,
-    blocks: 8,
-    size: 1,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    mtimeNs: 1n,
-    ctimeNs: 1n,
-  };
-}
+const statusOf = (inode: number, links = 1) => plainFile({ inode, links });
 
 Deno.test("I6, I3: a full queue of paths keeps what it has, and asks for a reading when it is empty", () => {
   const queue = new PathQueue(3);

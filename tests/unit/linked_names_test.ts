@@ -3,27 +3,12 @@
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { display, fromText, type RelativePath } from "../../ffi/byte_string.ts";
-import type { FileStatus } from "../../ffi/file_status.ts";
 import { LinkedNames } from "../../src/gate/linked_names.ts";
+import { plainFile } from "../support/file_status.ts";
 
 const path = (name: string) => fromText(name) as RelativePath;
 
-function file(inode: number, links: number, ctimeNs = 1n): FileStatus {
-  return {
-    kind: "file",
-    inode,
-    links,
-    device: 1,
-    mountId: 1,
-    blocks: 8,
-    size: 1,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    mtimeNs: 1n,
-    ctimeNs,
-  };
-}
+const file = (inode: number, links: number, ctimeNs = 1n) => plainFile({ inode, links, ctimeNs });
 
 /** What a story made it ask for; `?` is a search of the whole share. */
 function asked(story: (names: LinkedNames) => void): string[] {

@@ -120,6 +120,7 @@ export class Channel {
         this.#shareOf(replica)?.links.seen(path, status, isKnown);
       },
       orphansMayGo: () => this.#orphansMayGo(),
+      isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
       lookAt: (path) => this.#lookAt(path),
       reread: (directory) => this.#readings.requestAll(directory),
       onPublished: (path, what, from) => {

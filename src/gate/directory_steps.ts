@@ -12,19 +12,15 @@ import {
   type StepOf,
 } from "./job.ts";
 import type { View } from "./replica.ts";
+import { Removals } from "./removals.ts";
 import { type IndexEntry, withoutRecords } from "./replica_record.ts";
 
-/** Attempts to remove a directory that is not empty yet, before it is kept. */
-const REMOVAL_ATTEMPTS = 6;
-/** Of directories that are not empty yet; others are tried again without being counted (I6). */
-const MOST_COUNTED = 10_000;
-/** Entries among which a directory is looked for that is going to be removed itself. */
+/** Entries among which one is looked for that is still to be looked at. */
 const MOST_LOOKED_AT = 1_000;
 
 export class DirectorySteps {
   readonly #parts: ReconcilerParts;
-  /** Directories that are to be removed as soon as they can be, and how often something unforeseen was inside. */
-  readonly #removals = new Map<RelativePath, number>();
+  readonly #removals = new Removals();
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
@@ -32,7 +28,7 @@ export class DirectorySteps {
 
   /** `path` has come to rest: its removal is done, or nobody's wish any more. */
   settled(path: RelativePath): void {
-    if (!this.#removals.delete(path)) return;
+    if (!this.#removals.end(path)) return;
     const above = parentOf(path);
     if (this.#removals.has(above)) this.#parts.lookAt(above);
   }
@@ -60,7 +56,7 @@ export class DirectorySteps {
     entry: IndexEntry,
     job: Job,
   ): Rest | undefined {
-    let left: View | undefined;
+    const left: View[] = [];
     for (const id of step.replicas) {
       const view = look.view(id);
       const { replica, parent } = view;
@@ -71,15 +67,15 @@ export class DirectorySteps {
         if (!isErrno(error, "ENOTEMPTY", "EEXIST", "ENOTDIR")) {
           postpone(this.#parts, replica, error, "cannot be removed", job);
         } else {
-          left = view;
+          left.push(view);
         }
       }
     }
-    if (job.postponed.size > 0) {
-      this.#attempted(job.path, 0);
+    if (job.rest.kind === "later") {
+      this.#removals.failed(job.path);
       return job.rest;
     }
-    if (left === undefined) {
+    if (left.length === 0) {
       const receivers = this.#parts.replicas.filter(({ role }) => role !== "diode");
       const ids = new Set(receivers.map(({ id }) => id));
       this.#parts.index.put(job.path, withoutRecords(entry, ids));
@@ -88,37 +84,28 @@ export class DirectorySteps {
     return this.#notEmpty(left, job);
   }
 
-  /** Its entries are still to be deleted, or are news from elsewhere. */
-  #notEmpty(view: View, job: Job): Rest | undefined {
-    const attempts = this.#removals.get(job.path) ?? 0;
-    // What is below goes first; when it has, or stays, this one is looked at again.
-    const delayMs = 100 * 2 ** attempts;
-    if (this.#holdsRemoval(view, job.path)) {
-      this.#attempted(job.path, attempts);
-      return { kind: "later", delayMs: Math.max(delayMs, 1000) };
+  /** Its entries are still to be deleted, are news from elsewhere, or stay. */
+  #notEmpty(left: readonly View[], job: Job): Rest | undefined {
+    // What is below goes first: a renamed file, say, waits until its new name was scanned.
+    if (left.some((view) => this.#holdsPending(view, job.path))) {
+      return { kind: "later", delayMs: this.#removals.wait(job.path) };
     }
-    if (attempts >= REMOVAL_ATTEMPTS) {
+    const wasTried = this.#removals.has(job.path);
+    const delayMs = this.#removals.attempt(job.path);
+    if (delayMs === undefined) {
       job.directoryStays = true;
       return undefined;
     }
-    this.#attempted(job.path, attempts + 1);
-    if (attempts > 0) this.#parts.reread(job.path);
+    if (wasTried) this.#parts.reread(job.path);
     return { kind: "later", delayMs };
   }
 
-  #attempted(path: RelativePath, attempts: number): void {
-    if (this.#removals.size < MOST_COUNTED || this.#removals.has(path)) {
-      this.#removals.set(path, attempts);
-    }
-  }
-
-  /** Whether the directory holds one that waits for its own removal. */
-  #holdsRemoval({ parent }: View, path: RelativePath): boolean {
-    if (this.#removals.size === 0) return false;
+  /** Whether something in the directory is still to be looked at. */
+  #holdsPending({ parent }: View, path: RelativePath): boolean {
     using directory = parent?.openSubdirectory(nameOf(path));
     let looked = 0;
     for (const { name } of directory?.entries() ?? []) {
-      if (this.#removals.has(join(path, name))) return true;
+      if (this.#parts.isPending(join(path, name))) return true;
       if (++looked >= MOST_LOOKED_AT) break;
     }
     return false;

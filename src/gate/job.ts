@@ -36,6 +36,8 @@ export interface ReconcilerParts {
   orphansMayGo(): boolean;
   /** What a share has at a path, and whether the index knew; for files with several names. */
   onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void;
+  /** Whether the path is to be looked at sooner or later, as far as is known. */
+  isPending(path: RelativePath): boolean;
   /** Another path, or everything below a directory, is to be looked at. */
   lookAt(path: RelativePath): void;
   reread(directory: RelativePath): void;

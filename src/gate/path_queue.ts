@@ -64,6 +64,13 @@ export class PathQueue {
     return this.#running.has(path);
   }
 
+  /** Whether the path waits or is worked on, or may be one of those that were forgotten. */
+  isPending(path: RelativePath): boolean {
+    if (this.#overflowed.size > 0 || this.#running.has(path)) return true;
+    for (const queue of this.#waiting.values()) if (queue.has(path)) return true;
+    return false;
+  }
+
   /** Looks at all that is being worked on once more, on behalf of `share`. */
   repeatRunning(share: string): void {
     for (const path of this.#running) {

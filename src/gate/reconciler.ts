@@ -68,12 +68,10 @@ export class Reconciler {
         retryHeld: job.retryHeld,
         orphansMayGo: this.#parts.orphansMayGo(),
       });
-      if (step.kind === "settled") {
-        if (job.rest.kind === "settled") this.#directories.settled(path);
-        return job.rest;
-      }
-      const rest = await this.#perform(step, look, entry, job);
-      if (rest !== undefined) return rest;
+      const rest = step.kind === "settled" ? job.rest : await this.#perform(step, look, entry, job);
+      if (rest === undefined) continue;
+      if (rest.kind === "settled") this.#directories.settled(path);
+      return rest;
     }
     return SOON;
   }

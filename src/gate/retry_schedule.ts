@@ -46,6 +46,11 @@ export class RetrySchedule {
     this.#timers.set(path, timer);
   }
 
+  /** Whether the path has an appointment, or may be one of those that were not remembered. */
+  isPending(path: RelativePath): boolean {
+    return this.#rereadTimer !== undefined || this.#timers.has(path);
+  }
+
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#rereadTimer);

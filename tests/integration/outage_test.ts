@@ -6,7 +6,7 @@ import { clean, infected } from "../support/eicar.ts";
 import { type FakeAnswer, FakeClamd, type FakeCommand } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { FilesystemKind } from "../support/loop_filesystem.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World, type WorldOptions } from "../support/world.ts";
 
 const STRICT_AND_PERMISSIVE: WorldOptions = {
@@ -150,6 +150,29 @@ testOnEachFilesystem("I3, I7: clamd hangs, and goes on", (kind) =>
       await world.channel("strict").settled();
     },
   ));
+
+testOnEachFilesystem(
+  "I3: a directory that is renamed while clamd hangs does not come back under its old name",
+  (kind) =>
+    inWorld(kind, { channels: { strict: {} } }, async (world) => {
+      await world.clamd.start();
+      await world.startGate();
+      const { only } = world;
+      const ann = only.share("ann");
+      await ann.shell("mkdir -p old/sub; for i in 1 2 3; do echo $i > old/sub/$i; done");
+      await waitFor("it is delivered", () => only.export.list("old/sub").length === 3);
+      await only.settled();
+      world.clamd.freeze();
+      await ann.shell("mv old new; for i in 1 2 3; do echo again $i > new/sub/$i; done");
+      await waitFor("it is held", () => scanErrors(world, ann.at("new/sub/3")) > 0);
+      // Longer than the gate waits for what it cannot explain to leave a directory.
+      await sleep(10_000);
+      assertEquals([ann.has("old"), only.export.list("old/sub").length], [false, 3]);
+      world.clamd.thaw();
+      await waitFor("it is everywhere, under its new name only", () =>
+        only.peers.every((peer) => peer.list("new/sub").length === 3 && !peer.has("old")));
+    }),
+);
 
 /** Answers of a broken clamd to a scan; everything else it does well. */
 const NONSENSE: Readonly<Record<string, (command: FakeCommand) => FakeAnswer>> = {

@@ -8,6 +8,7 @@ import { onThreadPool } from "../../ffi/thread_pool.ts";
 import { LinkedNames } from "../../src/gate/linked_names.ts";
 import { MoveMemory } from "../../src/gate/move_memory.ts";
 import { PathQueue } from "../../src/gate/path_queue.ts";
+import { Removals } from "../../src/gate/removals.ts";
 import { RetrySchedule } from "../../src/gate/retry_schedule.ts";
 import { VersionMemory } from "../../src/scanning/version_memory.ts";
 import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
@@ -45,12 +46,23 @@ Deno.test("I6, I3: more retries than can be kept end in reading everything again
     reread: () => readings++,
   }, { paths: 2, rereadMs: 50 });
   for (let name = 0; name < 10; name++) retries.later(path(name), "ann", 20);
+  assert(retries.isPending(path(9)), "it is not remembered, and will be looked at all the same");
   await waitFor("both are over", () => asked.length === 2 && readings === 1);
   await sleep(120);
   assertEquals([asked, readings], [["ann/0", "ann/1"], 1]);
   retries.later(path("later"), "bob", 1);
   await waitFor("there is room again", () => asked.includes("bob/later"));
   retries.stop();
+});
+
+Deno.test("I6: of too many removals that wait, the one that was tried longest ago begins anew", () => {
+  const removals = new Removals(2);
+  const [a, b, c] = [path("a"), path("b"), path("c")];
+  for (const name of [a, b]) for (let i = 0; i < 6; i++) removals.attempt(name);
+  removals.wait(a);
+  removals.wait(c);
+  assertEquals([a, b, c].map((name) => removals.has(name)), [true, false, true]);
+  assertEquals([a, b].map((name) => removals.attempt(name)), [undefined, 100]);
 });
 
 Deno.test("I6: of too many renames the oldest are forgotten", () => {

@@ -17,6 +17,22 @@ Deno.test("a path waits once in its share's queue, and paths come in their order
   assertEquals(queue.take("bob"), undefined);
 });
 
+Deno.test("I3: a path is pending while it waits, is worked on, or may have been forgotten", () => {
+  const queue = new PathQueue(1);
+  queue.add("ann", A);
+  assertEquals([queue.isPending(A), queue.isPending(B)], [true, false]);
+  queue.take("ann");
+  assert(queue.isPending(A));
+  queue.done(A);
+  assert(!queue.isPending(A));
+  for (const path of [A, B]) queue.add("bob", path);
+  assert(queue.isPending(B));
+  queue.take("bob");
+  queue.done(A);
+  queue.takeOverflow("bob");
+  assert(!queue.isPending(B));
+});
+
 Deno.test("I3: what is worked on can be asked for once more, all at once", () => {
   const queue = new PathQueue();
   for (const path of [A, B]) queue.add("ann", path);

@@ -18,8 +18,14 @@ Deno.test("a path is looked at again in the queue that it came from; an earlier 
   retries.later(A, "ann", 1);
   retries.later(A, "bob", 100_000);
   retries.later(B, "bob", 2);
+  assertEquals([A, B, "c" as RelativePath].map((path) => retries.isPending(path)), [
+    true,
+    true,
+    false,
+  ]);
   await waitFor("both are looked at", () => looks.length === 2);
   assertEquals(looks, ["a of ann", "b of bob"]);
+  assertEquals(retries.isPending(A), false);
   retries.later(A, "bob", 1);
   await waitFor("a new appointment can be made", () => looks.length === 3);
   retries.later(A, "ann", 1);

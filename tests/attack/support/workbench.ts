@@ -112,6 +112,7 @@ export class Workbench {
       isIgnored: () => false,
       onSeen: () => {},
       orphansMayGo: () => true,
+      isPending: () => false,
       lookAt: (path) => void this.#lookAt.add(path),
       reread: () => {},
       onPublished: () => {},

@@ -1,0 +1,69 @@
+/** Which directories are to be removed as soon as they can be, and when each is to be tried again. */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+
+/** Attempts to remove a directory in which nothing seems to be going to change, before it is kept. */
+const MOST_ATTEMPTS = 6;
+const FIRST_DELAY_MS = 100;
+/** Between two looks at a directory that waits for what is inside. */
+const LONGEST_DELAY_MS = 8_000;
+/** Beyond them the one that was tried longest ago is forgotten, and begins anew (I6). */
+const MOST_REMOVALS = 10_000;
+
+interface Removal {
+  /** How often something inside was still to be looked at. */
+  readonly waits: number;
+  /** How often nothing inside was. */
+  readonly attempts: number;
+}
+
+const NEVER_TRIED: Removal = { waits: 0, attempts: 0 };
+
+export class Removals {
+  /** The one that was tried longest ago is first. */
+  readonly #removals = new Map<RelativePath, Removal>();
+  readonly #most: number;
+
+  constructor(most = MOST_REMOVALS) {
+    this.#most = most;
+  }
+
+  has(path: RelativePath): boolean {
+    return this.#removals.has(path);
+  }
+
+  /** The directory waits for what is still to be looked at inside, however long that takes: for so many ms. */
+  wait(path: RelativePath): number {
+    const { waits, attempts } = this.#removals.get(path) ?? NEVER_TRIED;
+    this.#remember(path, { waits: waits + 1, attempts });
+    return Math.min(FIRST_DELAY_MS * 2 ** waits, LONGEST_DELAY_MS);
+  }
+
+  /** Nobody knows what it waits for: it is tried again after so many ms, or (`undefined`) is to be kept. */
+  attempt(path: RelativePath): number | undefined {
+    const { waits, attempts } = this.#removals.get(path) ?? NEVER_TRIED;
+    if (attempts >= MOST_ATTEMPTS) return undefined;
+    this.#remember(path, { waits, attempts: attempts + 1 });
+    return FIRST_DELAY_MS * 2 ** attempts;
+  }
+
+  /** It could not even be tried; it waits for something else. */
+  failed(path: RelativePath): void {
+    this.#remember(path, NEVER_TRIED);
+  }
+
+  /** Whether it was still to be removed. */
+  end(path: RelativePath): boolean {
+    return this.#removals.delete(path);
+  }
+
+  #remember(path: RelativePath, removal: Removal): void {
+    this.#removals.delete(path);
+    this.#removals.set(path, removal);
+    if (this.#removals.size <= this.#most) return;
+    for (const oldest of this.#removals.keys()) {
+      this.#removals.delete(oldest);
+      break;
+    }
+  }
+}

@@ -13,7 +13,7 @@ import { UNWATCHED, type WatchNode, type WatchTree } from "./watch_tree.ts";
 export interface Findings {
   touch(path: RelativePath, touch: Touch): void;
   moved(from: RelativePath, to: RelativePath): void;
-  /** A directory is there that is to be watched, with everything below it. */
+  /** A directory may be there that is to be watched, with everything below it. */
   arrived(parent: WatchNode, name: FileName, purpose: Purpose): void;
   /** Events were lost. */
   overflow(): void;
@@ -109,7 +109,11 @@ export class EventInterpreter {
     const isDirectory = (event.mask & IN.ISDIR) !== 0;
     const path = this.#touch(parent, name, isDirectory ? TREE_SETTLED : ENTRY_SETTLED);
     const node = isDirectory ? this.tree.child(parent, name) : undefined;
-    if (node !== undefined) this.tree.detach(node);
+    if (node !== undefined) {
+      this.tree.detach(node);
+      // What was known there may be what came in its place: of an exchange the arrival is told first.
+      this.findings.arrived(parent, name, "moved");
+    }
     const kept = path !== undefined && path.length <= PATH_MAX ? path : undefined;
     const expelled = this.#moves.departed(event.cookie, { path: kept, node }, nowMs);
     if (expelled !== undefined) this.#movedOut(expelled);

@@ -4,8 +4,7 @@
  */
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
-import type { Directory } from "../../ffi/directory.ts";
-import type { WatchSet } from "./watch_set.ts";
+import type { WatchableDirectory, WatchSet } from "./watch_set.ts";
 import type { WatchNode } from "./watch_tree.ts";
 
 /** Beyond it everything is armed again, which takes one job. */
@@ -43,7 +42,7 @@ interface Frame {
   readonly node: WatchNode;
   readonly subdirectories: readonly FileName[];
   /** Open in the last of all frames only, which is the next to be left. */
-  readonly directory: Directory;
+  readonly directory: WatchableDirectory;
 }
 
 export class TreeArmer {
@@ -51,7 +50,7 @@ export class TreeArmer {
   #walk: Generator<void, void> | undefined;
 
   constructor(
-    private readonly root: Directory,
+    private readonly root: WatchableDirectory,
     private readonly watches: WatchSet,
     private readonly options: ArmerOptions,
   ) {}
@@ -117,6 +116,8 @@ export class TreeArmer {
   }
 
   *#arm({ parent, name, purpose }: Job): Generator<void, void> {
+    // When it was asked for, its parent may have had no path yet.
+    if (this.#isExcluded(parent, name)) return;
     const isIdle = purpose === "retry" && this.watches.limitReached;
     if (!isIdle) {
       using directory = this.watches.reopen(parent);
@@ -135,7 +136,7 @@ export class TreeArmer {
   }
 
   *#enter(
-    parent: Directory,
+    parent: WatchableDirectory,
     parentNode: WatchNode,
     name: FileName,
     purpose: Purpose,
@@ -152,7 +153,11 @@ export class TreeArmer {
    * Watches everything below a directory that is watched. Not by recursion, and with few directories open at a time:
    * a tree is as deep as a guest likes.
    */
-  *#descend(top: WatchNode, topDirectory: Directory, tell: boolean): Generator<void, void> {
+  *#descend(
+    top: WatchNode,
+    topDirectory: WatchableDirectory,
+    tell: boolean,
+  ): Generator<void, void> {
     const frames: Frame[] = [];
     try {
       yield* this.#list(top, topDirectory, tell, frames);
@@ -181,7 +186,7 @@ export class TreeArmer {
   /** Reads a watched directory: tells its entries if they are new, and collects its subdirectories. */
   *#list(
     node: WatchNode,
-    directory: Directory,
+    directory: WatchableDirectory,
     tell: boolean,
     frames: Frame[],
   ): Generator<void, void> {
@@ -198,7 +203,7 @@ export class TreeArmer {
         if (path === undefined) return; // moved away: its new place is armed if it has one
         if (tell) this.options.found(join(path, name));
         if (kind !== "directory" && kind !== undefined) continue;
-        if (this.#isExcluded(node, path, name)) continue;
+        if (this.#isExcluded(node, name)) continue;
         subdirectories.push(name);
       }
     } catch (error) {
@@ -217,10 +222,14 @@ export class TreeArmer {
     }
   }
 
-  #isExcluded(node: WatchNode, path: RelativePath, name: FileName): boolean {
-    if (this.options.excludes?.(join(path, name)) !== true) return false;
-    const known = this.watches.tree.child(node, name);
-    if (known !== undefined) this.watches.tree.remove(known);
+  #isExcluded(parent: WatchNode, name: FileName): boolean {
+    const { excludes } = this.options;
+    if (excludes === undefined) return false;
+    const { tree } = this.watches;
+    const path = tree.pathIn(parent, name);
+    if (path === undefined || !excludes(path)) return false;
+    const known = tree.child(parent, name);
+    if (known !== undefined) tree.remove(known);
     return true;
   }
 }

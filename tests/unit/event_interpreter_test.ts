@@ -117,7 +117,10 @@ Deno.test("a directory that ends before it was armed again in its new place is t
 
 Deno.test("a directory that is renamed takes its watches along and is armed again", () => {
   const world = new World({ a: 2, "a/b": 3, x: 4 });
-  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), ["a: settled, moved"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), [
+    "a: settled, moved",
+    "arm 1/a: moved", // if something is there by now
+  ]);
   assertEquals(world.pathOf(3), undefined);
   assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), [], "it has no path; its new place will be read");
   assertEquals(world.on(4, IN.MOVED_TO | DIRECTORY, "y", 7), [
@@ -160,6 +163,19 @@ Deno.test("two directories that exchange their names both get another one", () =
   world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7).at(-1), "arm 1/b: moved");
   world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 8).at(-1), "arm 1/a: moved");
+});
+
+Deno.test("I3: of an exchange whose first half was met before it was told, both names are armed at the end", () => {
+  // Met already: what was a, under the name b. What was b is not watched.
+  const world = new World({ b: 2 });
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), ["a: settled, moved"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7).at(-1), "arm 1/b: moved");
+  // Armed in between. Then the half that takes the name b from what was there before.
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8), [
+    "b: settled, moved",
+    "arm 1/b: moved",
+  ]);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 8).at(-1), "arm 1/a: moved");
 });
 

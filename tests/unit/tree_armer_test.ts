@@ -2,9 +2,10 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
-import { fileName, fromText } from "../../ffi/byte_string.ts";
+import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { Inotify } from "../../ffi/inotify.ts";
+import { Inotify, type InotifyEvent } from "../../ffi/inotify.ts";
+import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { EventInterpreter } from "../../src/watching/event_interpreter.ts";
 import { TreeArmer } from "../../src/watching/tree_armer.ts";
 import { WatchSet } from "../../src/watching/watch_set.ts";
@@ -19,8 +20,9 @@ class Steps implements Disposable {
   readonly watches: WatchSet;
   readonly armer: TreeArmer;
   readonly interpreter: EventInterpreter;
+  #events: InotifyEvent[] = [];
 
-  constructor() {
+  constructor(excludes?: (path: RelativePath) => boolean) {
     Deno.mkdirSync(this.path("in"));
     Deno.mkdirSync(this.path("out"));
     this.root = Directory.openTrusted(fromText(this.path("in")));
@@ -30,6 +32,7 @@ class Steps implements Disposable {
       unwatched: (path) => tell(`unwatched ${path}`),
     });
     this.armer = new TreeArmer(this.root, this.watches, {
+      excludes,
       found: (path) => tell(`found ${path}`),
       armed: (path, purpose) => tell(`armed ${path} ${purpose}`),
       rootArmed: () => tell("root armed"),
@@ -42,7 +45,7 @@ class Steps implements Disposable {
       overflow: () => tell("overflow"),
       rootChanged: () => {},
       watchGone: (watch) => this.watches.watchGone(watch),
-    });
+    }, excludes);
   }
 
   path(path: string): string {
@@ -63,9 +66,15 @@ class Steps implements Disposable {
   }
 
   handleEvents(): void {
-    for (let events = this.inotify.read(); events.length > 0; events = this.inotify.read()) {
-      for (const event of events) this.interpreter.handle(event, 0);
-    }
+    while (this.handleEvent());
+  }
+
+  /** `false` if there was none. */
+  handleEvent(): boolean {
+    if (this.#events.length === 0) this.#events = this.inotify.read();
+    const event = this.#events.shift();
+    if (event !== undefined) this.interpreter.handle(event, 0);
+    return event !== undefined;
   }
 
   /** The kernel's own count of watches. */
@@ -121,6 +130,38 @@ Deno.test("a directory that is renamed while it is armed is watched whole in its
     const first = c && tree.child(c, fileName(name));
     assertEquals(first && tree.pathOf(first), `b/c/${name}`);
   }
+});
+
+Deno.test("I3: directories that are exchanged while they are armed are both watched in the end", () => {
+  for (let before = 1; before < 6; before++) {
+    for (let told = 0; told < 4; told++) {
+      using steps = new Steps();
+      steps.mkdir("in/a", "in/b");
+      steps.armer.rearm();
+      for (let i = 0; i < before; i++) steps.step();
+      steps.root.rename(fileName("a"), steps.root, fileName("b"), RENAME_EXCHANGE);
+      steps.finish();
+      for (let i = 0; i < told; i++) steps.handleEvent();
+      steps.finish();
+      steps.handleEvents();
+      steps.finish();
+      const when = `exchanged after ${before} steps, ${told} events told before the rest`;
+      assertEquals([steps.watches.tree.watched, steps.kernelWatches], [3, 3], when);
+    }
+  }
+});
+
+Deno.test("an excluded directory is not watched either if its parent had no place when it was told", () => {
+  using steps = new Steps((path) => path.endsWith("excluded"));
+  steps.mkdir("in/a", "in/b");
+  steps.armer.rearm();
+  steps.finish();
+  Deno.renameSync(steps.path("in/a"), steps.path("out/a"));
+  Deno.renameSync(steps.path("out/a"), steps.path("in/a"));
+  steps.mkdir("in/a/excluded");
+  steps.handleEvents();
+  steps.finish();
+  assertEquals([steps.watches.tree.watched, steps.kernelWatches], [3, 3]);
 });
 
 Deno.test("what was found in a created directory is told before it counts as armed", () => {

@@ -59,7 +59,7 @@ export class Inotify extends Descriptor {
    * Watches exactly the directory that `directory` holds, wherever it has been moved to. The same
    * directory watched again has the same number, and is watched for `mask` as well.
    */
-  addWatch(directory: Descriptor, mask: number): number | WatchFailure {
+  addWatch(directory: { readonly fd: number }, mask: number): number | WatchFailure {
     pathZ[writeBytes(`/proc/self/fd/${directory.fd}` as ByteString, pathZ)] = 0;
     // Otherwise the kernel clears the mask of a watch that is there before it sets it again, and what happens in
     // between is told to nobody.

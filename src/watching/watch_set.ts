@@ -7,9 +7,9 @@
  */
 
 import { type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import type { Directory } from "../../ffi/directory.ts";
+import type { DirectoryEntry } from "../../ffi/directory.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
-import { IN, type Inotify } from "../../ffi/inotify.ts";
+import { IN, type WatchFailure } from "../../ffi/inotify.ts";
 import { type Placement, UNWATCHED, type WatchNode, WatchTree } from "./watch_tree.ts";
 
 /**
@@ -17,10 +17,27 @@ import { type Placement, UNWATCHED, type WatchNode, WatchTree } from "./watch_tr
  * written from counting as quiet. Files that are unlinked but still open would speak under a name that may
  * be another file's by now (EXCL_UNLINK).
  */
-const MASK = IN.CLOSE_WRITE | IN.MOVED_FROM | IN.MOVED_TO | IN.CREATE | IN.DELETE | IN.ATTRIB |
+export const MASK = IN.CLOSE_WRITE | IN.MOVED_FROM | IN.MOVED_TO | IN.CREATE | IN.DELETE |
+  IN.ATTRIB |
   IN.MODIFY | IN.ONLYDIR | IN.EXCL_UNLINK;
 /** Of other directories the parent's watch tells. */
 const ROOT_MASK = MASK | IN.DELETE_SELF | IN.MOVE_SELF;
+
+/** What is needed of a directory that is held: `Directory`, or a model of one. */
+export interface WatchableDirectory extends Disposable {
+  readonly fd: number;
+  readonly isOpen: boolean;
+  openBeneath(path: RelativePath): WatchableDirectory | undefined;
+  entries(): Iterable<DirectoryEntry>;
+  duplicate(): WatchableDirectory;
+  close(): void;
+}
+
+/** What is needed of `Inotify`. */
+export interface Watches {
+  addWatch(directory: { readonly fd: number }, mask: number): number | WatchFailure;
+  removeWatch(watch: number): void;
+}
 
 export interface WatchSetOptions {
   readonly mostWatches: number;
@@ -29,7 +46,7 @@ export interface WatchSetOptions {
 }
 
 interface WatchedEntry extends Placement {
-  readonly directory: Directory;
+  readonly directory: WatchableDirectory;
 }
 
 export class WatchSet {
@@ -44,8 +61,8 @@ export class WatchSet {
   readonly #obsolete = new Set<number>();
 
   constructor(
-    private readonly root: Directory,
-    private readonly inotify: Inotify,
+    private readonly root: WatchableDirectory,
+    private readonly inotify: Watches,
     private readonly options: WatchSetOptions,
   ) {
     this.tree = new WatchTree((node) => {
@@ -90,7 +107,7 @@ export class WatchSet {
   }
 
   /** The directory of a node, by its path; `undefined` if that leads elsewhere by now. */
-  reopen(node: WatchNode): Directory | undefined {
+  reopen(node: WatchNode): WatchableDirectory | undefined {
     const path = this.tree.pathOf(node);
     if (path === undefined) return undefined;
     try {
@@ -109,13 +126,13 @@ export class WatchSet {
 
   /** Opens and watches one entry and notes its place; `undefined` if it cannot be watched. */
   watchEntry(
-    parent: Directory,
+    parent: WatchableDirectory,
     parentNode: WatchNode,
     name: FileName,
   ): WatchedEntry | undefined {
     if (this.tree.isForgotten(parentNode)) return undefined; // its descriptor may lead anywhere by now
     const known = this.tree.child(parentNode, name);
-    let directory: Directory | undefined;
+    let directory: WatchableDirectory | undefined;
     try {
       directory = parent.openBeneath(name);
       const watch = directory === undefined ? "gone" : this.#watch(directory, MASK);
@@ -141,7 +158,7 @@ export class WatchSet {
     return undefined;
   }
 
-  #watch(directory: Directory, mask: number): number | "limit" | "gone" {
+  #watch(directory: WatchableDirectory, mask: number): number | WatchFailure {
     const watch = this.inotify.addWatch(directory, mask);
     if (typeof watch !== "number") return watch;
     this.#obsolete.delete(watch);

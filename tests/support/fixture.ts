@@ -36,16 +36,25 @@ export function onEachFilesystem<F extends Fixture>(
   }
 }
 
-/** Defines the same test once for each filesystem; it brings its own parts. */
+/**
+ * Defines the same test once for each filesystem; it brings its own parts. `hindrance`: why it cannot run here,
+ * besides what all of them need.
+ */
 export function testOnEachFilesystem(
   name: string,
   body: (kind: FilesystemKind) => Promise<void>,
+  hindrance?: string,
 ): void {
-  for (const kind of FILESYSTEM_KINDS) defineTest(kind, name, () => body(kind));
+  for (const kind of FILESYSTEM_KINDS) defineTest(kind, name, () => body(kind), hindrance);
 }
 
-function defineTest(kind: FilesystemKind, name: string, fn: () => Promise<void>): void {
-  const reason = obstacle(kind);
+function defineTest(
+  kind: FilesystemKind,
+  name: string,
+  fn: () => Promise<void>,
+  hindrance?: string,
+): void {
+  const reason = obstacle(kind) ?? hindrance;
   Deno.test({
     name: `${name} [${kind}${reason === undefined ? "" : `: ${reason}`}]`,
     ignore: reason !== undefined,

@@ -12,6 +12,8 @@ export interface WorldOptions {
   readonly channels: Readonly<Record<string, ChannelOptions>>;
   readonly filesystem?: FilesystemOptions;
   readonly clamd?: ClamdOptions;
+  /** How the gate is started, each time. */
+  readonly gate?: Partial<GateOptions>;
   /** Channels whose peers need not be equal in the end. */
   readonly unequal?: readonly string[];
 }
@@ -71,6 +73,7 @@ export class World implements Fixture {
     this.#gate = await Gate.start({
       configuration: this.configuration,
       clamdSocket: this.clamd.socket,
+      ...this.options.gate,
       ...options,
     });
     return this.#gate;

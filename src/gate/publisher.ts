@@ -191,23 +191,23 @@ export class Publisher {
     if (root === undefined || model.root === undefined) return CHANGED;
     let here = root.duplicate();
     let above = "" as RelativePath;
-    for (const name of parentOf(path).split("/") as FileName[]) {
-      const at = join(above, name);
-      let next = here.openBeneath(name);
-      if (next === undefined) {
-        const outcome = this.#makeParent(target, model, here, at);
-        if (outcome.kind === "done") next = here.openBeneath(name);
-        else {
-          here.close();
-          return outcome;
+    try {
+      for (const name of parentOf(path).split("/") as FileName[]) {
+        above = join(above, name);
+        let next = here.openBeneath(name);
+        if (next === undefined) {
+          const outcome = this.#makeParent(target, model, here, above);
+          if (outcome.kind !== "done") return outcome;
+          next = here.openBeneath(name);
+          if (next === undefined) return CHANGED;
         }
+        here.close();
+        here = next;
       }
+      return here.duplicate();
+    } finally {
       here.close();
-      if (next === undefined) return CHANGED;
-      here = next;
-      above = at;
     }
-    return here;
   }
 
   #makeParent(

@@ -17,3 +17,19 @@ export function monotonicUsec(): bigint {
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** Time as a module sees it: the machine's, or one that a test lets pass. */
+export interface Clock {
+  /** In milliseconds, monotonic. */
+  now(): number;
+  /** Calls back once, after `ms` milliseconds; what it returns takes that back. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+export const MACHINE_CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (ms, callback) => {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,6 +1,7 @@
 /** When single paths are looked at again that could not be brought to rest. */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
+import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
 
 export interface RetryLimits {
   /** Paths that may wait; beyond them the disk is read again instead (I6). */
@@ -20,41 +21,46 @@ export interface RetryParts {
 
 export class RetrySchedule {
   readonly #parts: RetryParts;
-  readonly #timers = new Map<RelativePath, ReturnType<typeof setTimeout>>();
+  /** What takes an appointment back, by path. */
+  readonly #cancels = new Map<RelativePath, () => void>();
   /** Stands for the paths beyond the limit. */
-  #rereadTimer: ReturnType<typeof setTimeout> | undefined;
+  #cancelReread: (() => void) | undefined;
   #stopped = false;
 
-  constructor(parts: RetryParts, private readonly limits: RetryLimits = DEFAULT_LIMITS) {
+  constructor(
+    parts: RetryParts,
+    private readonly limits: RetryLimits = DEFAULT_LIMITS,
+    private readonly clock: Clock = MACHINE_CLOCK,
+  ) {
     this.#parts = parts;
   }
 
   /** Looks at `path` again after `delayMs`; an earlier appointment stands. */
   later(path: RelativePath, queue: string, delayMs: number): void {
-    if (this.#stopped || this.#timers.has(path)) return;
-    if (this.#timers.size >= this.limits.paths) {
-      this.#rereadTimer ??= setTimeout(() => {
-        this.#rereadTimer = undefined;
+    if (this.#stopped || this.#cancels.has(path)) return;
+    if (this.#cancels.size >= this.limits.paths) {
+      this.#cancelReread ??= this.clock.after(this.limits.rereadMs, () => {
+        this.#cancelReread = undefined;
         this.#parts.reread();
-      }, this.limits.rereadMs);
+      });
       return;
     }
-    const timer = setTimeout(() => {
-      this.#timers.delete(path);
+    const cancel = this.clock.after(delayMs, () => {
+      this.#cancels.delete(path);
       this.#parts.lookAt(path, queue);
-    }, delayMs);
-    this.#timers.set(path, timer);
+    });
+    this.#cancels.set(path, cancel);
   }
 
   /** Whether the path has an appointment, or may be one of those that were not remembered. */
   isPending(path: RelativePath): boolean {
-    return this.#rereadTimer !== undefined || this.#timers.has(path);
+    return this.#cancelReread !== undefined || this.#cancels.has(path);
   }
 
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#rereadTimer);
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    this.#cancelReread?.();
+    for (const cancel of this.#cancels.values()) cancel();
+    this.#cancels.clear();
   }
 }

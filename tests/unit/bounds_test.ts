@@ -9,7 +9,6 @@ import { LinkedNames } from "../../src/gate/linked_names.ts";
 import { MoveMemory } from "../../src/gate/move_memory.ts";
 import { PathQueue } from "../../src/gate/path_queue.ts";
 import { Removals } from "../../src/gate/removals.ts";
-import { RetrySchedule } from "../../src/gate/retry_schedule.ts";
 import { VersionMemory } from "../../src/scanning/version_memory.ts";
 import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
 import { plainFile } from "../support/file_status.ts";
@@ -36,23 +35,6 @@ Deno.test("I6, I3: a full queue of paths keeps what it has, and asks for a readi
   assert(queue.takeOverflow("ann"));
   assert(!queue.takeOverflow("ann"), "once");
   assert(!queue.takeOverflow("bob"));
-});
-
-Deno.test("I6, I3: more retries than can be kept end in reading everything again, once", async () => {
-  const asked: string[] = [];
-  let readings = 0;
-  const retries = new RetrySchedule({
-    lookAt: (name, queue) => asked.push(`${queue}/${display(name)}`),
-    reread: () => readings++,
-  }, { paths: 2, rereadMs: 50 });
-  for (let name = 0; name < 10; name++) retries.later(path(name), "ann", 20);
-  assert(retries.isPending(path(9)), "it is not remembered, and will be looked at all the same");
-  await waitFor("both are over", () => asked.length === 2 && readings === 1);
-  await sleep(120);
-  assertEquals([asked, readings], [["ann/0", "ann/1"], 1]);
-  retries.later(path("later"), "bob", 1);
-  await waitFor("there is room again", () => asked.includes("bob/later"));
-  retries.stop();
 });
 
 Deno.test("I6: of too many removals that wait, the one that was tried longest ago begins anew", () => {

@@ -1,36 +1,100 @@
 /** Paths that could not be brought to rest are looked at again, however many they are. */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { RetrySchedule } from "../../src/gate/retry_schedule.ts";
-import { sleep, waitFor } from "../support/wait.ts";
+import { type RetryLimits, RetrySchedule } from "../../src/gate/retry_schedule.ts";
+import { SimulatedClock } from "../support/simulated_clock.ts";
+import { runs } from "../support/size.ts";
 
 const A = "a" as RelativePath;
 const B = "b" as RelativePath;
 
-Deno.test("a path is looked at again in the queue that it came from; an earlier appointment stands", async () => {
-  const looks: string[] = [];
-  const retries = new RetrySchedule({
-    lookAt: (path, queue) => void looks.push(`${path} of ${queue}`),
-    reread: () => void looks.push("everything"),
-  });
-  retries.later(A, "ann", 1);
-  retries.later(A, "bob", 100_000);
-  retries.later(B, "bob", 2);
-  assertEquals([A, B, "c" as RelativePath].map((path) => retries.isPending(path)), [
-    true,
-    true,
-    false,
-  ]);
-  await waitFor("both are looked at", () => looks.length === 2);
-  assertEquals(looks, ["a of ann", "b of bob"]);
-  assertEquals(retries.isPending(A), false);
+class Bench {
+  readonly clock = new SimulatedClock();
+  /** Each look, with its time. */
+  readonly looks: string[] = [];
+  readonly retries: RetrySchedule;
+
+  constructor(limits?: RetryLimits) {
+    const look = (what: string) => void this.looks.push(`${this.clock.now()}: ${what}`);
+    this.retries = new RetrySchedule(
+      { lookAt: (path, queue) => look(`${path} of ${queue}`), reread: () => look("everything") },
+      limits,
+      this.clock,
+    );
+  }
+}
+
+Deno.test("a path is looked at again in the queue that it came from; an earlier appointment stands", () => {
+  const { clock, looks, retries } = new Bench();
+  retries.later(A, "ann", 10);
+  retries.later(A, "bob", 5);
+  retries.later(B, "bob", 20);
+  assert(retries.isPending(A));
+  clock.pass(100);
+  assertEquals(looks, ["10: a of ann", "20: b of bob"]);
+  assert(!retries.isPending(A));
   retries.later(A, "bob", 1);
-  await waitFor("a new appointment can be made", () => looks.length === 3);
+  clock.pass(1);
+  assertEquals(looks.at(-1), "101: a of bob");
+});
+
+Deno.test("after the end nothing is looked at, and no timer is left", () => {
+  const { clock, looks, retries } = new Bench({ paths: 1, rereadMs: 10 });
   retries.later(A, "ann", 1);
+  retries.later(B, "ann", 1);
   retries.stop();
   retries.later(B, "ann", 1);
-  await sleep(20);
-  assertEquals(looks.length, 3);
+  assertEquals(clock.waiting, 0);
+  clock.pass(100);
+  assertEquals(looks, []);
+});
+
+Deno.test("I6, I3: more retries than can be kept end in reading everything again, once", () => {
+  const { clock, looks, retries } = new Bench({ paths: 2, rereadMs: 50 });
+  for (let name = 0; name < 10; name++) retries.later(`${name}` as RelativePath, "ann", 20);
+  assertEquals(clock.waiting, 3);
+  clock.pass(1000);
+  assertEquals(looks, ["20: 0 of ann", "20: 1 of ann", "50: everything"]);
+  retries.later(A, "bob", 1);
+  clock.pass(1);
+  assertEquals(looks.at(-1), "1001: a of bob", "there is room again");
+});
+
+Deno.test("I3, I6: every path is looked at in time, with everything if it could not be kept", () => {
+  const LIMITS = { paths: 3, rereadMs: 50 };
+  const LONGEST_MS = 100;
+  const request = fc.record({
+    path: fc.constantFrom(..."abcdef").map((name) => name as RelativePath),
+    delayMs: fc.nat(LONGEST_MS),
+    pauseMs: fc.nat(60),
+  });
+  fc.assert(
+    fc.property(fc.array(request, { maxLength: 30, size: "max" }), (requests) => {
+      const clock = new SimulatedClock();
+      /** By when each path has to be looked at. */
+      const due = new Map<RelativePath, number>();
+      const retries = new RetrySchedule(
+        {
+          lookAt: (path) => due.delete(path),
+          reread: () => due.clear(),
+        },
+        LIMITS,
+        clock,
+      );
+      for (const { path, delayMs, pauseMs } of requests) {
+        if (!due.has(path)) due.set(path, clock.now() + LONGEST_MS);
+        retries.later(path, "ann", delayMs);
+        assert(retries.isPending(path));
+        assert(clock.waiting <= LIMITS.paths + 1, `${clock.waiting} timers`);
+        clock.pass(pauseMs);
+        for (const [late, at] of due) assert(at > clock.now(), `${late} was not looked at`);
+      }
+      clock.pass(LONGEST_MS);
+      assertEquals([...due.keys()], []);
+    }),
+    runs(500),
+  );
 });

@@ -118,7 +118,10 @@ export class TreeArmer {
   *#arm({ parent, name, purpose }: Job): Generator<void, void> {
     // When it was asked for, its parent may have had no path yet.
     if (this.#isExcluded(parent, name)) return;
-    const isIdle = purpose === "retry" && this.watches.limitReached;
+    const node = this.watches.tree.child(parent, name);
+    // Only what is polled: another directory may have come in its place, which nobody knows yet.
+    const isIdle = purpose === "retry" && this.watches.limitReached &&
+      node !== undefined && this.watches.polled.has(node);
     if (!isIdle) {
       using directory = this.watches.reopen(parent);
       if (directory === undefined) return;

@@ -22,13 +22,13 @@ class Steps implements Disposable {
   readonly interpreter: EventInterpreter;
   #events: InotifyEvent[] = [];
 
-  constructor(excludes?: (path: RelativePath) => boolean) {
+  constructor(excludes?: (path: RelativePath) => boolean, mostWatches = Infinity) {
     Deno.mkdirSync(this.path("in"));
     Deno.mkdirSync(this.path("out"));
     this.root = Directory.openTrusted(fromText(this.path("in")));
     const tell = (line: string) => this.told.push(line);
     this.watches = new WatchSet(this.root, this.inotify, {
-      mostWatches: Infinity,
+      mostWatches,
       unwatched: (path) => tell(`unwatched ${path}`),
     });
     this.armer = new TreeArmer(this.root, this.watches, {
@@ -200,6 +200,22 @@ Deno.test("I6: more requests than can be kept ask for everything to be armed, an
   steps.told.length = 0;
   steps.finish();
   assertEquals(steps.told, ["root armed"]);
+});
+
+Deno.test("I3, I6: a directory in the place of one that is polled and waits to be tried again is polled too", () => {
+  using steps = new Steps(undefined, 1);
+  steps.mkdir("in/a", "in/b");
+  steps.armer.rearm();
+  steps.finish();
+  assertEquals(steps.watches.polled.size, 2);
+  steps.armer.retry(10);
+  for (const name of ["a", "b"]) {
+    Deno.removeSync(steps.path(`in/${name}`));
+    steps.mkdir(`in/${name}`);
+  }
+  steps.handleEvents();
+  steps.finish();
+  assertEquals(steps.watches.polled.size, 2);
 });
 
 Deno.test("arming everything again removes the watches of what is not there any more", () => {

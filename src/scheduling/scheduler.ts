@@ -5,6 +5,7 @@
  * stuck ones block nobody: up to a hard limit for all, and one for each source.
  */
 
+import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 
 /** A job that takes longer does more than to keep the processor busy. */
@@ -33,7 +34,7 @@ interface Client {
 
 interface Running {
   readonly client: Client;
-  /** In ms of `performance.now()`. */
+  /** In ms of the clock. */
   readonly since: number;
   /** The first two hold a place. */
   pace: "quick" | "slow" | "long";
@@ -54,7 +55,7 @@ export class Scheduler {
   /** How many of them hold a place, and how many of these have just begun. */
   #places = 0;
   #quick = 0;
-  #watch: ReturnType<typeof setTimeout> | undefined;
+  #watched = false;
   #next = 0;
   #idle: (() => void)[] = [];
   #stopped = false;
@@ -62,7 +63,7 @@ export class Scheduler {
   #sliceEnds: number | undefined;
   #isCutOff = false;
 
-  constructor(limits: SchedulerLimits) {
+  constructor(limits: SchedulerLimits, private readonly clock: Clock = MACHINE_CLOCK) {
     this.#limits = limits;
   }
 
@@ -83,7 +84,7 @@ export class Scheduler {
   wake(): void {
     const sliceEnds = this.#sliceEnds ?? this.#beginSlice();
     while (!this.#stopped && this.#hasPlace()) {
-      this.#isCutOff = performance.now() >= sliceEnds;
+      this.#isCutOff = this.clock.now() >= sliceEnds;
       if (this.#isCutOff || !this.#startNext()) return;
     }
   }
@@ -101,7 +102,7 @@ export class Scheduler {
       this.#isCutOff = false;
       this.wake();
     });
-    return this.#sliceEnds = performance.now() + SLICE_MS;
+    return this.#sliceEnds = this.clock.now() + SLICE_MS;
   }
 
   /** Starts nothing more; settles when what runs has ended. */
@@ -133,12 +134,12 @@ export class Scheduler {
   }
 
   #start(job: () => Promise<void>, client: Client): void {
-    const running: Running = { client, since: performance.now(), pace: "quick" };
+    const running: Running = { client, since: this.clock.now(), pace: "quick" };
     this.#places++;
     this.#quick++;
     client.running++;
     this.#running.add(running);
-    this.#watch ??= setTimeout(() => this.#lookAround(), LOOK_MS);
+    if (!this.#watched) this.#lookLater();
     job().finally(() => {
       this.#running.delete(running);
       client.running--;
@@ -150,8 +151,13 @@ export class Scheduler {
     });
   }
 
+  #lookLater(): void {
+    this.#watched = true;
+    this.clock.after(LOOK_MS, () => this.#lookAround());
+  }
+
   #lookAround(): void {
-    const now = performance.now();
+    const now = this.clock.now();
     for (const running of this.#running) {
       const age = now - running.since;
       if (age < QUICK_MS) break;
@@ -165,9 +171,8 @@ export class Scheduler {
         this.#places--;
       }
     }
-    this.#watch = this.#running.size > 0
-      ? setTimeout(() => this.#lookAround(), LOOK_MS)
-      : undefined;
+    this.#watched = false;
+    if (this.#running.size > 0) this.#lookLater();
     this.wake();
   }
 }

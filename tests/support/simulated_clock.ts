@@ -31,6 +31,11 @@ export class SimulatedClock implements Clock {
     return Math.min(...[...this.#appointments].map(({ at }) => at));
   }
 
+  /** Time goes by in which nobody is called back, since the processor is at work. */
+  spend(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Lets time pass, and calls back what is due by then, in order, each at its time. */
   pass(ms: number): void {
     const end = this.#now + ms;

@@ -78,6 +78,7 @@ function addBelow(inode: Inode, path: RelativePath, found: Map<RelativePath, str
 interface Circumstances {
   readonly tellsKinds: boolean;
   readonly mostEvents: number;
+  readonly mostWatches: number;
   readonly mostWaitingPaths: number;
 }
 
@@ -97,10 +98,11 @@ class Model {
   #rootArmed = false;
   #polled: RelativePath[] = [];
 
-  constructor({ tellsKinds, mostEvents, mostWaitingPaths }: Circumstances) {
+  constructor({ tellsKinds, mostEvents, mostWatches, mostWaitingPaths }: Circumstances) {
     const { kernel } = this;
     kernel.tellsKinds = tellsKinds;
     kernel.mostEvents = mostEvents;
+    kernel.mostWatches = mostWatches;
     for (const name of ["inside", "outside"]) {
       for (const _ of kernel.makeDirectory(kernel.top, fileName(name)));
     }
@@ -444,20 +446,27 @@ function histories(circumstances: fc.Arbitrary<Circumstances>): fc.Arbitrary<His
   });
 }
 
+const usual = {
+  tellsKinds: fc.boolean(),
+  mostEvents: fc.constant(Infinity),
+  mostWatches: fc.constant(Infinity),
+  mostWaitingPaths: fc.constant(Infinity),
+};
+
 Deno.test("I3: whatever happens when to a tree, all of it is watched and known in the end", () => {
-  const circumstances = fc.record({
-    tellsKinds: fc.boolean(),
-    mostEvents: fc.constant(Infinity),
-    mostWaitingPaths: fc.constant(Infinity),
-  });
-  fc.assert(fc.property(histories(circumstances), live), runs(4_000));
+  fc.assert(fc.property(histories(fc.record(usual)), live), runs(4_000));
 });
 
 Deno.test("I3, I6: also where events are lost, and more paths wait than are kept apart", () => {
   const circumstances = fc.record({
-    tellsKinds: fc.boolean(),
+    ...usual,
     mostEvents: fc.integer({ min: 1, max: 12 }),
     mostWaitingPaths: fc.integer({ min: 1, max: 12 }),
   });
+  fc.assert(fc.property(histories(circumstances), live), runs(4_000));
+});
+
+Deno.test("I3, I6: also where not all of it can be watched", () => {
+  const circumstances = fc.record({ ...usual, mostWatches: fc.integer({ min: 0, max: 3 }) });
   fc.assert(fc.property(histories(circumstances), live), runs(4_000));
 });

@@ -267,6 +267,36 @@ Deno.test("I3, I6: the journal stays small under replacements without end, and s
   assertEquals([bench.contents(), bench.taken()], [["first, and more"], []]);
 });
 
+Deno.test("I6, I3: of too many replaced files the oldest are decided on at once, and nothing of them is lost", () => {
+  const MOST = 4096;
+  using bench = new Bench();
+  const writers = new Map<number, Deno.FsFile>();
+  for (let number = 0; number < MOST + 10; number++) {
+    const name = `${number}`;
+    const before = bench.write(name, name);
+    const path = fromText(`folder/${name}`) as RelativePath;
+    if ([3, 4, 50].includes(number)) {
+      writers.set(
+        number,
+        Deno.openSync(`${bench.folder}/${name}`, { write: true, append: true }),
+      );
+    }
+    bench.recovery.remove(bench.parent, { ...ORIGIN, path }, before, true);
+  }
+  const write = (number: number) => writers.get(number)?.writeSync(new Uint8Array([0x21]));
+  // Of the ten that are too many one was written to after it had been taken out; another is only open for writing.
+  write(3);
+  bench.recovery.sweep(0);
+  assertEquals(bench.contents(), ["3!"]);
+  assertEquals([bench.recovery.lingering, bench.taken().length], [MOST, MOST]);
+  bench.recovery.sweep(0);
+  assertEquals(bench.recovery.lingering, MOST, "the others have their time");
+  write(50);
+  for (const writer of writers.values()) writer.close();
+  bench.recovery.sweep(performance.now() + 60_000);
+  assertEquals([bench.contents(), bench.taken()], [["3!", "50!"], []]);
+});
+
 Deno.test("what is of unknown origin stays in recovery, and is told", () => {
   using bench = new Bench();
   Deno.writeTextFileSync(`${bench.path}/recovery/taken-7`, "whose?");

@@ -72,6 +72,10 @@ export class Snapshot implements Disposable {
     this.#ahead.push(copy);
   }
 
+  get ahead(): number {
+    return this.#ahead.length;
+  }
+
   takeAhead(): Descriptor | undefined {
     return this.#ahead.pop();
   }
@@ -140,11 +144,13 @@ export class Stager {
     return snapshot.spend();
   }
 
-  /** Makes copies while a scanner is at work: if its verdict is clean, they only need their names. */
+  /**
+   * Makes copies, up to `count`, while a scanner is at work: if its verdict is clean, they only need their names.
+   */
   copyAhead(snapshot: Snapshot, count: number): void {
     const { staged, size, source } = snapshot;
     if (size > INLINE_BYTES || this.#slow > 0) return;
-    for (let i = 0; i < count; i++) {
+    while (snapshot.ahead < count) {
       const copy = this.#staging.createUnnamed();
       try {
         if (size > 0) cloneNow(staged, copy);

@@ -7,6 +7,10 @@ export const MOST_CONFLICT_COPIES = 10;
 
 const NAME_MAX = 255;
 const MARK = ".sync-conflict-";
+/** Of a producer's name, and of an extension. */
+const LONGEST_PART = 64;
+/** What is left of a stem, at least, where all the rest of the name is as long as it can be. */
+const SHORTEST_CUT = 90;
 
 /**
  * The name for a conflict copy of `name` from `producer`; `attempt` (from 0) tells copies of one second apart.
@@ -21,7 +25,9 @@ export function conflictName(
   const { stem, extension } = split(originalName(name));
   const stamp = time.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").slice(0, 15);
   const again = attempt === 0 ? "" : `-${attempt + 1}`;
-  const suffix = `${MARK}${stamp}-${producer.slice(0, 64)}${again}${extension.slice(0, 64)}`;
+  const suffix = `${MARK}${stamp}-${producer.slice(0, LONGEST_PART)}${again}${
+    extension.slice(0, LONGEST_PART)
+  }`;
   const whole = asFileName((stem.slice(0, NAME_MAX - suffix.length) + suffix) as FileName);
   if (whole === undefined) throw new RangeError("a conflict copy needs a name");
   return whole;
@@ -29,8 +35,12 @@ export function conflictName(
 
 /** Whether `candidate` is a conflict copy of `name`. */
 export function isConflictCopyOf(candidate: FileName, name: FileName): boolean {
-  const { stem } = split(originalName(name));
-  return candidate.startsWith(stem.slice(0, 64)) && candidate.includes(MARK);
+  const { stem, extension } = split(originalName(name));
+  if (!candidate.endsWith(extension.slice(0, LONGEST_PART))) return false;
+  if (candidate.startsWith(stem + MARK)) return true;
+  // A long stem was cut.
+  const mark = candidate.indexOf(MARK, SHORTEST_CUT);
+  return mark > 0 && stem.startsWith(candidate.slice(0, mark));
 }
 
 /** A conflict copy of a conflict copy is one of the original: names do not grow. */

@@ -16,10 +16,11 @@ import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { type Layout, openLayout, openShare } from "./layout.ts";
+import type { LosersEnd } from "./job.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import { PathQueue } from "./path_queue.ts";
-import { Publisher } from "./publisher.ts";
+import { Publisher, showPlace } from "./publisher.ts";
 import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
@@ -44,6 +45,14 @@ export interface ChannelParts {
   /** Something changed for the guests. */
   onChange(): void;
 }
+
+/** Constant texts: that a version is gone is not to be held back with whatever else there is to say. */
+const CONFLICT: Readonly<Record<LosersEnd, string>> = {
+  kept: "{channel}: {place} was changed on two sides: the earlier one is kept beside it",
+  discarded:
+    "{channel}: {place} lost a conflict and is replaced: it has too many conflict copies already",
+  replaced: "{channel}: {place} was changed on two sides: the later one has replaced it",
+};
 
 /** A producer's share and what waits for it. */
 interface Share {
@@ -132,6 +141,7 @@ export class Channel {
         this.#hasNews = true;
       },
       onTrouble: (message) => this.#warn(message),
+      onConflict: (loser, path, end) => this.#tellConflict(loser, path, end),
     });
     this.#retries = new RetrySchedule({
       lookAt: (path, queue) => this.#enqueue(queue, path),
@@ -391,6 +401,11 @@ export class Channel {
     } catch (error) {
       this.#warn(`recovery: ${reasonOf(error)}`);
     }
+  }
+
+  #tellConflict(loser: Replica, path: RelativePath, end: LosersEnd): void {
+    const { producer } = loser;
+    this.#log.warn(CONFLICT[end], { place: showPlace(loser, path), producer: display(producer) });
   }
 
   #warn(message: string): void {

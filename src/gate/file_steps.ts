@@ -14,7 +14,6 @@ import {
   type StepOf,
 } from "./job.ts";
 import type { Judgement } from "./judge.ts";
-import { showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
@@ -250,24 +249,16 @@ export class FileSteps {
     if (this.#parts.conflictCopies || replica.role === "export" || seen.kind !== "file") return;
     const known = records.find((record) => record.replica === replica.id);
     if (known !== undefined && matches(known, seen.status)) return;
-    this.#parts.onTrouble(
-      `${showPlace(replica, job.path)} was changed on two sides: the later one has replaced it`,
-    );
+    this.#parts.onConflict(replica, job.path, "replaced");
   }
 
   #keepLoser(view: View, job: Job): "kept" | "discarded" | "changed" {
-    const { publisher, onTrouble } = this.#parts;
+    const { publisher, onConflict } = this.#parts;
     const outcome = publisher.setAside(view, job.path);
     if (outcome === "changed") return "changed";
-    const place = showPlace(view.replica, job.path);
-    if (outcome === "too many") {
-      onTrouble(
-        `${place} lost a conflict and is replaced: it has too many conflict copies already`,
-      );
-      return "discarded";
-    }
-    onTrouble(`${place} was changed on two sides: the earlier one is kept beside it`);
-    return "kept";
+    const end = outcome === "too many" ? "discarded" : "kept";
+    onConflict(view.replica, job.path, end);
+    return end;
   }
 
   setAside(view: View, entry: IndexEntry, job: Job): undefined {

@@ -44,7 +44,12 @@ export interface ReconcilerParts {
   /** Something changed in a share or the export. */
   onPublished(path: RelativePath, what: "file" | "directory" | "removal", from: Replica): void;
   onTrouble(message: string): void;
+  /** What `loser` has at a path lost a conflict. */
+  onConflict(loser: Replica, path: RelativePath, end: LosersEnd): void;
 }
+
+/** It is kept beside the winner; it is one too many to be kept; or it was replaced, since none is to be kept. */
+export type LosersEnd = "kept" | "discarded" | "replaced";
 
 export type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 

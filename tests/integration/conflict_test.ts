@@ -154,6 +154,30 @@ onEachFilesystem(
       await channel.settled("start");
     });
 
+    test("I3: a loser that is not kept is told, however much else there is to tell", async (world) => {
+      const channel = world.channel("keep");
+      await world.gate.term();
+      const [ann, bob] = [channel.share("ann"), channel.share("bob")];
+      const full = ["a", "b", "c", "d", "e"];
+      for (const name of full) {
+        for (let copy = 10; copy < 20; copy++) {
+          await ann.write(`told/${name}.sync-conflict-20200101-0000${copy}-ann`, "a copy");
+        }
+      }
+      const others = Array.from({ length: 200 }, (_, number) => `x${number}`);
+      for (const name of [...others, ...full]) {
+        await ann.write(`told/${name}`, "by ann", { mtimeNs: EARLIER });
+        await bob.write(`told/${name}`, "by bob", { mtimeNs: LATER });
+      }
+      await world.startGate();
+      await channel.settled("told");
+      for (const name of full) {
+        await world.gate.logged(
+          new RegExp(`share/ann/told/${name} lost a conflict and is replaced`),
+        );
+      }
+    });
+
     test("equal content is no conflict, whoever wrote it", async (world) => {
       const channel = world.channel("keep");
       await Promise.all(

@@ -117,6 +117,7 @@ export class Workbench {
       reread: () => {},
       onPublished: () => {},
       onTrouble,
+      onConflict: () => {},
     });
     for (const replica of this.#replicas) {
       const root = replica.role === "export"

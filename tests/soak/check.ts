@@ -20,13 +20,22 @@ export async function check(world: World, guests: Guests, action: InfectedAction
     );
   }
   await only.settled();
-  guests.forgive(world.gate.recentLog);
-  const exported = contents(only.export.path);
-  for (const [path, content] of guests.survivors.contents()) {
-    if (!exported.has(content)) {
-      throw new Error(`the last version of ${path} is nowhere: ${content.slice(0, 20).trim()}`);
-    }
-  }
+  let lost: string[] = [];
+  await waitFor(
+    () => `not in export: ${lost.slice(0, 10).join("; ")}`,
+    () => {
+      // Told each time: what a full disk kept from travelling is tried again when it has room, and may lose only then.
+      guests.forgive(world.gate.recentLog);
+      const exported = contents(only.export.path);
+      lost = [...guests.survivors.contents()].filter(([, content]) => !exported.has(content))
+        .map(([path, content]) =>
+          `the last version of ${path} (${content.slice(0, 20).trim()}), which is in ` +
+          (only.producers.filter((name) => contents(only.share(name).path).has(content)).join() ||
+            "no share")
+        );
+      return lost.length === 0;
+    },
+  );
 }
 
 /** Malware stays with its author, and nothing else differs; then its author removes it, and nothing differs. */

@@ -32,6 +32,11 @@ function isSeen({ seen }: View, { source }: Snapshot): boolean {
   return seen.kind === "file" && sameIdentity(seen.status, source);
 }
 
+/** Whether several replicas have the entry's version. */
+function isShared({ version, records }: IndexEntry): boolean {
+  return records.filter((record) => record.version === version).length > 1;
+}
+
 export class FileSteps {
   readonly #parts: ReconcilerParts;
 
@@ -81,6 +86,10 @@ export class FileSteps {
       look.view(target)
     );
     updated = await this.#publish(targets, snapshot, author.replica, updated, job);
+    // What a diode has is brought to nobody later: as long as nobody else has it, it is as new as before.
+    if (author.replica.role === "diode" && targets.length > 0 && !isShared(updated)) {
+      return undefined;
+    }
     this.#parts.index.put(job.path, updated);
     // Changed while it was scanned: the watcher tells, after its quiet time.
     if (!sameIdentity(source.seen.status, snapshot.source)) return job.rest;

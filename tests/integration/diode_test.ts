@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { must } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
 import { waitFor } from "../support/wait.ts";
@@ -43,6 +44,25 @@ onEachFilesystem(
       );
       await only.settled("down");
       assert(!only.share("mail").has("down"));
+    });
+
+    test("I3: a diode's new file that nobody can take travels when somebody can", async ({ only, gate }) => {
+      const roots = PLACES.map((name) => only.share(name).path);
+      await must("chattr", ["+i", ...roots]);
+      try {
+        await only.share("web").shell("mkdir refused-directory; echo new > refused-file");
+        await gate.logged(/ann\/refused-file cannot be written/);
+        await gate.logged(/ann\/refused-directory cannot be made/);
+      } finally {
+        await must("chattr", ["-i", ...roots]);
+      }
+      await waitFor(
+        "all have both",
+        () =>
+          PLACES.every((name) =>
+            only.share(name).has("refused-file") && only.share(name).has("refused-directory")
+          ),
+      );
     });
 
     test("a diode's update goes only where the file does not exist", async ({ only }) => {

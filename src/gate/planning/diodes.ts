@@ -25,7 +25,11 @@ export function planDiodes(
   if (author === undefined) return SETTLED;
   const others = exported === undefined ? shares : [...shares, exported];
   const taken = others.some((replica) => isFile(replica) || isDirectory(replica));
-  const targets = others.filter((replica) => !isFile(replica) && !isDirectory(replica)).map(idOf);
+  const targets = others.filter((replica) =>
+    !isFile(replica) && !isDirectory(replica) && !findings.postponed.has(idOf(replica))
+  ).map(idOf);
+  // Nobody can take it now: it is offered again.
+  if (!taken && targets.length === 0 && others.length > 0) return SETTLED;
   if (isDirectory(author)) {
     return taken || targets.length === 0
       ? { kind: "adopt", replicas: [idOf(author)], newVersion: false }

@@ -55,8 +55,10 @@ export class FileSteps {
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return undefined; // gone, or postponed: look again
     const judging = this.#judge(snapshot, author, entry, job);
-    if (snapshot.isShared) this.#copyAhead(snapshot, step.targets.length);
-    if (await judging !== "clean") return undefined;
+    // At once, so that it is done while a scanner works.
+    const copying = Promise.try(() => this.#copyAhead(snapshot, step.targets.length));
+    const [judgement] = await Promise.all([judging, copying]);
+    if (judgement !== "clean") return undefined;
 
     if (author.replica.root === undefined) return undefined;
     using source = author.replica.view(job.path);
@@ -145,6 +147,7 @@ export class FileSteps {
   }
 
   #copyAhead(snapshot: Snapshot, count: number): void {
+    if (!snapshot.isShared) return; // there is no scanner to wait for
     try {
       this.#parts.stager.copyAhead(snapshot, count);
     } catch (error) {

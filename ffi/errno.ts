@@ -109,6 +109,11 @@ export function isErrno(error: unknown, ...names: ErrnoName[]): error is SystemE
   return error instanceof SystemError && error.is(...names);
 }
 
+/** Whether a system call failed for want of descriptors, the process's or the machine's: no fault of what it was about. */
+export function lacksDescriptors(error: unknown): error is SystemError {
+  return isErrno(error, "EMFILE", "ENFILE");
+}
+
 /** Throws for a result of -1; to be called with nothing between the system call and it. */
 export function check(result: number, call: string, subject?: ByteString): number {
   if (result >= 0) return result;

@@ -263,6 +263,9 @@ export function socketPair(): [StreamSocket, StreamSocket] {
   return [new StreamSocket(pair[0] ?? -1), new StreamSocket(pair[1] ?? -1)];
 }
 
+/** Kept open: signs of life for the service manager are due also when no descriptor is to be had. */
+let datagrams: Descriptor | undefined;
+
 /**
  * Sends one datagram to a Unix socket (a path, or `@name`), without waiting: a full or missing receiver is
  * an error. The service manager listens on one.
@@ -270,11 +273,11 @@ export function socketPair(): [StreamSocket, StreamSocket] {
 export function sendDatagram(path: string, data: Uint8Array<ArrayBuffer>): void {
   const address = encodeUnix(fromText(path));
   const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  using socket = new Descriptor(check(libc.socket(AF_UNIX, type, 0), "socket"));
+  datagrams ??= new Descriptor(check(libc.socket(AF_UNIX, type, 0), "socket"));
   const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   const size = BigInt(data.length);
   check(
-    libc.sendto(socket.fd, data, size, flags, address, address.length),
+    libc.sendto(datagrams.fd, data, size, flags, address, address.length),
     "sendto",
     fromText(path),
   );

@@ -3,6 +3,7 @@
 import { pause } from "../../ffi/clock.ts";
 import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
@@ -16,7 +17,7 @@ import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { type Layout, openLayout, openShare } from "./layout.ts";
-import type { LosersEnd } from "./job.ts";
+import { AFTER_SHORTAGE, type LosersEnd } from "./job.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import { PathQueue } from "./path_queue.ts";
@@ -35,6 +36,9 @@ const ROOM = 20_000;
 /** The queue of what no single guest's doing has brought up: readings of trees, held files. */
 const COMMON = "";
 const SWEEP_MS = 500;
+const AFTER_FAILURE_MS = 5000;
+/** Being short of descriptors is told no more often. */
+const SAME_TROUBLE_MS = 60_000;
 
 export interface ChannelParts {
   readonly config: ChannelConfig;
@@ -82,6 +86,7 @@ export class Channel {
   readonly #commonSource: JobSource = () => this.#nextJob(COMMON);
   readonly #export = new Replica("export", EXPORT);
   #unexpectedlyEmpty = false;
+  #toldOfShortageAt = -Infinity;
   #started = false;
   #stopped = false;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
@@ -142,6 +147,7 @@ export class Channel {
       },
       onTrouble: (message) => this.#warn(message),
       onConflict: (loser, path, end) => this.#tellConflict(loser, path, end),
+      onShortage: (error) => this.#onShortage(error),
     });
     this.#retries = new RetrySchedule({
       lookAt: (path, queue) => this.#enqueue(queue, path),
@@ -362,17 +368,36 @@ export class Channel {
       const rest = await this.#reconciler.run(path, this.#held.begin(path));
       if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs);
     } catch (error) {
-      this.#log.error("{channel}: {path}: {error}; it is tried again", {
-        path: display(path),
-        error: reasonOf(error),
-      });
-      this.#retries.later(path, queue, 5000);
+      this.#retries.later(path, queue, this.#afterFailure(path, error));
     } finally {
       this.#queue.done(path);
       // Once it is everywhere: told of its first place, guests would have to be told of the others again.
       if (this.#hasNews) this.#parts.onChange();
       this.#hasNews = false;
     }
+  }
+
+  /** After how long `path` is looked at again. */
+  #afterFailure(path: RelativePath, error: unknown): number {
+    if (lacksDescriptors(error)) {
+      this.#onShortage(error);
+      return AFTER_SHORTAGE.delayMs;
+    }
+    this.#log.error("{channel}: {path}: {error}; it is tried again", {
+      path: display(path),
+      error: reasonOf(error),
+    });
+    return AFTER_FAILURE_MS;
+  }
+
+  #onShortage(error: SystemError): void {
+    this.#parts.scheduler.missed();
+    const now = performance.now();
+    if (now - this.#toldOfShortageAt < SAME_TROUBLE_MS) return;
+    this.#toldOfShortageAt = now;
+    this.#warn(
+      `there are too few descriptors: ${error.message}. Nothing is lost, but little is done at a time`,
+    );
   }
 
   #treeParts(): TreeReaderParts {
@@ -383,6 +408,7 @@ export class Channel {
       isIgnoredDirectory: this.#rules.isIgnoredDirectory,
       lookAt: (path) => this.#lookAt(path),
       isStopped: () => this.#stopped,
+      onShortage: (error) => this.#onShortage(error),
       room: () => this.#isFull ? this.#untilRoom() : undefined,
     };
   }
@@ -399,7 +425,8 @@ export class Channel {
     try {
       this.#recovery.sweep(performance.now());
     } catch (error) {
-      this.#warn(`recovery: ${reasonOf(error)}`);
+      if (lacksDescriptors(error)) this.#onShortage(error);
+      else this.#warn(`recovery: ${reasonOf(error)}`);
     }
   }
 

@@ -1,7 +1,7 @@
 /** What one run of the reconciler works with: the parts it is given, one look at all replicas, and what it has found out. */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Judge } from "./judge.ts";
@@ -21,6 +21,8 @@ export const AT_REST: Rest = { kind: "settled" };
 export const SOON: Rest = { kind: "later", delayMs: 100 };
 /** After a failure that will not go away by itself at once: disk full, read-only. */
 const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000 };
+/** For want of descriptors: others will be done with theirs by then. */
+export const AFTER_SHORTAGE = { kind: "later", delayMs: 250 } as const satisfies Rest;
 
 export interface ReconcilerParts {
   readonly replicas: readonly Replica[];
@@ -46,6 +48,8 @@ export interface ReconcilerParts {
   onTrouble(message: string): void;
   /** What `loser` has at a path lost a conflict. */
   onConflict(loser: Replica, path: RelativePath, end: LosersEnd): void;
+  /** There were no descriptors for what was to be done, which is tried again. */
+  onShortage(error: SystemError): void;
 }
 
 /** It is kept beside the winner; it is one too many to be kept; or it was replaced, since none is to be kept. */
@@ -157,6 +161,11 @@ export function postpone(
 ): void {
   if (!(error instanceof Error)) throw error;
   job.postponed.add(replica.id);
+  if (lacksDescriptors(error)) {
+    job.rest = AFTER_SHORTAGE;
+    parts.onShortage(error);
+    return;
+  }
   job.rest = AFTER_FAILURE;
   const hint = error instanceof SystemError ? "" : " (unexpected)";
   parts.onTrouble(

@@ -2,6 +2,7 @@
 
 import { display, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { lacksDescriptors } from "../../ffi/errno.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { InfectedAction, ScanningConfig } from "./config/channel_config.ts";
@@ -107,6 +108,7 @@ export class Judge {
         size,
       });
     } catch (error) {
+      if (lacksDescriptors(error)) throw error; // in a moment there are some
       const reason = error instanceof Error ? error.message : display(author.name);
       onTrouble(
         `${showPlace(author, path)} could not be put into quarantine (${reason}): deleted instead`,

@@ -1,6 +1,7 @@
 /** Which trees of a channel are to be read again, and the reading: one at a time, in turn for each share. */
 
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { lacksDescriptors } from "../../ffi/errno.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
@@ -9,6 +10,7 @@ import { findVanished } from "./vanished_entries.ts";
 /** Directories of one share that wait, above which all of it is read instead (I6). */
 const MOST_WAITING = 5_000;
 const AFTER_FAILURE_MS = 5_000;
+const AFTER_SHORTAGE_MS = 250;
 
 /**
  * What a reading is to find, least first: what the index knows and the share has not any more; what in the share
@@ -97,10 +99,19 @@ export class Readings {
       this.#parts.beforeRead();
       await this.#read(share, directory, what);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#parts.onTrouble(`${display(share.name)} could not be read (${reason})`);
-      setTimeout(() => this.request(share, directory, what), AFTER_FAILURE_MS);
+      setTimeout(() => this.request(share, directory, what), this.#afterFailure(share, error));
     }
+  }
+
+  /** After how long it is tried again. */
+  #afterFailure(share: Replica, error: unknown): number {
+    if (lacksDescriptors(error)) {
+      this.#parts.tree.onShortage(error);
+      return AFTER_SHORTAGE_MS;
+    }
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#parts.onTrouble(`${display(share.name)} could not be read (${reason})`);
+    return AFTER_FAILURE_MS;
   }
 
   async #read(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {

@@ -5,6 +5,8 @@
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
+import { pause } from "../../ffi/clock.ts";
+import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
 import { Pace } from "./pace.ts";
@@ -18,9 +20,14 @@ export interface TreeReaderParts {
   /** A path that is to be looked at closely. */
   lookAt(path: RelativePath): void;
   isStopped(): boolean;
+  /** There were no descriptors to read a directory with; it is tried again. */
+  onShortage(error: SystemError): void;
   /** Settles when there is room for more paths; nothing if there is. */
   room(): Promise<void> | undefined;
 }
+
+/** Others will be done with their descriptors by then. */
+const AFTER_SHORTAGE_MS = 100;
 
 export interface Reading {
   files: number;
@@ -46,12 +53,31 @@ export async function readTree(
       continue;
     }
     // Not spread into one call: a directory has as many children as a guest likes.
-    for (const below of await readDirectory(parts, task.enter, reading, pace)) tasks.push(below);
+    for (const below of await readPatiently(parts, task.enter, reading, pace)) tasks.push(below);
     onProgress?.(reading);
     if (pace.isDue()) await pace.rest();
     await parts.room();
   }
   return reading;
+}
+
+/** To begin again from the top for want of descriptors would be to never come to the end of a large tree. */
+async function readPatiently(
+  parts: TreeReaderParts,
+  directory: RelativePath,
+  reading: Reading,
+  pace: Pace,
+): Promise<Task[]> {
+  while (!parts.isStopped()) {
+    try {
+      return await readDirectory(parts, directory, reading, pace);
+    } catch (error) {
+      if (!lacksDescriptors(error)) throw error;
+      parts.onShortage(error);
+      await pause(AFTER_SHORTAGE_MS);
+    }
+  }
+  return [];
 }
 
 /** One directory: tells its differing entries, and returns what is to be done below. */

@@ -1,6 +1,7 @@
 /** What every way to clamd has in common: admission, limits of time, health, and when an OK may be believed. */
 
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import { lacksDescriptors } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
 import { Admission, type Ticket } from "./admission.ts";
@@ -84,7 +85,7 @@ export abstract class ClamdClient implements Scanner {
     });
   }
 
-  /** One scan. What it throws counts as an error verdict. */
+  /** One scan. What it throws counts as an error verdict, but for want of descriptors. */
   protected abstract attempt(job: Job): Promise<Verdict>;
 
   /** Makes an `attempt` that is under way end soon. */
@@ -139,9 +140,12 @@ export abstract class ClamdClient implements Scanner {
     try {
       verdict = await this.attempt(job);
     } catch (error) {
+      // Not "tried, and no verdict": permissive channels let such files through.
+      if (lacksDescriptors(error)) throw error;
       verdict = { kind: "error", reason: inWords(error, this.address) };
+    } finally {
+      this.#running.delete(job);
     }
-    this.#running.delete(job);
     return verdict.kind === "error" && running.abandoned !== undefined
       ? { kind: "error", reason: running.abandoned }
       : verdict;

@@ -1,8 +1,9 @@
 /** Questions to clamd that are no scans, each on a connection of its own. */
 
 import { type ByteString, fromBytes } from "../../ffi/byte_string.ts";
+import { pause } from "../../ffi/clock.ts";
 import { Connection } from "../../ffi/connection.ts";
-import { ERRNO, SystemError } from "../../ffi/errno.ts";
+import { ERRNO, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
 import {
@@ -18,6 +19,7 @@ import { inWords } from "./trouble.ts";
 /** Where an answer of one line ends, in the two forms that commands have. */
 const LINE_END = /[\0\n]/;
 const STATS_END = /\0|\nEND\n/;
+const DESCRIPTOR_RETRY_MS = 50;
 
 /** A question without a useful answer; the message is in words for the log. */
 export class NoAnswer extends Error {
@@ -66,6 +68,19 @@ export class ClamdControl {
     for (const connection of this.#open) connection.close();
   }
 
+  /** Waits for a descriptor if there is none: that is no trouble of clamd's. */
+  async #connect(): Promise<Connection> {
+    const giveUpAt = performance.now() + this.#timeoutMs;
+    for (;;) {
+      try {
+        return await Connection.connect(this.#reactor, this.#address, this.#timeoutMs);
+      } catch (error) {
+        if (!lacksDescriptors(error) || performance.now() > giveUpAt) throw error;
+        await pause(DESCRIPTOR_RETRY_MS);
+      }
+    }
+  }
+
   /** The answer up to its end. */
   async #ask(command: Uint8Array<ArrayBuffer>, end: RegExp): Promise<ByteString> {
     if (this.#closed) throw new NoAnswer("the scanner was closed");
@@ -73,7 +88,7 @@ export class ClamdControl {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let late = false;
     try {
-      connection = await Connection.connect(this.#reactor, this.#address, this.#timeoutMs);
+      connection = await this.#connect();
       this.#open.add(connection);
       timer = setTimeout(() => {
         late = true;

@@ -28,7 +28,8 @@ export type Availability =
 export interface Scanner {
   /**
    * Scans the whole content behind a descriptor that is open for reading and that nobody else can write to; `size` is
-   * its length in bytes. Never rejects. The descriptor stays the caller's and open until it settles.
+   * its length in bytes. Rejects only for want of descriptors (`lacksDescriptors`), which says nothing about the
+   * scanner. The descriptor stays the caller's and open until it settles.
    */
   scan(file: Descriptor, size: number, limits?: ScanLimits): Promise<Verdict>;
 

@@ -2,11 +2,13 @@
  * Runs jobs side by side, in turn for each source (a guest's share), so that a flood from one delays the
  * others by no more than the jobs already running (I7). Few run at a time while they are quick; jobs that wait for
  * something make room for others, up to the limit; and one that takes long gives its place away, so that
- * stuck ones block nobody: up to a hard limit for all, and one for each source.
+ * stuck ones block nobody: up to a hard limit for all, and one for each source. Where they take each other what they
+ * need, fewer run.
  */
 
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
+import { ONE_MORE_MS, Shortage } from "./shortage.ts";
 
 /** A job that takes longer does more than to keep the processor busy. */
 const QUICK_MS = 25;
@@ -62,6 +64,7 @@ export class Scheduler {
   /** Set while jobs are started in this turn of the event loop. */
   #sliceEnds: number | undefined;
   #isCutOff = false;
+  readonly #shortage = new Shortage();
 
   constructor(limits: SchedulerLimits, private readonly clock: Clock = MACHINE_CLOCK) {
     this.#limits = limits;
@@ -92,7 +95,8 @@ export class Scheduler {
   #hasPlace(): boolean {
     const places = this.#limits.places();
     const quick = Math.min(places, this.#limits.quick?.() ?? places);
-    return this.#places < places && this.#quick < quick && this.#running.size < HARD_LIMIT;
+    const most = Math.min(HARD_LIMIT, this.#shortage.most(performance.now()));
+    return this.#places < places && this.#quick < quick && this.#running.size < most;
   }
 
   #beginSlice(): number {
@@ -103,6 +107,12 @@ export class Scheduler {
       this.wake();
     });
     return this.#sliceEnds = this.clock.now() + SLICE_MS;
+  }
+
+  /** A job that runs could not have something of which there is too little for all: fewer run for a while. */
+  missed(): void {
+    this.#shortage.met(this.#running.size, performance.now());
+    setTimeout(() => this.wake(), ONE_MORE_MS); // if nothing runs by then, nobody else does
   }
 
   /** Starts nothing more; settles when what runs has ended. */

@@ -2,7 +2,7 @@
 
 import { ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { Inotify } from "../../ffi/inotify.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
@@ -33,10 +33,13 @@ export interface InotifyWatcherOptions extends WatcherOptions {
   readonly intervals?: Intervals;
 }
 
-/** The root that is held now. */
-interface Root {
+interface FoundRoot {
   readonly status: FileStatus;
   readonly directory: Directory;
+}
+
+/** The root that is held now. */
+interface Root extends FoundRoot {
   /** `undefined` where inotify could not be had: everything is polled. */
   watch: TreeWatch | undefined;
   /** The sink knows of it. */
@@ -88,13 +91,7 @@ export class InotifyWatcher implements Watcher {
     if (this.#closed) return;
     clearTimeout(this.#timer);
     const found = this.#openRoot();
-    if (this.#root !== undefined && isSame(this.#root.status, found?.status)) {
-      found?.directory.close();
-      this.#pollUnwatched(this.#root);
-    } else {
-      this.#lose();
-      if (found !== undefined) this.#hold(found);
-    }
+    if (found !== "unknown") this.#compare(found);
     if (this.#root === undefined) this.#started.resolve();
     if (this.#closed) return;
     const { missingRootMs, presentRootMs } = this.#intervals;
@@ -102,7 +99,18 @@ export class InotifyWatcher implements Watcher {
     this.#timer = setTimeout(() => this.#check(), pauseMs);
   }
 
-  #openRoot(): { directory: Directory; status: FileStatus } | undefined {
+  #compare(found: FoundRoot | undefined): void {
+    if (this.#root !== undefined && isSame(this.#root.status, found?.status)) {
+      found?.directory.close();
+      this.#pollUnwatched(this.#root);
+    } else {
+      this.#lose();
+      if (found !== undefined) this.#hold(found);
+    }
+  }
+
+  /** `unknown`: it cannot be told for want of descriptors, so it is taken to be as it was. */
+  #openRoot(): FoundRoot | "unknown" | undefined {
     let directory: Directory | undefined;
     try {
       directory = this.options.openRoot();
@@ -111,11 +119,11 @@ export class InotifyWatcher implements Watcher {
       if (!(error instanceof SystemError)) throw error;
       directory?.close();
       this.#report("root", `cannot open the root, trying again: ${error.message}`);
-      return undefined;
+      return lacksDescriptors(error) ? "unknown" : undefined;
     }
   }
 
-  #hold({ directory, status }: { directory: Directory; status: FileStatus }): void {
+  #hold({ directory, status }: FoundRoot): void {
     const root: Root = { directory, status, watch: undefined, told: false };
     this.#root = root;
     if (this.#watch(root)) return;

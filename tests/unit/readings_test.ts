@@ -42,6 +42,7 @@ class Bench implements Disposable {
           this.readBefore ??= this.read;
         },
         isStopped: () => this.#stopped,
+        onShortage: () => {},
         room: () => undefined,
       },
       beforeRead: () => {},

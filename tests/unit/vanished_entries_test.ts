@@ -43,6 +43,7 @@ class Bench implements Disposable {
       isIgnoredDirectory: () => false,
       lookAt: (path) => found.push(path),
       isStopped: () => false,
+      onShortage: () => {},
       room: () => Promise.resolve(),
     };
     await findVanished(parts, replica, NEW);

@@ -118,6 +118,7 @@ export class Workbench {
       onPublished: () => {},
       onTrouble,
       onConflict: () => {},
+      onShortage: (error) => onTrouble(error.message),
     });
     for (const replica of this.#replicas) {
       const root = replica.role === "export"
@@ -176,6 +177,7 @@ export class Workbench {
       isIgnoredDirectory: () => false,
       lookAt: (path) => void found.add(path),
       isStopped: () => false,
+      onShortage: (error) => void this.troubles.push(error.message),
       room: () => Promise.resolve(),
     }, ROOT);
     return found;

@@ -26,6 +26,7 @@ import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
 import { EXPORT, Replica } from "./replica.ts";
+import { withMadeDirectory } from "./replica_record.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
@@ -124,7 +125,16 @@ export class Channel {
       replicas: this.#replicas(),
       index: this.#index,
       stager,
-      publisher: new Publisher(this.#layout.staging, stager, this.#recovery),
+      publisher: new Publisher(
+        this.#layout.staging,
+        stager,
+        this.#recovery,
+        (path, model, made) => {
+          this.#index.put(path, withMadeDirectory(this.#index.get(path), model, made));
+          // The others are still to get it, and an event may be taken for an echo now.
+          this.#lookAt(path);
+        },
+      ),
       judge,
       conflictCopies: config.conflictCopies,
       moves: (replica) => this.#shareOf(replica)?.moves,

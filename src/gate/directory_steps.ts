@@ -13,7 +13,7 @@ import {
 } from "./job.ts";
 import type { View } from "./replica.ts";
 import { Removals } from "./removals.ts";
-import { type IndexEntry, withoutRecords } from "./replica_record.ts";
+import { type IndexEntry, withMadeDirectory, withoutRecords } from "./replica_record.ts";
 
 /** Entries among which one is looked for that is still to be looked at. */
 const MOST_LOOKED_AT = 1_000;
@@ -33,21 +33,28 @@ export class DirectorySteps {
     if (this.#removals.has(above)) this.#parts.lookAt(above);
   }
 
-  make(step: StepOf<"make-directory">, look: Look, job: Job): undefined {
+  make(step: StepOf<"make-directory">, look: Look, entry: IndexEntry, job: Job): undefined {
     const model = look.view(step.model);
     if (model.seen.kind !== "directory") return;
+    let noted = entry;
     for (const id of step.targets) {
       const target = look.view(id);
       try {
         const { publisher, onPublished } = this.#parts;
         const like = model.seen.status;
         const outcome = publisher.makeDirectory(target, job.path, model.replica, like);
-        if (outcome.kind === "done") onPublished(job.path, "directory", model.replica);
-        else onHindrance(this.#parts, outcome, target.replica, job);
+        if (outcome.kind !== "done") {
+          onHindrance(this.#parts, outcome, target.replica, job);
+          continue;
+        }
+        const made = { id: target.replica.id, status: outcome.status };
+        noted = withMadeDirectory(noted, { id: model.replica.id, status: like }, made);
+        onPublished(job.path, "directory", model.replica);
       } catch (error) {
         postpone(this.#parts, target.replica, error, "cannot be made", job);
       }
     }
+    if (noted !== entry) this.#parts.index.put(job.path, noted);
   }
 
   remove(

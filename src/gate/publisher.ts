@@ -17,7 +17,7 @@ import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
 import type { Origin, Outcome, Recovery } from "./recovery.ts";
 import { type Replica, View } from "./replica.ts";
-import { type FileIdentity, sameAttributes } from "./replica_record.ts";
+import { type FileIdentity, type ReplicaId, sameAttributes } from "./replica_record.ts";
 import type { Attributes, Snapshot, Stager } from "./snapshot.ts";
 
 /** `blocked`: something that is no directory stands where a parent directory belongs. */
@@ -26,18 +26,32 @@ export type PublishOutcome =
   | { readonly kind: "changed" }
   | { readonly kind: "blocked"; readonly at: RelativePath };
 
+/** A directory that was to hold something was made at `target` like the one at `model`. */
+export type ParentMade = (
+  path: RelativePath,
+  model: { readonly id: ReplicaId; readonly status: FileStatus },
+  made: { readonly id: ReplicaId; readonly status: FileStatus },
+) => void;
+
 const CHANGED: PublishOutcome = { kind: "changed" };
 
 export class Publisher {
   readonly #staging: Directory;
   readonly #stager: Stager;
   readonly #recovery: Recovery;
+  readonly #onParentMade: ParentMade;
   #sequence = 0;
 
-  constructor(staging: Directory, stager: Stager, recovery: Recovery) {
+  constructor(
+    staging: Directory,
+    stager: Stager,
+    recovery: Recovery,
+    onParentMade: ParentMade,
+  ) {
     this.#staging = staging;
     this.#stager = stager;
     this.#recovery = recovery;
+    this.#onParentMade = onParentMade;
   }
 
   /**
@@ -221,7 +235,12 @@ export class Publisher {
     using view = target.view(path);
     if (view.seen.kind === "file") return { kind: "blocked", at: path };
     const held = new View(target, parent, false, view.seen);
-    return this.makeDirectory(held, path, model, statusOf(like));
+    const status = statusOf(like);
+    const outcome = this.makeDirectory(held, path, model, status);
+    if (outcome.kind === "done") {
+      this.#onParentMade(path, { id: model.id, status }, { id: target.id, status: outcome.status });
+    }
+    return outcome;
   }
 }
 

@@ -115,7 +115,7 @@ export class Reconciler {
       case "forget":
         return this.#forget(step.replicas, entry, job);
       case "make-directory":
-        return this.#directories.make(step, look, job);
+        return this.#directories.make(step, look, entry, job);
       case "remove-directory":
         return this.#directories.remove(step, look, entry, job);
     }

@@ -108,6 +108,23 @@ export function withRecord(entry: IndexEntry, record: ReplicaRecord): IndexEntry
   };
 }
 
+/**
+ * The entry of a directory that was made at `made` like the one at `model`. Known at once, so that nobody takes it for
+ * a guest's own when the model is gone before the next look.
+ */
+export function withMadeDirectory(
+  entry: IndexEntry,
+  model: { readonly id: ReplicaId; readonly status: FileStatus },
+  made: { readonly id: ReplicaId; readonly status: FileStatus },
+): IndexEntry {
+  // What became of a file of that name is decided when it is looked at.
+  if (entry.records.some(({ kind }) => kind === "file")) return entry;
+  const noted = withRecord(entry, recordOf(made.id, made.status, "current", entry.version));
+  // A change of the model's attributes is still to travel.
+  if (entry.records.some(({ replica }) => replica === model.id)) return noted;
+  return withRecord(noted, recordOf(model.id, model.status, "current", entry.version));
+}
+
 /** The entry without any memory of a replica. */
 export function withoutRecord(entry: IndexEntry, replica: ReplicaId): IndexEntry {
   return { ...entry, records: entry.records.filter((other) => other.replica !== replica) };

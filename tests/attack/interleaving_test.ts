@@ -13,7 +13,7 @@ import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
 import { boundaries, report } from "./support/size.ts";
 import { SWAPS } from "./support/swaps.ts";
 import { Theatre } from "./support/theatre.ts";
-import { SHARES } from "./support/workbench.ts";
+import { SHARES, Workbench } from "./support/workbench.ts";
 
 testOnEachFilesystem(
   "I1, I2, I3: whatever a guest swaps between two system calls, nothing leaves, enters or is lost",
@@ -57,6 +57,31 @@ testOnEachFilesystem(
       }
     }
     assertEquals(faults, []);
+  },
+);
+
+testOnEachFilesystem(
+  "I3: a directory that was made for a file in it does not come back when its author renames it",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind);
+    const basePath = await filesystem.directory("renamed");
+    Workbench.prepare(basePath);
+    const bench = new Workbench(basePath);
+    try {
+      const [author, other] = SHARES.map((name) => `${basePath}/share/${name}`);
+      Deno.mkdirSync(`${author}/old/below`, { recursive: true });
+      Deno.writeTextFileSync(`${author}/old/below/file`, "content");
+      await bench.run("old/below/file");
+      assertEquals(Deno.readTextFileSync(`${other}/old/below/file`), "content");
+      Deno.renameSync(`${author}/old`, `${author}/new`);
+      await bench.settle();
+      for (const place of [author, other, `${basePath}/export`]) {
+        assertEquals([...Deno.readDirSync(String(place))].map(({ name }) => name), ["new"]);
+        assertEquals(Deno.readTextFileSync(`${place}/new/below/file`), "content");
+      }
+    } finally {
+      bench.abandon();
+    }
   },
 );
 

@@ -25,7 +25,7 @@ Deno.test("I6: parent directories that cannot be made cost no descriptors", () =
     using directory = Directory.openTrusted(fromText(`${path}/recovery`));
     const recovery = new Recovery(directory, () => undefined, () => {});
     recovery.recover();
-    const publisher = new Publisher(staging, new Stager(staging), recovery);
+    const publisher = new Publisher(staging, new Stager(staging), recovery, () => {});
     const [ann, bob] = ["ann", "bob"].map((name) => {
       const replica = new Replica("producer", fileName(name));
       replica.attach(Directory.openTrusted(fromText(`${path}/${name}`)), 1);

@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { testOnEachFilesystem } from "../support/fixture.ts";
+import { Gate, type GateOptions } from "../support/gate.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -147,3 +148,43 @@ testOnEachFilesystem(
     assertEquals([code, signal], [0, null], gate.tail());
   },
 );
+
+testOnEachFilesystem("a request while it starts is not lost, and does not end it", async (kind) => {
+  await using world = await World.prepare(kind, { channels: { docs: {}, mail: {} } });
+  await world.clamd.start();
+  const { docs, mail } = world.configuration;
+  await using gate = await stoppedWhileItStarts({
+    configuration: { docs },
+    clamdSocket: world.clamd.socket,
+  });
+  gate.configure({ docs, mail });
+  gate.signal("SIGHUP");
+  gate.signal("SIGCONT");
+
+  await waitFor("it is ready, and then once more", () => gate.timesReady === 2);
+  const changes = gate.serviceManager.said().filter((line) => /^(READY|RELOADING)=/.test(line));
+  assertEquals(changes, ["READY=1", "RELOADING=1", "READY=1"]);
+  await world.channel("mail").share("ann").write("letter", "Dear Bob");
+  await world.channel("mail").settled();
+  assert(world.channel("mail").export.has("letter"));
+  assertEquals((await gate.term()).code, 0, gate.tail());
+});
+
+/** A gate that listens for signals, and stands still before it is ready. */
+async function stoppedWhileItStarts(options: GateOptions): Promise<Gate> {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const gate = Gate.launch(options);
+    while (gate.status === undefined && !catchesHangup(gate.child.pid)) await sleep(1);
+    gate.signal("SIGSTOP");
+    if (gate.timesReady === 0 && gate.status === undefined) return gate;
+    await gate[Symbol.asyncDispose](); // it was quicker
+  }
+  throw new Error("it is always ready before it can be stopped");
+}
+
+/** Whether a process has a handler for SIGHUP: the first bit of the last digit. */
+function catchesHangup(pid: number): boolean {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const digits = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
+  return (Number.parseInt(digits.at(-1) ?? "0", 16) & 1) === 1;
+}

@@ -103,7 +103,10 @@ export class Channel {
     this.#index = FileIndex.open(
       this.#layout.indexPath,
       (message) => this.#warn(message),
-      () => this.#readings.requestAll(ROOT),
+      () => {
+        this.#log.info("{channel}: the index can be used again: everything is read");
+        this.#readings.requestAll(ROOT);
+      },
     );
     this.#recovery = new Recovery(
       this.#layout.recovery,

@@ -1,6 +1,6 @@
 /** What happens to daemons and disks. In the end all is well again, and the gate and clamd run. */
 
-import { must, run } from "../support/command.ts";
+import { emptyDisk, fillDisk } from "../support/full_disk.ts";
 import { Gate } from "../support/gate.ts";
 import { sleep } from "../support/wait.ts";
 import type { World } from "../support/world.ts";
@@ -77,13 +77,12 @@ export const MISFORTUNES: Readonly<Record<string, (scene: Scene) => Promise<void
     const ballast = `${scene.world.filesystem.path}/ballast`;
     Deno.mkdirSync(ballast);
     try {
-      await fill(ballast);
+      await fillDisk(ballast);
       actAll(scene);
       await sleep(scene.random.below(1500));
       actAll(scene);
     } finally {
-      Deno.removeSync(ballast, { recursive: true });
-      await must("sync", ["-f", scene.world.filesystem.path]);
+      await emptyDisk(ballast);
     }
   },
 
@@ -117,13 +116,4 @@ function flood(share: string): void {
   for (const name of names) Deno.writeTextFileSync(name, "");
   const events = Math.min(queue + 1000, MOST_FLOOD);
   for (let i = 0; i < events; i++) Deno.chmodSync(names[i % 2] ?? names[0], 0o600 + (i & 0o77));
-}
-
-/** Takes all room in pieces that get smaller; nothing is written, so it costs no memory. */
-async function fill(directory: string): Promise<void> {
-  for (let size = 256 * 2 ** 20, number = 0; size >= 4096;) {
-    const { code } = await run("fallocate", ["-l", String(size), `${directory}/${number++}`]);
-    if (code !== 0) size /= 4;
-  }
-  await must("sync", ["-f", directory]);
 }

@@ -1,0 +1,95 @@
+/** A disk without any room, just when the index is to be written: nothing is lost, and all is well when there is room. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { testOnEachFilesystem } from "../support/fixture.ts";
+import { emptyDisk, fillDisk } from "../support/full_disk.ts";
+import type { FilesystemKind } from "../support/loop_filesystem.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+const INDEX_FAILED = /the index cannot be used now/;
+const INDEX_USABLE = /the index can be used again/;
+const FOLDERS = 800;
+const FILES = 40;
+const ROUNDS = 20;
+
+/** Folders and files that everybody has, on a small disk. */
+async function prepare(kind: FilesystemKind): Promise<World> {
+  const world = await World.start(kind, {
+    channels: { docs: {} },
+    // What is freed of data is there for everything.
+    filesystem: { sizeMiB: 300, mixed: true },
+  });
+  await world.only.share("ann").shell(`
+    for i in $(seq ${FOLDERS}); do mkdir -p folders/$i; done
+    mkdir files; for i in $(seq ${FILES}); do echo "text $i" > files/$i; done
+  `);
+  await world.only.settled();
+  // What it wrote until now has left room behind in the file of the last changes; from a start on it has none.
+  await world.gate.term();
+  await world.startGate();
+  return world;
+}
+
+/** Removes folders, and takes what room that leaves, until the index wants more than there is. */
+async function untilIndexFails(world: World, ballast: string): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) {
+    await fillDisk(`${ballast}/${round}`);
+    // Every second one, so that file systems that keep many in one piece of the disk have no piece to give back.
+    const names = Array.from(
+      { length: FOLDERS / ROUNDS / 2 },
+      (_, number) => `folders/${number * 2 * ROUNDS + 2 * round + 1}`,
+    );
+    // Some of it is refused.
+    await world.only.share("ann").shell(`rmdir ${names.join(" ")} 2> /dev/null || true`);
+    await sleep(500);
+    if (INDEX_FAILED.test(world.gate.log)) return;
+  }
+  await world.gate.logged(INDEX_FAILED);
+}
+
+testOnEachFilesystem(
+  "I3: the index cannot be written for want of room: told, nothing is lost, and it is used again",
+  async (kind) => {
+    await using world = await prepare(kind);
+    const { gate, only } = world;
+    const [ann, bob] = [only.share("ann"), only.share("bob")];
+    const ballast = `${world.filesystem.path}/ballast`;
+    for (let round = 0; round < ROUNDS; round++) {
+      await Deno.mkdir(`${ballast}/${round}`, { recursive: true });
+    }
+    // Which of these are refused now is the file system's to say.
+    const change = "rm -rf files/1; mv files/2 files/renamed; rm -f files/3";
+    await untilIndexFails(world, ballast);
+    await ann.shell(`(${change}) || true`);
+    await bob.shell("rm -f files/4 || true");
+    await emptyDisk(ballast);
+
+    await ann.shell(`rm -rf folders; (${change}) || true`);
+    await bob.shell("rm -f files/4");
+    await gate.logged(INDEX_USABLE);
+    await bob.write("afterwards", "there is room again");
+    await waitFor("it goes on", () => only.export.has("afterwards"));
+    await only.settled();
+    assertEquals(gate.status, undefined, "it is still the same process");
+    for (const gone of ["folders", "files/1", "files/2", "files/3", "files/4"]) {
+      assert(!only.export.has(gone), `${gone} is back`);
+    }
+    assertEquals(await only.export.readText("files/renamed"), "text 2\n");
+    for (let number = 5; number <= FILES; number++) {
+      assertEquals(await only.export.readText(`files/${number}`), `text ${number}\n`);
+    }
+    assertEquals(only.export.list("files").filter((name) => /conflict/.test(name)), []);
+
+    // It knows all of it: what is deleted while the daemon is away was not there by chance.
+    await gate.kill();
+    await Deno.remove(bob.at("files/5"));
+    const scans = world.clamd.scans;
+    await world.startGate();
+    await waitFor("the deletion travels", () => !only.export.has("files/5"));
+    await only.settled();
+    assertEquals(world.clamd.scans, scans, "an unchanged tree is known");
+    await world.verify();
+  },
+);

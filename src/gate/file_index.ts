@@ -9,12 +9,15 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import {
   type FileName,
+  fileName,
   fromText,
   nameOf,
   parentOf,
   type RelativePath,
 } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
+import { SystemError } from "../../ffi/errno.ts";
 import { KnownDirectory } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
@@ -77,6 +80,7 @@ export class FileIndex implements Disposable {
   #restoredAt = -Infinity;
 
   private constructor(
+    private readonly path: string,
     database: DatabaseSync,
     onTrouble: (message: string) => void,
     onRestored: () => void,
@@ -105,7 +109,8 @@ export class FileIndex implements Disposable {
     onTrouble: (message: string) => void,
     onRestored: () => void = () => {},
   ): FileIndex {
-    const opened = (place: string) => new FileIndex(openDatabase(place), onTrouble, onRestored);
+    const opened = (place: string) =>
+      new FileIndex(place, openDatabase(place), onTrouble, onRestored);
     try {
       return opened(path);
     } catch (error) {
@@ -240,6 +245,7 @@ export class FileIndex implements Disposable {
     this.commit();
     clearTimeout(this.#againTimer);
     this.#database.close();
+    makeLog(this.path);
   }
 
   [Symbol.dispose](): void {
@@ -339,6 +345,21 @@ function prepared(database: DatabaseSync): DatabaseSync {
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+/**
+ * SQLite removes its log at an orderly end, and cannot open the index without one. An empty one is made while there is
+ * room, or a start on a full disk would take the index for unusable.
+ */
+function makeLog(path: string): void {
+  if (path === IN_MEMORY) return;
+  const end = path.lastIndexOf("/");
+  try {
+    using folder = Directory.openTrusted(fromText(path.slice(0, end)));
+    folder.openOrCreateFile(fileName(`${path.slice(end + 1)}-wal`), 0o600).close();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error; // SQLite makes its own, if it can
   }
 }
 

@@ -93,3 +93,27 @@ testOnEachFilesystem(
     await world.verify();
   },
 );
+
+testOnEachFilesystem(
+  "I3: a start without any room, after an orderly end, still knows all",
+  async (kind) => {
+    await using world = await prepare(kind);
+    const { only } = world;
+    await world.gate.term();
+    const scans = world.clamd.scans;
+    const ballast = `${world.filesystem.path}/ballast`;
+    await Deno.mkdir(ballast);
+    await fillDisk(ballast);
+    await world.startGate();
+    const { log } = world.gate;
+    await emptyDisk(ballast);
+    assert(!/starting a new one/.test(log), log);
+    await world.gate.kill();
+    await Deno.remove(only.share("bob").at("files/5"));
+    await world.startGate();
+    await waitFor("the deletion travels", () => !only.export.has("files/5"));
+    await only.settled();
+    assertEquals(world.clamd.scans, scans, "an unchanged tree is known");
+    await world.verify();
+  },
+);

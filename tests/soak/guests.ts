@@ -17,6 +17,12 @@ const FILES = ["one", "two.txt", "three.doc"] as const;
 const TREES = ["a", "a/b", "a/b/c", "d", "moved", "a/moved"] as const;
 const EICAR_TEXT = new TextDecoder().decode(EICAR);
 
+/**
+ * Where guests' symbolic links lead. Here they are followed on the host, by later operations of the guests themselves:
+ * nothing may be there, nor come to be there, or it would be written to.
+ */
+const NOWHERE = "/nonexistent/of-a-guest";
+
 /** What a guest's operation meets when somebody else was quicker. */
 const EXPECTED = [
   Deno.errors.NotFound,
@@ -238,7 +244,7 @@ export class Guests {
   #symlink({ root }: Guest, random: Random): string {
     const path = somePath(random);
     this.survivors.touched(path);
-    Deno.symlinkSync("/etc/passwd", `${root}/${path}`);
+    Deno.symlinkSync(NOWHERE, `${root}/${path}`);
     return `symlink ${path}`;
   }
 

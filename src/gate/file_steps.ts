@@ -87,7 +87,7 @@ export class FileSteps {
     const targets = step.targets.filter((target) => !aside.has(target)).map((target) =>
       look.view(target)
     );
-    updated = await this.#publish(targets, snapshot, author.replica, updated, job);
+    updated = await this.#publish(targets, look, snapshot, author.replica, updated, job);
     // What a diode has is brought to nobody later: as long as nobody else has it, it is as new as before.
     if (author.replica.role === "diode" && targets.length > 0 && !isShared(updated)) {
       return undefined;
@@ -125,7 +125,7 @@ export class FileSteps {
       sameIdentity(record, snapshot.source);
     if (!proven && await this.#judge(snapshot, source, entry, job) !== "clean") return undefined;
     const targets = step.targets.map((target) => look.view(target));
-    const updated = await this.#publish(targets, snapshot, source.replica, entry, job);
+    const updated = await this.#publish(targets, look, snapshot, source.replica, entry, job);
     this.#parts.index.put(job.path, updated);
     return undefined;
   }
@@ -231,6 +231,7 @@ export class FileSteps {
   /** Publishes to each target; the entry with what that made of them. */
   async #publish(
     targets: readonly View[],
+    look: Look,
     snapshot: Snapshot,
     from: Replica,
     entry: IndexEntry,
@@ -242,7 +243,10 @@ export class FileSteps {
       try {
         const { publisher } = this.#parts;
         const isLast = target === targets.at(-1);
-        const outcome = await publisher.publish(target, job.path, snapshot, isLast, from);
+        // What a guest writes to a file that is its own as well is nothing to be put back into another's share.
+        const keep = !look.hasElsewhere(target);
+        const options = { isLast, model: from, keep };
+        const outcome = await publisher.publish(target, job.path, snapshot, options);
         if (outcome.kind === "done") {
           const record = recordOf(replica.id, outcome.status, "current", entry.version);
           updated = withRecord(updated, record);

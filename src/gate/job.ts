@@ -6,7 +6,13 @@ import type { FileStatus } from "../../ffi/file_status.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Judge } from "./judge.ts";
 import type { MoveMemory } from "./move_memory.ts";
-import type { Findings, Observation, Seen, Step } from "./planning/situation.ts";
+import {
+  type Findings,
+  isSameInode,
+  type Observation,
+  type Seen,
+  type Step,
+} from "./planning/situation.ts";
 import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
 import { type FileIdentity, type ReplicaId, sameIdentity } from "./replica_record.ts";
@@ -131,6 +137,11 @@ export class Look implements Disposable {
     const view = this.views.find(({ replica }) => replica.id === id);
     if (view === undefined) throw new Error(`no replica ${id}`);
     return view;
+  }
+
+  /** Whether another replica has the very same file. */
+  hasElsewhere(view: View): boolean {
+    return this.views.some((other) => other !== view && isSameInode(other.seen, view.seen));
   }
 
   [Symbol.dispose](): void {

@@ -33,6 +33,15 @@ export type ParentMade = (
   made: { readonly id: ReplicaId; readonly status: FileStatus },
 ) => void;
 
+export interface PublishOptions {
+  /** Nobody needs the snapshot any more. */
+  readonly isLast: boolean;
+  /** Missing parents are made like those that it has. */
+  readonly model: Replica;
+  /** A writer's last words to what is replaced are waited for. */
+  readonly keep: boolean;
+}
+
 const CHANGED: PublishOutcome = { kind: "changed" };
 
 export class Publisher {
@@ -55,26 +64,25 @@ export class Publisher {
   }
 
   /**
-   * Makes `path` in the viewed replica a file like the snapshot, if the replica is still as viewed. Missing parents
-   * are made like those of `model`. `isLast`: nobody needs the snapshot any more. Readers see the old or the new file, whole (I4).
+   * Makes `path` in the viewed replica a file like the snapshot, if the replica is still as viewed. Readers see the old
+   * or the new file, whole (I4).
    */
   async publish(
     target: View,
     path: RelativePath,
     snapshot: Snapshot,
-    isLast: boolean,
-    model: Replica,
+    { isLast, model, keep }: PublishOptions,
   ): Promise<PublishOutcome> {
     using prepared = await this.#stager.copy(snapshot, isLast);
     const { uid, gid, mode, mtimeNs } = snapshot.source;
     const expected = { uid, gid, mode, mtimeNs, size: snapshot.size };
     if (target.parent !== undefined) {
-      return this.#place(target, target.parent, path, prepared, expected);
+      return this.#place(target, target.parent, path, prepared, expected, keep);
     }
     const made = this.#makeParents(target.replica, path, model);
     if (!(made instanceof Directory)) return made;
     using parent = made;
-    return this.#place(target, parent, path, prepared, expected);
+    return this.#place(target, parent, path, prepared, expected, keep);
   }
 
   #place(
@@ -83,6 +91,7 @@ export class Publisher {
     path: RelativePath,
     prepared: Descriptor,
     expected: Attributes & { readonly size: number },
+    keep: boolean,
   ): PublishOutcome {
     const name = nameOf(path);
     if (seen.kind === "directory") {
@@ -91,7 +100,7 @@ export class Publisher {
     }
     if (seen.kind === "file" || seen.kind === "obstacle") {
       const origin = originOf(replica, path);
-      const outcome = this.#recovery.replace(prepared, parent, origin, seen.status);
+      const outcome = this.#recovery.replace(prepared, parent, origin, seen.status, keep);
       if (outcome === "changed") return CHANGED;
       return { kind: "done", status: asPublished(prepared, expected) };
     }

@@ -125,13 +125,14 @@ export class Recovery implements Disposable {
 
   /**
    * Puts `prepared` (an unnamed, complete file) in the place of what is at `name`, if that is `expected`.
-   * Readers see the old or the new, never nothing.
+   * Readers see the old or the new, never nothing. `keep`: a writer's last words to the old one are waited for.
    */
   replace(
     prepared: Descriptor,
     parent: Directory,
     origin: Origin,
     expected: FileIdentity,
+    keep = true,
   ): Outcome {
     const name = nameOf(origin.path);
     using old = parent.openHandle(name);
@@ -150,7 +151,8 @@ export class Recovery implements Disposable {
     }
     const after = statusOf(old);
     if (this.#holds(place, expected) && sameBeforeCtime(after, expected)) {
-      this.#linger(line, after);
+      if (keep) this.#linger(line, after);
+      else this.#directory.removeFile(place);
       return "done";
     }
     // Somebody was quicker: what we took out is not what we had looked at. Exchange again.

@@ -6,6 +6,7 @@ import {
   idOf,
   isDirectory,
   isFile,
+  isSameInode,
   type PlanOptions,
   SETTLED,
   type Situation,
@@ -57,7 +58,8 @@ function planDistribution(
       return { kind: "adopt", replicas: [idOf(source)], newVersion: true };
     }
     const targets = all.filter((replica) =>
-      replica !== source && lacks(replica) && !findings.postponed.has(idOf(replica))
+      replica !== source && (lacks(replica) || isLinked(replica, source, all)) &&
+      !findings.postponed.has(idOf(replica))
     ).map(idOf);
     return targets.length === 0 ? SETTLED : { kind: "distribute", source: idOf(source), targets };
   }
@@ -80,6 +82,15 @@ function planDistribution(
 function lacks({ state, observation }: Situation): boolean {
   if (state === "missing" || state === "stale") return true;
   return observation.role === "export" && (state === "deleted" || state === "changed");
+}
+
+/** Whether it is to have a file of its own, in place of one that it shares with the source or another. */
+function isLinked(replica: Situation, source: Situation, all: readonly Situation[]): boolean {
+  return replica.state === "current" &&
+    all.some((other, at) =>
+      other !== replica && isSameInode(other.observation.seen, replica.observation.seen) &&
+      (other === source || at < all.indexOf(replica))
+    );
 }
 
 function planDeletion(
@@ -162,10 +173,15 @@ function planChanges(
   };
 }
 
-/** The export's file counts as a reference where the index knows nothing of either side. */
+/**
+ * The export's file counts as a reference where the index knows nothing of either side, but not if a share holds the
+ * very file: then it is in a guest's reach.
+ */
 function isDrifted(replica: Situation, changed: readonly Situation[]): boolean {
   return replica.observation.role === "export" && replica.state === "changed" &&
-    changed.every(({ record }) => record === undefined);
+    changed.every(({ record, observation }) =>
+      record === undefined && !isSameInode(observation.seen, replica.observation.seen)
+    );
 }
 
 function takesOffer(

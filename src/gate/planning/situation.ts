@@ -115,6 +115,15 @@ export function isOutdated(record: ReplicaRecord, entry: IndexEntry): boolean {
   return record.kind === "file" && record.status !== "infected" && record.version !== entry.version;
 }
 
+/**
+ * Whether both are names of one inode: a hard link, which only the host can have made. What is written to one of them is
+ * in the other at once, unscanned.
+ */
+export function isSameInode(a: Seen, b: Seen): boolean {
+  return a.kind === "file" && b.kind === "file" && a.status.links > 1 &&
+    a.status.inode === b.status.inode && a.status.device === b.status.device;
+}
+
 export const isDirectory = ({ observation }: Situation) => observation.seen.kind === "directory";
 export const isFile = ({ observation }: Situation) => observation.seen.kind === "file";
 export const idOf = ({ observation }: Situation) => observation.replica;

@@ -18,7 +18,11 @@ const MTIME_S = 1_000_000_000;
 const FILE = fileName("file");
 
 class Bench {
-  private constructor(readonly share: Directory, readonly stager: Stager) {}
+  private constructor(
+    readonly path: string,
+    readonly share: Directory,
+    readonly stager: Stager,
+  ) {}
 
   /** Fails if a descriptor stays open. */
   static async run(kind: FilesystemKind, body: (bench: Bench) => Promise<void>): Promise<void> {
@@ -26,7 +30,7 @@ class Bench {
     using share = Directory.openTrusted(fromText(await filesystem.directory("share")));
     using staging = Directory.openTrusted(fromText(await filesystem.directory("staging")));
     const before = openBelow(filesystem.path);
-    await body(new Bench(share, new Stager(staging)));
+    await body(new Bench(filesystem.path, share, new Stager(staging)));
     assertEquals(openBelow(filesystem.path), before);
   }
 
@@ -53,8 +57,6 @@ function openBelow(path: string): string[] {
   });
   return targets.filter((target) => target.startsWith(`${path}/`)).sort();
 }
-
-const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
 function assertComplete(copy: Descriptor): void {
   const { uid, gid, mode, mtimeNs } = statusOf(copy);
@@ -106,9 +108,9 @@ testOnEachFilesystem(
   "I6: however often copies are made ahead, there are no more than targets",
   (kind) =>
     Bench.run(kind, async (bench) => {
-      const before = descriptors();
+      const before = openBelow(bench.path).length;
       using snapshot = await bench.take();
       for (let round = 0; round < 24; round++) bench.stager.copyAhead(snapshot, 3);
-      assertEquals(descriptors() - before, 4);
+      assertEquals(openBelow(bench.path).length - before, 4);
     }),
 );

@@ -58,9 +58,11 @@ onEachFilesystem(
       await only.settled();
     });
 
-    test("I2, I3: a file takes the place of what is special in the others' shares", async ({ only }) => {
+    test("I2, I3: a file takes the place of what is special in the others' shares", async ({ only, filesystem }) => {
+      const outside = `${filesystem.path}/outside-linked`;
+      await Deno.writeTextFile(outside, "outside");
       await only.share("bob").shell(
-        `mkdir taken; cd taken; ${SPECIAL_FILES} ln -s /etc/passwd link`,
+        `mkdir taken; cd taken; ${SPECIAL_FILES} ln -s '${outside}' link`,
       );
       await only.quiet();
       const names = [...SPECIAL_NAMES.filter((name) => name !== "socket"), "link"];
@@ -72,6 +74,7 @@ onEachFilesystem(
         return texts.every((is) => is);
       });
       await only.settled();
+      assertEquals(await Deno.readTextFile(outside), "outside");
       async function isFile(share: Share, name: string): Promise<boolean> {
         const path = share.at(`taken/${name}`);
         const { isFile } = await Deno.lstat(path).catch(() => ({ isFile: false }));

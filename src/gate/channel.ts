@@ -379,7 +379,9 @@ export class Channel {
   async #work(path: RelativePath, queue: string): Promise<void> {
     try {
       const rest = await this.#reconciler.run(path, this.#held.begin(path));
-      if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs);
+      if (rest.kind === "later") {
+        this.#retries.later(path, queue, rest.delayMs, rest.isBlocked);
+      }
     } catch (error) {
       this.#retries.later(path, queue, this.#afterFailure(path, error));
     } finally {

@@ -21,10 +21,16 @@ import type { Snapshot, Stager } from "./snapshot.ts";
 /** Whether the path is at rest, or wants to be looked at again after a while. */
 export type Rest =
   | { readonly kind: "settled" }
-  | { readonly kind: "later"; readonly delayMs: number };
+  | {
+    readonly kind: "later";
+    readonly delayMs: number;
+    /** Something stands where a directory above belongs: that waits for nothing here, but this for that. */
+    readonly isBlocked?: true;
+  };
 
 export const AT_REST: Rest = { kind: "settled" };
 export const SOON: Rest = { kind: "later", delayMs: 100 };
+const BLOCKED: Rest = { kind: "later", delayMs: 100, isBlocked: true };
 /** After a failure that will not go away by itself at once: disk full, read-only. */
 const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000 };
 /** For want of descriptors: others will be done with theirs by then. */
@@ -159,7 +165,7 @@ export function onHindrance(
   if (outcome.kind === "changed") return;
   parts.lookAt(outcome.at);
   job.postponed.add(replica.id);
-  job.rest = SOON;
+  job.rest = BLOCKED;
 }
 
 /** A replica that fails is left out of this run, and told. */

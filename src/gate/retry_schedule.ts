@@ -23,6 +23,8 @@ export class RetrySchedule {
   readonly #parts: RetryParts;
   /** What takes an appointment back, by path. */
   readonly #cancels = new Map<RelativePath, () => void>();
+  /** Those of them that wait for a directory above. */
+  readonly #blocked = new Set<RelativePath>();
   /** Stands for the paths beyond the limit. */
   #cancelReread: (() => void) | undefined;
   #stopped = false;
@@ -35,8 +37,11 @@ export class RetrySchedule {
     this.#parts = parts;
   }
 
-  /** Looks at `path` again after `delayMs`; an earlier appointment stands. */
-  later(path: RelativePath, queue: string, delayMs: number): void {
+  /**
+   * Looks at `path` again after `delayMs`; an earlier appointment stands. `isBlocked`: nothing becomes of it before a
+   * directory above it.
+   */
+  later(path: RelativePath, queue: string, delayMs: number, isBlocked = false): void {
     if (this.#stopped || this.#cancels.has(path)) return;
     if (this.#cancels.size >= this.limits.paths) {
       this.#cancelReread ??= this.clock.after(this.limits.rereadMs, () => {
@@ -47,14 +52,20 @@ export class RetrySchedule {
     }
     const cancel = this.clock.after(delayMs, () => {
       this.#cancels.delete(path);
+      this.#blocked.delete(path);
       this.#parts.lookAt(path, queue);
     });
     this.#cancels.set(path, cancel);
+    if (isBlocked) this.#blocked.add(path);
   }
 
-  /** Whether the path has an appointment, or may be one of those that were not remembered. */
+  /**
+   * Whether something is still to become of the path: it has an appointment and is not blocked, or may be one of those
+   * that were not remembered.
+   */
   isPending(path: RelativePath): boolean {
-    return this.#cancelReread !== undefined || this.#cancels.has(path);
+    if (this.#cancelReread !== undefined) return true;
+    return this.#cancels.has(path) && !this.#blocked.has(path);
   }
 
   stop(): void {
@@ -62,5 +73,6 @@ export class RetrySchedule {
     this.#cancelReread?.();
     for (const cancel of this.#cancels.values()) cancel();
     this.#cancels.clear();
+    this.#blocked.clear();
   }
 }

@@ -190,5 +190,24 @@ onEachFilesystem(
         await only.export.readText("turn/directory") === "file\n");
       await only.settled("turn");
     });
+
+    test("I3: a directory in which another writes does not wait forever for the file that replaced it", async (world) => {
+      const { only } = world;
+      const [ann, bob] = [only.share("ann"), only.share("bob")];
+      await ann.shell("mkdir -p taken/place; echo known > taken/place/known");
+      await waitFor("it is in export", () => only.export.has("taken/place/known"));
+      await only.settled("taken");
+      await world.gate.term();
+      await ann.shell("rm -r taken/place; echo file > taken/place");
+      await bob.write("taken/place/new", "new");
+      await world.startGate();
+      await waitFor(
+        "the new file is everywhere",
+        () => only.peers.every((share) => share.has("taken/place/new")),
+      );
+      await only.settled("taken");
+      const copy = only.export.list("taken").find((name) => name.includes("sync-conflict"));
+      assertEquals(await only.export.readText(`taken/${copy}`), "file\n");
+    });
   },
 );

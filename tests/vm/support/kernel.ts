@@ -44,17 +44,31 @@ export async function debianKernel(): Promise<Kernel> {
   const name = /Depends: (linux-image-\S+)/.exec(dependencies)?.[1];
   if (name === undefined) throw new Error("apt knows no linux-image-amd64: run apt-get update");
   const root = `${CACHE}/${name}`;
+  await Deno.mkdir(CACHE, { recursive: true });
+  // Tests that run side by side need it at the same time.
+  using lock = await Deno.open(`${CACHE}/lock`, { create: true, write: true });
+  await lock.lock(true);
   const cached = find(root);
   if (cached !== undefined) return cached;
-  await Deno.mkdir(root, { recursive: true });
-  await must("apt-get", ["download", "-q", name], { cwd: root });
-  const [archive] = [...Deno.readDirSync(root)].filter((entry) => entry.name.endsWith(".deb"));
-  if (archive === undefined) throw new Error(`apt-get download brought no ${name}`);
-  await must("dpkg-deb", ["-x", `${root}/${archive.name}`, root]);
-  await Deno.remove(`${root}/${archive.name}`);
+  await download(name, root);
   const kernel = find(root);
   if (kernel === undefined) throw new Error(`${name} holds no kernel with the modules needed`);
   return kernel;
+}
+
+/** Unpacks Debian's package `name` to `root`: as a whole, or not at all. */
+async function download(name: string, root: string): Promise<void> {
+  const folder = await Deno.makeTempDir({ dir: CACHE, prefix: "download-" });
+  try {
+    await must("apt-get", ["download", "-q", name], { cwd: folder });
+    const [archive] = [...Deno.readDirSync(folder)].filter((entry) => entry.name.endsWith(".deb"));
+    if (archive === undefined) throw new Error(`apt-get download brought no ${name}`);
+    await must("dpkg-deb", ["-x", `${folder}/${archive.name}`, `${folder}/unpacked`]);
+    await Deno.remove(root, { recursive: true }).catch(() => {}); // half of it, from another time
+    await Deno.rename(`${folder}/unpacked`, root);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
 function find(root: string): Kernel | undefined {

@@ -16,8 +16,13 @@ export async function makeDirectories(top: string, count: number): Promise<void>
   }
 }
 
+/** How many directories the kernel lets one user watch. */
+export function watchLimit(): number {
+  return Number(Deno.readTextFileSync(WATCH_LIMIT));
+}
+
 /** Throws CannotRun where the kernel lets nobody watch so many directories. */
 export function needWatches(count: number): void {
-  const limit = Number(Deno.readTextFileSync(WATCH_LIMIT));
+  const limit = watchLimit();
   if (limit < count) throw new CannotRun(`fs.inotify.max_user_watches is ${limit}`);
 }

@@ -3,12 +3,15 @@
 import { type Effort, type Growth, type GrowthCase, sized } from "../case.ts";
 import { armingSeconds, referenceSeconds } from "../cases/arming.ts";
 import { Stage } from "../stage.ts";
-import { makeDirectories, needWatches } from "../trees.ts";
+import { makeDirectories, watchLimit } from "../trees.ts";
 
 async function grow(effort: Effort): Promise<readonly Growth[]> {
   const most = sized(effort, { full: 100_000, quick: 10_000, smoke: 100 });
-  const counts = [10, 100, 1000, 3000, 10_000, 30_000, 100_000].filter((count) => count <= most);
-  needWatches(2 * most);
+  // The gate watches all that were made so far, and beside it another process as many as the last ones.
+  const affordable = watchLimit() / 2.5;
+  const counts = [10, 100, 1000, 3000, 10_000, 30_000, 100_000].filter((count) =>
+    count <= most && count <= affordable
+  );
   await using stage = await Stage.set({ scanning: false });
   // One share: what the gate makes in others would be watched as well.
   const channel = await stage.channel("jit", { producers: ["ann"], debounceMs: 100 });

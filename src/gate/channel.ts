@@ -36,7 +36,7 @@ import { verdictReports } from "./verdict_reports.ts";
 const ROOM = 20_000;
 /** The queue of what no single guest's doing has brought up: readings of trees, held files. */
 const COMMON = "";
-const SWEEP_MS = 500;
+const SWEEP_MS = 1000;
 const AFTER_FAILURE_MS = 5000;
 /** Being short of descriptors is told no more often. */
 const SAME_TROUBLE_MS = 60_000;

@@ -26,7 +26,6 @@ import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
 import { EXPORT, Replica } from "./replica.ts";
-import { withMadeDirectory } from "./replica_record.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
 import { Stager } from "./snapshot.ts";
 import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
@@ -133,7 +132,7 @@ export class Channel {
         stager,
         this.#recovery,
         (path, model, made) => {
-          this.#index.put(path, withMadeDirectory(this.#index.get(path), model, made));
+          this.#index.noteMadeDirectory(path, model, made);
           // The others are still to get it, and an event may be taken for an echo now.
           this.#lookAt(path);
         },

@@ -21,7 +21,13 @@ import { SystemError } from "../../ffi/errno.ts";
 import { KnownDirectory } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
-import { type IndexEntry, type ReplicaId, UNKNOWN_ENTRY } from "./replica_record.ts";
+import {
+  type DirectoryAt,
+  type IndexEntry,
+  type ReplicaId,
+  UNKNOWN_ENTRY,
+  withMadeDirectory,
+} from "./replica_record.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
 const SCHEMA_VERSION = 2;
@@ -154,6 +160,11 @@ export class FileIndex implements Disposable {
       const held = entry.records.some((record) => record.status === "held") ? 1 : 0;
       this.#put.run(directory, name, held, packEntry(entry));
     });
+  }
+
+  /** Remembers a directory that was made at `made` like the one at `model`; see `withMadeDirectory`. */
+  noteMadeDirectory(path: RelativePath, model: DirectoryAt, made: DirectoryAt): void {
+    this.put(path, withMadeDirectory(this.get(path), model, made));
   }
 
   /** What is known of the entries of one directory. */

@@ -33,7 +33,7 @@ function isSeen({ seen }: View, { source }: Snapshot): boolean {
 }
 
 /** Whether several replicas have the entry's version. */
-function isShared({ version, records }: IndexEntry): boolean {
+function hasTravelled({ version, records }: IndexEntry): boolean {
   return records.filter((record) => record.version === version).length > 1;
 }
 
@@ -89,7 +89,7 @@ export class FileSteps {
     );
     updated = await this.#publish(targets, look, snapshot, author.replica, updated, job);
     // What a diode has is brought to nobody later: as long as nobody else has it, it is as new as before.
-    if (author.replica.role === "diode" && targets.length > 0 && !isShared(updated)) {
+    if (author.replica.role === "diode" && targets.length > 0 && !hasTravelled(updated)) {
       return undefined;
     }
     this.#parts.index.put(job.path, updated);

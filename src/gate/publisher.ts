@@ -17,7 +17,7 @@ import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
 import type { Origin, Outcome, Recovery } from "./recovery.ts";
 import { type Replica, View } from "./replica.ts";
-import { type FileIdentity, type ReplicaId, sameAttributes } from "./replica_record.ts";
+import { type DirectoryAt, type FileIdentity, sameAttributes } from "./replica_record.ts";
 import type { Attributes, Snapshot, Stager } from "./snapshot.ts";
 
 /** `blocked`: something that is no directory stands where a parent directory belongs. */
@@ -27,11 +27,7 @@ export type PublishOutcome =
   | { readonly kind: "blocked"; readonly at: RelativePath };
 
 /** A directory that was to hold something was made at `target` like the one at `model`. */
-export type ParentMade = (
-  path: RelativePath,
-  model: { readonly id: ReplicaId; readonly status: FileStatus },
-  made: { readonly id: ReplicaId; readonly status: FileStatus },
-) => void;
+export type ParentMade = (path: RelativePath, model: DirectoryAt, made: DirectoryAt) => void;
 
 export interface PublishOptions {
   /** Nobody needs the snapshot any more. */

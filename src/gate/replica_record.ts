@@ -108,14 +108,20 @@ export function withRecord(entry: IndexEntry, record: ReplicaRecord): IndexEntry
   };
 }
 
+/** A directory in one replica. */
+export interface DirectoryAt {
+  readonly id: ReplicaId;
+  readonly status: FileStatus;
+}
+
 /**
  * The entry of a directory that was made at `made` like the one at `model`. Known at once, so that nobody takes it for
  * a guest's own when the model is gone before the next look.
  */
 export function withMadeDirectory(
   entry: IndexEntry,
-  model: { readonly id: ReplicaId; readonly status: FileStatus },
-  made: { readonly id: ReplicaId; readonly status: FileStatus },
+  model: DirectoryAt,
+  made: DirectoryAt,
 ): IndexEntry {
   // What became of a file of that name is decided when it is looked at.
   if (entry.records.some(({ kind }) => kind === "file")) return entry;

@@ -19,12 +19,16 @@ export interface RetryParts {
   reread(): void;
 }
 
+interface Appointment {
+  /** It waits for a directory above. */
+  readonly isBlocked: boolean;
+  /** Takes it back. */
+  cancel(): void;
+}
+
 export class RetrySchedule {
   readonly #parts: RetryParts;
-  /** What takes an appointment back, by path. */
-  readonly #cancels = new Map<RelativePath, () => void>();
-  /** Those of them that wait for a directory above. */
-  readonly #blocked = new Set<RelativePath>();
+  readonly #appointments = new Map<RelativePath, Appointment>();
   /** Stands for the paths beyond the limit. */
   #cancelReread: (() => void) | undefined;
   #stopped = false;
@@ -42,8 +46,8 @@ export class RetrySchedule {
    * directory above it.
    */
   later(path: RelativePath, queue: string, delayMs: number, isBlocked = false): void {
-    if (this.#stopped || this.#cancels.has(path)) return;
-    if (this.#cancels.size >= this.limits.paths) {
+    if (this.#stopped || this.#appointments.has(path)) return;
+    if (this.#appointments.size >= this.limits.paths) {
       this.#cancelReread ??= this.clock.after(this.limits.rereadMs, () => {
         this.#cancelReread = undefined;
         this.#parts.reread();
@@ -51,12 +55,10 @@ export class RetrySchedule {
       return;
     }
     const cancel = this.clock.after(delayMs, () => {
-      this.#cancels.delete(path);
-      this.#blocked.delete(path);
+      this.#appointments.delete(path);
       this.#parts.lookAt(path, queue);
     });
-    this.#cancels.set(path, cancel);
-    if (isBlocked) this.#blocked.add(path);
+    this.#appointments.set(path, { cancel, isBlocked });
   }
 
   /**
@@ -65,14 +67,13 @@ export class RetrySchedule {
    */
   isPending(path: RelativePath): boolean {
     if (this.#cancelReread !== undefined) return true;
-    return this.#cancels.has(path) && !this.#blocked.has(path);
+    return this.#appointments.get(path)?.isBlocked === false;
   }
 
   stop(): void {
     this.#stopped = true;
     this.#cancelReread?.();
-    for (const cancel of this.#cancels.values()) cancel();
-    this.#cancels.clear();
-    this.#blocked.clear();
+    for (const { cancel } of this.#appointments.values()) cancel();
+    this.#appointments.clear();
   }
 }

@@ -1,7 +1,6 @@
 /** Scans by clamd over its Unix socket. Only a descriptor is passed (FILDES), never a path and never content. */
 
 import { isErrno } from "../../ffi/errno.ts";
-import type { Reactor } from "../../ffi/reactor.ts";
 import { ClamdClient, type ClamdClientOptions, type Job } from "./clamd_client.ts";
 import type { Answer, ClamdSession } from "./clamd_session.ts";
 import type { Availability, Verdict } from "./scanner.ts";
@@ -20,7 +19,6 @@ export interface ClamdOptions extends ClamdClientOptions {
 }
 
 export class ClamdScanner extends ClamdClient {
-  readonly #reactor: Reactor;
   readonly #pool: SessionPool;
   readonly #sessions = new Map<Job, ClamdSession>();
   #mustAskThreads: boolean;
@@ -28,7 +26,6 @@ export class ClamdScanner extends ClamdClient {
   constructor(options: ClamdOptions) {
     const { reactor, socket, concurrency } = options;
     super(options, { family: "unix", path: socket }, concurrency ?? USUAL_THREADS);
-    this.#reactor = reactor;
     this.#pool = new SessionPool(reactor, socket);
     this.#mustAskThreads = concurrency === undefined;
     // It may have come back with another configuration.
@@ -81,7 +78,7 @@ export class ClamdScanner extends ClamdClient {
     try {
       const answering = session.scan(job.file);
       // Alone it is answered soon, and the thread has nothing else to do.
-      if (this.#sessions.size === 1) this.#reactor.expect();
+      if (this.#sessions.size === 1) this.reactor.expect();
       const answer = await answering;
       if (answer.kind !== "clean") return answer;
       const probe = async (size: number): Promise<Verdict> => {

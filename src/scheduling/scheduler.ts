@@ -95,7 +95,7 @@ export class Scheduler {
   #hasPlace(): boolean {
     const places = this.#limits.places();
     const quick = Math.min(places, this.#limits.quick?.() ?? places);
-    const most = Math.min(HARD_LIMIT, this.#shortage.most(performance.now()));
+    const most = Math.min(HARD_LIMIT, this.#shortage.most(this.clock.now()));
     return this.#places < places && this.#quick < quick && this.#running.size < most;
   }
 
@@ -111,8 +111,8 @@ export class Scheduler {
 
   /** A job that runs could not have something of which there is too little for all: fewer run for a while. */
   missed(): void {
-    this.#shortage.met(this.#running.size, performance.now());
-    setTimeout(() => this.wake(), ONE_MORE_MS); // if nothing runs by then, nobody else does
+    this.#shortage.met(this.#running.size, this.clock.now());
+    this.clock.after(ONE_MORE_MS, () => this.wake()); // if nothing runs by then, nobody else does
   }
 
   /** Starts nothing more; settles when what runs has ended. */

@@ -24,7 +24,6 @@ import { Publisher } from "../../../src/gate/publisher.ts";
 import { Reconciler } from "../../../src/gate/reconciler.ts";
 import { Recovery } from "../../../src/gate/recovery.ts";
 import { EXPORT, Replica } from "../../../src/gate/replica.ts";
-import { withMadeDirectory } from "../../../src/gate/replica_record.ts";
 import { Stager } from "../../../src/gate/snapshot.ts";
 import { readTree } from "../../../src/gate/tree_reader.ts";
 import type { Scanner, Verdict } from "../../../src/scanning/scanner.ts";
@@ -111,7 +110,7 @@ export class Workbench {
         stager,
         this.#recovery,
         (path, model, made) => {
-          this.#index.put(path, withMadeDirectory(this.#index.get(path), model, made));
+          this.#index.noteMadeDirectory(path, model, made);
           this.#lookAt.add(path);
         },
       ),

@@ -117,9 +117,8 @@ export class Directory extends Descriptor {
     }
     if (openat2Works) {
       howView.setBigUint64(0, BigInt(flags), true);
-      const opened = Number(
-        libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, BigInt(OPEN_HOW_SIZE)),
-      );
+      const size = BigInt(OPEN_HOW_SIZE);
+      const opened = libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, size);
       if (opened >= 0) return this.#onSameMount(opened);
       const number = errno();
       if (NOT_THERE.has(number)) return undefined;

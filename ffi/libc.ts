@@ -1,6 +1,7 @@
 /**
  * The C library, opened once. Each symbol stands with the C types of its parameters; a name that
- * ends in `Blocking` is the same function on Deno's thread pool (its result is a promise).
+ * ends in `Blocking` is the same function on Deno's thread pool (its result is a promise). Results that
+ * fit are "i32" also where C says long: a bigint would be allocated before errno can be read.
  *
  * A scoped grant (`--allow-ffi=/absolute/libc.so.6`) is enough: pointers never pass through
  * `Deno.UnsafePointer`, which such a grant denies; `memcpy` does what is needed of it.
@@ -55,7 +56,7 @@ const SYMBOLS = {
   openat2: {
     name: "syscall",
     parameters: ["i64", "i64", "buffer", "buffer", "usize"],
-    result: "i64",
+    result: "i32",
   },
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   mkdirat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -83,14 +84,13 @@ const SYMBOLS = {
     nonblocking: true,
   },
   // out, in, off_t *, count; the offset is left to the descriptor (null)
-  sendfile: { parameters: ["i32", "i32", "buffer", "usize"], result: "i64" },
+  sendfile: { parameters: ["i32", "i32", "buffer", "usize"], result: "i32" },
   sendfileBlocking: {
     name: "sendfile",
     parameters: ["i32", "i32", "buffer", "usize"],
     result: "i64",
     nonblocking: true,
   },
-  splice: { parameters: ["i32", "buffer", "i32", "buffer", "usize", "u32"], result: "i64" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   copyFileRangeBlocking: {

@@ -33,7 +33,7 @@ export async function sendFile(
   smallOffset[0] = BigInt(offset);
   const least = BigInt(Math.min(length, SMALL));
   const sent = libc.sendfile(socket.fd, file.fd, smallOffsetBytes, least);
-  if (sent >= 0n) return Number(sent);
+  if (sent >= 0) return sent;
   const number = errno();
   if (number === ERRNO.EAGAIN || number === ERRNO.EINTR) return "again";
   throw new SystemError("sendfile", number);

@@ -16,8 +16,11 @@ export interface Interceptor {
 }
 
 let interceptor: Interceptor | undefined;
-/** The errno of a call that was made to fail, until it is asked for. */
-let pretendedErrno: number | undefined;
+/**
+ * The errno of the last call that failed or was made to, until it is asked for. Ours is kept at once, too:
+ * what is done here after a call (a garbage collection is enough) overwrites the thread's own.
+ */
+let lastErrno: number | undefined;
 
 /** What our code has opened and not closed. */
 const descriptors = new Set<number>();
@@ -41,19 +44,20 @@ const PLUMBING: ReadonlySet<string> = new Set([
 
 type Call = (...args: unknown[]) => unknown;
 
-function wrapCall(name: string, call: Call): Call {
+function wrapCall(name: string, call: Call, readErrno: () => number): Call {
   if (name === "copyFromAddress") return (...args) => tellErrno(args) ? undefined : call(...args);
   if (PLUMBING.has(name)) return call;
   const isBlocking = name.endsWith("Blocking");
   const plainName = isBlocking ? name.slice(0, -"Blocking".length) : name;
   return (...args) => {
-    pretendedErrno = undefined;
+    lastErrno = undefined;
     const failure = interceptor?.before(plainName, args);
     if (typeof failure === "number") {
-      pretendedErrno = failure;
+      lastErrno = failure;
       return isBlocking ? Promise.resolve(-1) : -1;
     }
     const result = call(...args);
+    if (result === -1) lastErrno = readErrno();
     noteDescriptor(plainName, args, Number(result));
     interceptor?.after?.(plainName, result);
     return result;
@@ -67,20 +71,35 @@ function noteDescriptor(name: string, [first]: readonly unknown[], result: numbe
   }
 }
 
-/** Answers the question for errno in the kernel's place. */
+/** Answers the question for errno in the C library's place. */
 function tellErrno([target]: readonly unknown[]): boolean {
-  if (pretendedErrno === undefined || !(target instanceof Int32Array)) return false;
-  target[0] = pretendedErrno;
-  pretendedErrno = undefined;
+  if (lastErrno === undefined || !(target instanceof Int32Array)) return false;
+  target[0] = lastErrno;
+  lastErrno = undefined;
   return true;
+}
+
+/** What a wrapper of `library` needs to read errno by. */
+function errnoReader(library: object): () => number {
+  const { copyFromAddress, __errno_location } = library as Partial<Record<string, Call>>;
+  if (copyFromAddress === undefined || __errno_location === undefined) {
+    throw new Error("the C library has no errno");
+  }
+  const address = __errno_location();
+  const bytes = new Int32Array(1);
+  return () => {
+    copyFromAddress(bytes, address, 4n);
+    return bytes[0] ?? 0;
+  };
 }
 
 wrapLibrary({
   wrap<Library extends object>(library: Library): Library {
+    const readErrno = errnoReader(library);
     const wrapped = Object.entries(library).map(([name, call]): [string, unknown] => [
       name,
       typeof call === "function"
-        ? wrapCall(name, (...args) => Reflect.apply(call, library, args))
+        ? wrapCall(name, (...args) => Reflect.apply(call, library, args), readErrno)
         : call,
     ]);
     // The same names with functions of the same kind: the shape that was asked for.

@@ -7,6 +7,7 @@ import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
@@ -37,8 +38,6 @@ const ROOM = 20_000;
 const COMMON = "";
 const SWEEP_MS = 1000;
 const AFTER_FAILURE_MS = 5000;
-/** Being short of descriptors is told no more often. */
-const SAME_TROUBLE_MS = 60_000;
 
 export interface ChannelParts {
   readonly config: ChannelConfig;
@@ -86,7 +85,7 @@ export class Channel {
   readonly #commonSource: JobSource = () => this.#nextJob(COMMON);
   readonly #export = new Replica("export", EXPORT);
   #unexpectedlyEmpty = false;
-  #toldOfShortageAt = -Infinity;
+  readonly #repeats = new RepeatLimit();
   #started = false;
   #stopped = false;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
@@ -406,9 +405,7 @@ export class Channel {
 
   #onShortage(error: SystemError): void {
     this.#parts.scheduler.missed();
-    const now = performance.now();
-    if (now - this.#toldOfShortageAt < SAME_TROUBLE_MS) return;
-    this.#toldOfShortageAt = now;
+    if (!this.#repeats.admits("descriptors")) return;
     this.#warn(
       `there are too few descriptors: ${error.message}. Nothing is lost, but little is done at a time`,
     );

@@ -3,10 +3,10 @@
  * and it is asked for a sign of life now and then until it gives one.
  */
 
+import { RepeatLimit } from "../logging/repeat_limit.ts";
+
 const FIRST_PROBE_MS = 250;
 const LAST_PROBE_MS = 5_000;
-/** The same trouble is not told more often. */
-const REPEAT_MS = 60_000;
 
 type State =
   | { readonly kind: "up" }
@@ -26,7 +26,8 @@ export class Health {
   readonly #listeners: (() => void)[] = [];
   #state: State = { kind: "up" };
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #told: { readonly reason: string; readonly at: number } | undefined;
+  /** Of the last reason only: after another one it is news again. */
+  readonly #repeats = new RepeatLimit(1);
   #closed = false;
 
   constructor(options: HealthOptions) {
@@ -60,7 +61,7 @@ export class Health {
     const wasDown = this.#state.kind === "down";
     this.#state = { kind: "down", reason }; // the latest one is what can be acted upon
     if (wasDown) return;
-    this.#tell(reason);
+    if (this.#repeats.admits(reason)) this.#options.onTrouble(reason);
     this.#probeIn(FIRST_PROBE_MS);
   }
 
@@ -99,12 +100,5 @@ export class Health {
       this.#probeIn(Math.min(delayMs * 2, LAST_PROBE_MS));
     }, delayMs);
     this.#timer = timer;
-  }
-
-  #tell(reason: string): void {
-    const now = performance.now();
-    if (this.#told?.reason === reason && now - this.#told.at < REPEAT_MS) return;
-    this.#told = { reason, at: now };
-    this.#options.onTrouble(reason);
   }
 }

@@ -6,6 +6,7 @@ import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
 import type { Logger } from "../logging/logging.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { ClamdScanner } from "../scanning/clamd.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import { StreamScanner } from "../scanning/stream_scanner.ts";
@@ -19,7 +20,6 @@ import { existingDirectory, placeOf, reaches } from "./trusted_path.ts";
 import { type PlannedTree, planTrees } from "./watched_places.ts";
 
 const STARTING_EVERY_MS = 2_000;
-const SAME_WARNING_MS = 60_000;
 
 export async function startClient(
   options: VclientOptions,
@@ -169,11 +169,8 @@ function newNotifier(
   reactor: Reactor,
   onTrouble: (message: string) => void,
 ): UserNotifier {
-  let saidAt = -Infinity;
+  const repeats = new RepeatLimit();
   return new UserNotifier(reactor, notifySocket, onTrouble, (message) => {
-    const now = performance.now();
-    if (now - saidAt < SAME_WARNING_MS) return;
-    saidAt = now;
-    onTrouble(message);
+    if (repeats.admits("nobody listens")) onTrouble(message);
   });
 }

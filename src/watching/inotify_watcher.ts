@@ -6,6 +6,7 @@ import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { Inotify } from "../../ffi/inotify.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { TreeWatch } from "./tree_watch.ts";
 import type { Watcher, WatcherOptions, WatchSink } from "./watcher.ts";
 
@@ -20,9 +21,6 @@ export interface Intervals {
 }
 
 const INTERVALS: Intervals = { missingRootMs: 1_000, presentRootMs: 5_000, pollMs: 10_000 };
-
-/** The same trouble is not reported more often: guests can make it at will. */
-const SAME_TROUBLE_MS = 60_000;
 
 export interface InotifyWatcherOptions extends WatcherOptions {
   /**
@@ -53,7 +51,7 @@ export class InotifyWatcher implements Watcher {
   readonly #intervals: Intervals;
   readonly #started = Promise.withResolvers<void>();
   #progress: ((directories: number) => void) | undefined;
-  readonly #reportedAt = new Map<string, number>();
+  readonly #repeats = new RepeatLimit();
   #closed = false;
 
   constructor(
@@ -203,10 +201,7 @@ export class InotifyWatcher implements Watcher {
   }
 
   #report(kind: string, message: string): void {
-    const now = performance.now();
-    if (now - (this.#reportedAt.get(kind) ?? -Infinity) < SAME_TROUBLE_MS) return;
-    this.#reportedAt.set(kind, now);
-    this.options.onTrouble(message);
+    if (this.#repeats.admits(kind)) this.options.onTrouble(message);
   }
 }
 

@@ -37,6 +37,8 @@ const MOST_RECENT = 4096;
 const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
 const OTHERS_END_MS = 2000;
+/** Another connection has locked the file. */
+const SQLITE_BUSY = 5;
 
 const SCHEMA = `
   CREATE TABLE entry (
@@ -344,8 +346,10 @@ function prepared(database: DatabaseSync): DatabaseSync {
     // For us alone: otherwise SQLite maps a file to share with others (-shm), and on a full disk the first use of a
     // page of that ends the process (SIGBUS). Another daemon's last moments are waited for.
     database.exec(`PRAGMA busy_timeout = ${OTHERS_END_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
-    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments. This is the first
+    // look at the file, and takes it for us; not by `exec`, whose errors have no `errcode`.
+    database.prepare("PRAGMA journal_mode = WAL").get();
+    database.exec("PRAGMA synchronous = NORMAL;");
     database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
@@ -375,8 +379,9 @@ function makeLog(path: string): void {
 }
 
 function isInUse(error: unknown): boolean {
-  // Deno's node:sqlite gives every error the same code.
-  return error instanceof Error && error.message.includes("database is locked");
+  // The lowest byte is the kind of error, the others tell more of it (sqlite.org/rescode.html).
+  return error instanceof Error && "errcode" in error &&
+    (Number(error.errcode) & 0xff) === SQLITE_BUSY;
 }
 
 function setAside(path: string): void {

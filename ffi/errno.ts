@@ -119,3 +119,8 @@ export function check(result: number, call: string, subject?: ByteString): numbe
   if (result >= 0) return result;
   throw new SystemError(call, errno(), subject);
 }
+
+/** What an error says; also of something that was thrown and is none. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

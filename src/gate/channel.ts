@@ -3,7 +3,7 @@
 import { pause } from "../../ffi/clock.ts";
 import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
@@ -398,7 +398,7 @@ export class Channel {
     }
     this.#log.error("{channel}: {path}: {error}; it is tried again", {
       path: display(path),
-      error: reasonOf(error),
+      error: messageOf(error),
     });
     return AFTER_FAILURE_MS;
   }
@@ -437,7 +437,7 @@ export class Channel {
       this.#recovery.sweep(performance.now());
     } catch (error) {
       if (lacksDescriptors(error)) this.#onShortage(error);
-      else this.#warn(`recovery: ${reasonOf(error)}`);
+      else this.#warn(`recovery: ${messageOf(error)}`);
     }
   }
 
@@ -458,10 +458,6 @@ function summary({ files, directories, differing }: Reading): string {
     count(directories, "directory", "directories")
   } read`;
   return differing === 0 ? `${read}, all as known` : `${read}, ${differing} to be looked at`;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isEmpty(root: Directory): boolean {

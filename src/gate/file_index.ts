@@ -17,7 +17,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { messageOf, SystemError } from "../../ffi/errno.ts";
 import { KnownDirectory } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
@@ -124,7 +124,7 @@ export class FileIndex implements Disposable {
     } catch (error) {
       if (isInUse(error)) throw new LayoutFault(`another daemon uses ${path}`);
       onTrouble(
-        `the index ${path} cannot be used (${reasonOf(error)}): starting a new one; ` +
+        `the index ${path} cannot be used (${messageOf(error)}): starting a new one; ` +
           `shares are compared by content once`,
       );
     }
@@ -133,7 +133,7 @@ export class FileIndex implements Disposable {
       return opened(path);
     } catch (error) {
       onTrouble(
-        `no index can be written at ${path} (${reasonOf(error)}): going on without; ` +
+        `no index can be written at ${path} (${messageOf(error)}): going on without; ` +
           `deletions made while the daemon is down will not be known`,
       );
       return opened(IN_MEMORY);
@@ -306,7 +306,7 @@ export class FileIndex implements Disposable {
     }
     if (!this.#troubled) {
       this.#onTrouble(
-        `the index cannot be used now (${reasonOf(error)}): going on; check the space on the disk`,
+        `the index cannot be used now (${messageOf(error)}): going on; check the space on the disk`,
       );
     }
     this.#troubled = true;
@@ -401,8 +401,4 @@ function entryOf(row: Record<string, unknown>): IndexEntry {
 function packedOf({ packed }: Record<string, unknown>): Uint8Array {
   if (packed instanceof Uint8Array) return packed;
   throw new RangeError("index: broken row");
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

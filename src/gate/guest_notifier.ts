@@ -5,6 +5,7 @@
 
 import { displayText, fromText, toBytes } from "../../ffi/byte_string.ts";
 import { Connection } from "../../ffi/connection.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import { connectThroughHybrid } from "../transport/hybrid_vsock.ts";
@@ -106,7 +107,7 @@ export class GuestNotifier implements Disposable {
     } catch (error) {
       const isNews = schedule.failed(performance.now());
       if (isNews && !this.#isClosed) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         this.#log.warn(
           "{guest} cannot be notified of changes ({reason}); it is tried every {seconds} s",
           { guest, reason, seconds: BACK_OFF_MS / 1000 },

@@ -9,7 +9,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { isErrno, messageOf, SystemError } from "../../ffi/errno.ts";
 import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
 import { statusOf } from "../../ffi/file_status.ts";
@@ -133,7 +133,7 @@ export function layoutFaults(basePath: ByteString, producers: readonly FileName[
     }
   } catch (error) {
     if (error instanceof SystemError) faults.push(inWords(error, basePath));
-    else faults.push(error instanceof Error ? error.message : String(error));
+    else faults.push(messageOf(error));
   }
   return faults;
 }
@@ -156,7 +156,7 @@ function makeOwn(base: Directory, name: FileName, mode: number, basePath: ByteSt
     if (made !== undefined) setOwnerAndMode(made, statusOf(made).uid, statusOf(made).gid, mode);
   } catch (error) {
     const place = `${display(basePath)}/${display(name)}`;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new LayoutFault(
       `${place} cannot be made: ${reason}${isPermission(error) ? `: ${AS_ROOT}` : ""}`,
     );
@@ -191,7 +191,7 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
   try {
     proof = directory.createUnnamed();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const advice = isPermission(error) ? AS_ROOT : "use btrfs or XFS";
     throw new LayoutFault(`${place} cannot hold unnamed files (${reason}): ${advice}`);
   }
@@ -201,7 +201,7 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
     writeAll(source, PROOF);
     cloneNow(source, target);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new LayoutFault(
       `${place} cannot clone files (${reason}): use btrfs, or XFS made with reflink=1`,
     );
@@ -210,7 +210,7 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
     const { uid, gid } = statusOf(target);
     setOwnerAndMode(target, uid === 0 ? 1 : 0, gid, 0o600);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new LayoutFault(
       `${place}: files cannot be given to their owners (${reason}): ${AS_ROOT}`,
     );

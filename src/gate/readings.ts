@@ -1,7 +1,7 @@
 /** Which trees of a channel are to be read again, and the reading: one at a time, in turn for each share. */
 
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import { lacksDescriptors } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
@@ -109,7 +109,7 @@ export class Readings {
       this.#parts.tree.onShortage(error);
       return AFTER_SHORTAGE_MS;
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     this.#parts.onTrouble(`${display(share.name)} could not be read (${reason})`);
     return AFTER_FAILURE_MS;
   }

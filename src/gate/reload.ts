@@ -1,5 +1,6 @@
 /** Whether a changed configuration may take the place of the one in use. */
 
+import { messageOf } from "../../ffi/errno.ts";
 import { Start } from "../../ffi/process.ts";
 import { parseConfiguration } from "./config/configuration.ts";
 import { type Fault, formatFault } from "./config/fault.ts";
@@ -28,7 +29,7 @@ export function checkReload(
   try {
     return { start: Start.ofThisProcess() };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { problems: [`the daemon cannot be started anew: ${reason}`] };
   }
 }

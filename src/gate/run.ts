@@ -2,6 +2,7 @@
 
 import { displayText } from "../../ffi/byte_string.ts";
 import { monotonicUsec, pause } from "../../ffi/clock.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import { defaultSignal, holdSignal, SIGHUP, SIGINT, SIGTERM } from "../../ffi/process.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
@@ -217,7 +218,7 @@ async function openChannel(
       }
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const fault = error instanceof LayoutFault ? reason : `unexpected: ${reason}`;
     log.error("channel {channel} is skipped: {fault}", { channel, fault });
     return undefined;
@@ -242,7 +243,7 @@ async function startAll(
       });
       return [channel];
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log.error("channel {channel} is skipped: {reason}", { channel: name, reason });
       channel.stop();
       return [];

@@ -2,6 +2,7 @@
 
 import { display } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress, VMADDR_CID_ANY } from "../../ffi/socket.ts";
 import type { OptionValues } from "../command_line/definition.ts";
@@ -33,7 +34,7 @@ function startServer(
     try {
       Directory.openTrusted(path).close();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new StartFailure(
         `--map ${display(channel)}: ${display(path)} must be a directory: ${reason}`,
       );

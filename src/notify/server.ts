@@ -2,7 +2,7 @@
 
 import { type ByteString, display, fromText, toBytes } from "../../ffi/byte_string.ts";
 import { type Connection, Listener } from "../../ffi/connection.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
 import type { Logger } from "../logging/logging.ts";
@@ -114,7 +114,7 @@ export class NotificationServer implements Disposable {
       const done = toggleTrigger(path);
       log.debug("{channel}: trigger {done}", { channel, done });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log.warn("{channel}: {path} cannot be refreshed: {reason}", {
         channel,
         path: display(path),

@@ -3,6 +3,7 @@
  * and it is asked for a sign of life now and then until it gives one.
  */
 
+import { messageOf } from "../../ffi/errno.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 
 const FIRST_PROBE_MS = 250;
@@ -70,7 +71,7 @@ export class Health {
     try {
       await this.#options.ask();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       this.fail(reason);
       return reason;
     }

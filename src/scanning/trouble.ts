@@ -1,7 +1,7 @@
 /** Why a scanner cannot be reached, in words for whoever can change it. */
 
 import { display } from "../../ffi/byte_string.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 
 /** An address, escaped. */
@@ -30,7 +30,7 @@ export function inWords(error: unknown, address: Address): string {
   if (isErrno(error, "ECONNRESET", "EPIPE", "ENOTCONN")) {
     return `clamd at ${at} ended the connection: did it crash, or was it restarted?`;
   }
-  return `clamd at ${at}: ${error instanceof Error ? error.message : String(error)}`;
+  return `clamd at ${at}: ${messageOf(error)}`;
 }
 
 /** What differs where no file stands for the other side. */

@@ -1,7 +1,7 @@
 /** Why nobody can listen at an address, in words for whoever can change it. */
 
 import { display } from "../../ffi/byte_string.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 
 export function listenFailure(error: unknown, address: Address): string {
@@ -25,5 +25,5 @@ function reason(error: unknown, address: Address): string {
   }
   if (isErrno(error, "ENOENT", "ENOTDIR")) return "its folder does not exist; create it";
   if (isErrno(error, "ENAMETOOLONG")) return "its path has more than 107 bytes";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

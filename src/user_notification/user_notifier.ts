@@ -5,7 +5,7 @@
 
 import { type ByteString, display, displayText } from "../../ffi/byte_string.ts";
 import { Connection } from "../../ffi/connection.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { oneLine } from "../logging/one_line.ts";
 
@@ -72,7 +72,7 @@ export class UserNotifier {
       using connection = await Connection.connect(this.#reactor, address, TIMEOUT_MS);
       await connection.write(new TextEncoder().encode(line + "\n"), TIMEOUT_MS);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const message = `the user could not be told over ${displayText(this.#socket)}: ${reason}`;
       if (isErrno(error, "ENOENT", "ECONNREFUSED", "EPIPE", "ECONNRESET", "EAGAIN")) {
         this.#onNobody(message);

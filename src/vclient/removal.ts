@@ -12,7 +12,7 @@
 import { display, type FileName, fileName, fromText } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { sameVersion } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 
@@ -94,7 +94,7 @@ function putBack(from: Place, to: Place, onStray: OnStray): void {
       return;
     } catch (error) {
       if (isErrno(error, "EEXIST")) continue;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       onStray(
         `${
           display(to.name)

@@ -9,7 +9,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { StartFailure } from "../daemon/daemon.ts";
 import { absolutePath } from "./watched_places.ts";
@@ -78,5 +78,5 @@ function reasonOf(error: unknown): string {
   if (isErrno(error, "ENOENT")) return "there is no such directory; create it, or correct the path";
   if (isErrno(error, "ENOTDIR")) return "is not a directory";
   if (isErrno(error, "EACCES")) return "no permission to enter it";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

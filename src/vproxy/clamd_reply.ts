@@ -2,6 +2,7 @@
 
 import { display, fromBytes } from "../../ffi/byte_string.ts";
 import type { Connection } from "../../ffi/connection.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import { ANSWERS, Refusal } from "./answers.ts";
 
 /** A longer reply is none of clamd's. */
@@ -75,7 +76,7 @@ async function readReply(clamd: Connection): Promise<Reply> {
       if (result !== "more") return { kind: "whole", bytes: result };
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return missing(`failed (${reason})`, collector);
   }
 }

@@ -6,6 +6,7 @@
 import { Alarm } from "../../ffi/alarm.ts";
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
 import { EPOLL, nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import { Debouncer, type Due, type Touch } from "./debouncer.ts";
@@ -177,7 +178,7 @@ export class TreeWatch {
       return !caughtUp || this.#armer.busy || this.#debouncer.nextDueAt <= now;
     } catch (error) {
       // Nothing here is known to throw. If it does, the one thing that is safe is to read everything again.
-      const cause = error instanceof Error ? error.message : String(error);
+      const cause = messageOf(error);
       this.options.onTrouble("failure", `watching failed and is set up anew: ${cause}`);
       this.#rearms.want("overflow", performance.now());
       return false;

@@ -1,35 +1,31 @@
-/** One channel at work: its directories, index, watchers and queues, from start to stop. */
+/** One channel at work: its directories, index, shares and queues, from start to stop. */
 
 import { pause } from "../../ffi/clock.ts";
-import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import type { Directory } from "../../ffi/directory.ts";
+import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
-import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
-import { InotifyWatcher } from "../watching/inotify_watcher.ts";
-import type { RereadReason, WatchSink } from "../watching/watcher.ts";
+import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
-import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
+import { compileIgnorePatterns } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
-import { type Layout, openLayout, openShare } from "./layout.ts";
-import { AFTER_SHORTAGE, type LosersEnd } from "./job.ts";
-import { LinkedNames } from "./linked_names.ts";
-import { MoveMemory } from "./move_memory.ts";
+import { type Layout, openLayout } from "./layout.ts";
+import { AFTER_SHORTAGE } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
-import { Publisher, showPlace } from "./publisher.ts";
+import { Publisher } from "./publisher.ts";
 import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
 import { EXPORT, Replica } from "./replica.ts";
 import { RetrySchedule } from "./retry_schedule.ts";
+import { Share } from "./share.ts";
 import { Stager } from "./snapshot.ts";
-import { type Reading, readTree, type TreeReaderParts } from "./tree_reader.ts";
+import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { verdictReports } from "./verdict_reports.ts";
 
 /** Paths in the common queue above which reading a tree pauses. */
@@ -49,134 +45,136 @@ export interface ChannelParts {
   onChange(): void;
 }
 
-/** Constant texts: that a version is gone is not to be held back with whatever else there is to say. */
-const CONFLICT: Readonly<Record<LosersEnd, string>> = {
-  kept: "{channel}: {place} was changed on two sides: the earlier one is kept beside it",
-  discarded:
-    "{channel}: {place} lost a conflict and is replaced: it has too many conflict copies already",
-  replaced: "{channel}: {place} was changed on two sides: the later one has replaced it",
-};
-
-/** A producer's share and what waits for it. */
-interface Share {
-  readonly replica: Replica;
-  readonly watcher: InotifyWatcher;
-  readonly moves: MoveMemory;
-  readonly links: LinkedNames;
-  readonly source: JobSource;
-}
-
 export class Channel {
   readonly config: ChannelConfig;
-  readonly #parts: ChannelParts;
-  readonly #log: Logger;
+  readonly #scheduler: Scheduler;
+  readonly #onChange: () => void;
+  readonly #log: ChannelLog;
   readonly #layout: Layout;
   readonly #index: FileIndex;
+  readonly #shares: readonly Share[];
+  readonly #export = new Replica("export", EXPORT);
+  readonly #replicas: readonly Replica[];
   readonly #recovery: Recovery;
-  /** Something was published since guests were last told. */
-  #hasNews = false;
   readonly #reconciler: Reconciler;
-  readonly #rules: IgnoreRules;
+  readonly #tree: TreeReaderParts;
+  readonly #readings: Readings;
+  readonly #held: HeldFiles;
   readonly #queue = new PathQueue();
   readonly #retries: RetrySchedule;
-  readonly #held: HeldFiles;
-  readonly #readings: Readings;
-  readonly #shares: Share[];
-  readonly #commonSource: JobSource = () => this.#nextJob(COMMON);
-  readonly #export = new Replica("export", EXPORT);
-  #unexpectedlyEmpty = false;
-  readonly #repeats = new RepeatLimit();
+  readonly #sources: readonly JobSource[];
+  /** Something was published since guests were last told. */
+  #hasNews = false;
   #started = false;
   #stopped = false;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
 
   /** Opens directories and index. Throws LayoutFault where the channel cannot run. */
-  constructor(parts: ChannelParts) {
-    const { config, reactor, scanner } = parts;
-    this.#parts = parts;
+  constructor({ config, reactor, scheduler, scanner, log, onChange }: ChannelParts) {
     this.config = config;
-    this.#log = parts.log.with({ channel: config.name });
-    this.#rules = compileIgnorePatterns(config.scanning);
-    this.#layout = openLayout(config.basePath);
-    this.#index = FileIndex.open(
-      this.#layout.indexPath,
-      (message) => this.#warn(message),
-      () => {
-        this.#log.info("{channel}: the index can be used again: everything is read");
-        this.#readings.requestAll(ROOT);
-      },
-    );
-    this.#recovery = new Recovery(
-      this.#layout.recovery,
-      (name) => this.#replicas().find((replica) => replica.name === name)?.root,
-      (message) => this.#warn(message),
-    );
-    const stager = new Stager(this.#layout.staging);
-    const judge = new Judge({
-      channel: config.name,
-      config: config.scanning,
-      scanner,
-      stager,
-      quarantine: this.#layout.quarantine,
-      ...verdictReports(config, reactor, this.#log),
-      onTrouble: (message) => this.#warn(message),
+    this.#scheduler = scheduler;
+    this.#onChange = onChange;
+    const ownLog = log.with({ channel: config.name });
+    this.#log = new ChannelLog(ownLog);
+    const onTrouble = (message: string) => this.#log.trouble(message);
+    const onShortage = (error: SystemError) => this.#onShortage(error);
+    const lookAt = (path: RelativePath) => this.#enqueue(COMMON, path);
+    const rules = compileIgnorePatterns(config.scanning);
+    const layout = this.#layout = openLayout(config.basePath);
+    const index = this.#index = FileIndex.open(layout.indexPath, onTrouble, () => {
+      this.#log.indexRestored();
+      this.#readings.requestAll(ROOT);
     });
-    this.#shares = config.producers.map((producer) => this.#newShare(producer));
+
+    this.#shares = config.producers.map((producer) =>
+      new Share(producer, {
+        config,
+        reactor,
+        layout,
+        index,
+        rules,
+        log: this.#log,
+        isEcho: (share, path) => this.#isEcho(share, path),
+        lookAt: (share, path) => this.#enqueue(share.name, path),
+        read: (share, directory, what) => this.#readings.request(share, directory, what),
+        onFound: (share) => this.#onFound(share),
+      })
+    );
+    const producers = this.#shares.map(({ replica }) => replica);
+    this.#replicas = [...producers, this.#export];
+    this.#recovery = new Recovery(
+      layout.recovery,
+      (name) => this.#replicas.find((replica) => replica.name === name)?.root,
+      onTrouble,
+    );
+
+    const stager = new Stager(layout.staging);
+    const shareOf = (replica: Replica) => this.#shares.find((share) => share.replica === replica);
     this.#reconciler = new Reconciler({
-      replicas: this.#replicas(),
-      index: this.#index,
+      replicas: this.#replicas,
+      index,
       stager,
-      publisher: new Publisher(
-        this.#layout.staging,
+      publisher: new Publisher(layout.staging, stager, this.#recovery, (path, model, made) => {
+        index.noteMadeDirectory(path, model, made);
+        // The others are still to get it, and an event may be taken for an echo now.
+        lookAt(path);
+      }),
+      judge: new Judge({
+        channel: config.name,
+        config: config.scanning,
+        scanner,
         stager,
-        this.#recovery,
-        (path, model, made) => {
-          this.#index.noteMadeDirectory(path, model, made);
-          // The others are still to get it, and an event may be taken for an echo now.
-          this.#lookAt(path);
-        },
-      ),
-      judge,
+        quarantine: layout.quarantine,
+        ...verdictReports(config, reactor, ownLog),
+        onTrouble,
+      }),
       conflictCopies: config.conflictCopies,
-      moves: (replica) => this.#shareOf(replica)?.moves,
-      isIgnored: this.#rules.isIgnored,
-      onSeen: (replica, path, seen, isKnown) => {
-        const status = seen.kind === "file" ? seen.status : undefined;
-        this.#shareOf(replica)?.links.seen(path, status, isKnown);
-      },
-      orphansMayGo: () => this.#orphansMayGo(),
+      moves: (replica) => shareOf(replica)?.moves,
+      isIgnored: rules.isIgnored,
+      onSeen: (replica, path, seen, isKnown) => shareOf(replica)?.seen(path, seen, isKnown),
+      orphansMayGo: () => this.#shares.every((share) => share.isComplete),
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
-      lookAt: (path) => this.#lookAt(path),
+      lookAt,
       reread: (directory) => this.#readings.requestAll(directory),
       onPublished: (path, what, from) => {
-        this.#log.debug("{channel}: {what} {path} of {from} travelled", () => ({
-          what,
-          path: display(path),
-          from: display(from.name),
-        }));
+        this.#log.published(path, what, from);
         this.#hasNews = true;
       },
-      onTrouble: (message) => this.#warn(message),
-      onConflict: (loser, path, end) => this.#tellConflict(loser, path, end),
-      onShortage: (error) => this.#onShortage(error),
+      onTrouble,
+      onConflict: (loser, path, end) => this.#log.conflict(loser, path, end),
+      onShortage,
+    });
+
+    this.#tree = {
+      index,
+      replicas: this.#replicas,
+      isIgnored: rules.isIgnored,
+      isIgnoredDirectory: rules.isIgnoredDirectory,
+      lookAt,
+      isStopped: () => this.#stopped,
+      onShortage,
+      room: () => this.#isFull ? this.#untilRoom() : undefined,
+    };
+    this.#readings = new Readings({
+      shares: producers,
+      tree: this.#tree,
+      beforeRead: () => this.#queue.repeatRunning(COMMON),
+      onRead: () => scheduler.wake(),
+      onTrouble,
     });
     this.#retries = new RetrySchedule({
       lookAt: (path, queue) => this.#enqueue(queue, path),
       reread: () => this.#readings.requestAll(ROOT),
     });
-    this.#readings = new Readings({
-      shares: this.#shares.map(({ replica }) => replica),
-      tree: this.#treeParts(),
-      beforeRead: () => this.#queue.repeatRunning(COMMON),
-      onRead: () => parts.scheduler.wake(),
-      onTrouble: (message) => this.#warn(message),
-    });
     this.#held = new HeldFiles({
-      paths: (limit, after) => this.#index.heldPaths(limit, after),
+      paths: (limit, after) => index.heldPaths(limit, after),
       isScannerAvailable: async () => (await scanner.check()).available,
-      lookAt: (path) => this.#lookAt(path),
+      lookAt,
     });
     scanner.onRecovery(() => this.#held.now());
+    this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
+      this.#nextJob(queue)
+    );
   }
 
   /**
@@ -188,31 +186,19 @@ export class Channel {
     const inode = statusOf(exported).inode;
     this.#export.attach(exported, this.#index.replicaId(EXPORT, inode).id);
     // Every share that is there takes part from the start: what a crash left goes back before anything else.
-    for (const share of this.#shares) {
-      const root = openShare(this.#layout, share.replica.producer);
-      if (root !== undefined) this.#attach(share, root);
-      // What it had when it was last there still counts.
-      else share.replica.id = this.#index.lastId(share.replica.name);
-    }
+    for (const share of this.#shares) share.open();
     this.#recovery.recover();
     this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
-    for (const share of this.#shares) {
-      await share.watcher.start((directories) =>
-        onProgress(`watching ${directories} directories of ${display(share.replica.name)}`)
-      );
-      if (share.replica.root === undefined) {
-        this.#warn(`${display(share.replica.name)} is not there: waiting for it`);
-      }
-    }
-    for (const source of this.#sources()) this.#parts.scheduler.add(source);
+    for (const share of this.#shares) await share.watch(onProgress);
+    for (const source of this.#sources) this.#scheduler.add(source);
     this.#started = true;
     const reading = await readTree(
-      this.#treeParts(),
+      this.#tree,
       ROOT,
       (counts) => onProgress(`read ${counts.files} files in ${counts.directories} directories`),
     );
-    this.#log.info("{channel}: {reading}", { reading: summary(reading) });
-    this.#parts.scheduler.wake();
+    this.#log.treesRead(reading);
+    this.#scheduler.wake();
     this.#held.start();
     this.#readings.start();
   }
@@ -228,11 +214,8 @@ export class Channel {
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
     this.#held.stop();
-    for (const { watcher, links } of this.#shares) {
-      watcher.close();
-      links.close();
-    }
-    for (const source of this.#sources()) this.#parts.scheduler.remove(source);
+    for (const share of this.#shares) share.close();
+    for (const source of this.#sources) this.#scheduler.remove(source);
   }
 
   /** After the last job has ended. */
@@ -240,128 +223,31 @@ export class Channel {
     await this.#readings.ended();
     this.#recovery.close();
     this.#index.close();
-    for (const replica of this.#replicas()) replica.detach();
+    for (const replica of this.#replicas) replica.detach();
     this.#layout[Symbol.dispose]();
   }
 
-  #replicas(): Replica[] {
-    return [...this.#shares.map(({ replica }) => replica), this.#export];
+  #onFound(share: Replica): void {
+    this.#recovery.putBackWaiting();
+    if (!this.#started) return; // all is going to be read
+    this.#log.shareFound(share);
+    this.#readings.request(share, ROOT, "everything");
   }
 
-  #sources(): JobSource[] {
-    return [...this.#shares.map(({ source }) => source), this.#commonSource];
-  }
-
-  #newShare(producer: FileName): Share {
-    const role = this.config.diodeProducers.has(producer) ? "diode" : "producer";
-    const replica = new Replica(role, producer);
-    const share: Share = {
-      replica,
-      moves: new MoveMemory(),
-      links: new LinkedNames({
-        lookAt: (path) => this.#enqueue(replica.name, path),
-        search: () => this.#readings.request(replica, ROOT, "changed"),
-      }),
-      source: () => this.#nextJob(replica.name),
-      watcher: new InotifyWatcher(this.#parts.reactor, this.#sinkOf(() => share), {
-        debounceMs: this.config.debounceMs,
-        openRoot: () => openShare(this.#layout, producer),
-        excludes: (directory) => this.#rules.isIgnoredDirectory(directory),
-        onTrouble: (message) => this.#warn(`${display(replica.name)}: ${message}`),
-      }),
-    };
-    return share;
-  }
-
-  #sinkOf(share: () => Share): WatchSink {
-    return {
-      changed: (path) => this.#onChanged(share(), path),
-      reread: (directory, reason) => this.#onReread(share(), directory, reason),
-      moved: (from, to) => share().moves.moved(from, to),
-      rootLost: () => {
-        const { replica } = share();
-        this.#warn(`${display(replica.name)} is gone: waiting for it; nothing is deleted`);
-        replica.detach();
-      },
-      rootFound: (root) => {
-        const { replica } = share();
-        if (replica.root !== undefined && statusOf(replica.root).inode === statusOf(root).inode) {
-          root.close();
-          return;
-        }
-        this.#attach(share(), root);
-        this.#recovery.putBackWaiting();
-        if (this.#started) {
-          this.#log.info("{channel}: {share} is there: reading it", {
-            share: display(replica.name),
-          });
-          this.#readings.request(replica, ROOT, "everything");
-        }
-      },
-    };
-  }
-
-  /** Nothing that a share lacks is deleted elsewhere if it is another directory than before, or suddenly empty. */
-  #attach({ replica }: Share, root: Directory): void {
-    const inode = statusOf(root).inode;
-    const { id, known } = this.#index.replicaId(replica.name, inode);
-    replica.attach(root, id);
-    if (!known || !isEmpty(root) || !this.#index.knowsFilesOf(id)) return;
-    this.#unexpectedlyEmpty = true;
-    this.#warn(
-      `${display(replica.name)} is empty, but had files before: nothing is deleted elsewhere, ` +
-        `the files are brought back`,
-    );
-    replica.id = this.#index.forgetReplica(replica.name, inode);
-  }
-
-  #orphansMayGo(): boolean {
-    return !this.#unexpectedlyEmpty &&
-      this.#shares.every(({ replica }) => replica.root !== undefined);
-  }
-
-  #onChanged(share: Share, path: RelativePath): void {
-    if (this.#stopped || path === ROOT || this.#rules.isIgnoredDirectory(path)) return;
-    if (share.replica.root === undefined || this.#isEcho(share, path)) return;
-    this.#enqueue(share.replica.name, path);
-  }
-
-  #shareOf(replica: Replica): Share | undefined {
-    return this.#shares.find((share) => share.replica === replica);
-  }
-
-  #isEcho({ replica }: Share, path: RelativePath): boolean {
+  #isEcho(share: Replica, path: RelativePath): boolean {
     // What is being done about it is not in the index yet, and may be undone by what the event tells of.
     if (this.#queue.isRunning(path)) return false;
     try {
-      return this.#reconciler.isKnown(replica, path);
+      return this.#reconciler.isKnown(share, path);
     } catch {
       return false; // looked at closely then
     }
   }
 
-  #onReread(share: Share, directory: RelativePath, reason: RereadReason): void {
-    const { replica } = share;
-    if (reason === "overflow") {
-      this.#warn(`${display(replica.name)}: events were lost: reading it again`);
-    }
-    if (reason === "created") return this.#readings.request(replica, directory, "vanished");
-    // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
-    if (directory !== ROOT && !this.#isEcho(share, directory)) {
-      this.#enqueue(replica.name, directory);
-    }
-    this.#readings.request(replica, directory, "changed");
-  }
-
   #enqueue(queue: string, path: RelativePath): void {
     if (this.#stopped) return;
     this.#queue.add(queue, path);
-    if (this.#started) this.#parts.scheduler.wake();
-  }
-
-  /** On behalf of no share in particular. */
-  #lookAt(path: RelativePath): void {
-    this.#enqueue(COMMON, path);
+    if (this.#started) this.#scheduler.wake();
   }
 
   #nextJob(queue: string): (() => Promise<void>) | undefined {
@@ -385,7 +271,7 @@ export class Channel {
     } finally {
       this.#queue.done(path);
       // Once it is everywhere: told of its first place, guests would have to be told of the others again.
-      if (this.#hasNews) this.#parts.onChange();
+      if (this.#hasNews) this.#onChange();
       this.#hasNews = false;
     }
   }
@@ -396,32 +282,13 @@ export class Channel {
       this.#onShortage(error);
       return AFTER_SHORTAGE.delayMs;
     }
-    this.#log.error("{channel}: {path}: {error}; it is tried again", {
-      path: display(path),
-      error: messageOf(error),
-    });
+    this.#log.failure(path, error);
     return AFTER_FAILURE_MS;
   }
 
   #onShortage(error: SystemError): void {
-    this.#parts.scheduler.missed();
-    if (!this.#repeats.admits("descriptors")) return;
-    this.#warn(
-      `there are too few descriptors: ${error.message}. Nothing is lost, but little is done at a time`,
-    );
-  }
-
-  #treeParts(): TreeReaderParts {
-    return {
-      index: this.#index,
-      replicas: this.#replicas(),
-      isIgnored: this.#rules.isIgnored,
-      isIgnoredDirectory: this.#rules.isIgnoredDirectory,
-      lookAt: (path) => this.#lookAt(path),
-      isStopped: () => this.#stopped,
-      onShortage: (error) => this.#onShortage(error),
-      room: () => this.#isFull ? this.#untilRoom() : undefined,
-    };
+    this.#scheduler.missed();
+    this.#log.shortage(error);
   }
 
   get #isFull(): boolean {
@@ -437,29 +304,7 @@ export class Channel {
       this.#recovery.sweep(performance.now());
     } catch (error) {
       if (lacksDescriptors(error)) this.#onShortage(error);
-      else this.#warn(`recovery: ${messageOf(error)}`);
+      else this.#log.trouble(`recovery: ${messageOf(error)}`);
     }
   }
-
-  #tellConflict(loser: Replica, path: RelativePath, end: LosersEnd): void {
-    const { producer } = loser;
-    this.#log.warn(CONFLICT[end], { place: showPlace(loser, path), producer: display(producer) });
-  }
-
-  #warn(message: string): void {
-    this.#log.warn("{channel}: {message}", { message });
-  }
-}
-
-function summary({ files, directories, differing }: Reading): string {
-  const count = (number: number, one: string, many: string) =>
-    `${number} ${number === 1 ? one : many}`;
-  const read = `${count(files, "file", "files")} in ${
-    count(directories, "directory", "directories")
-  } read`;
-  return differing === 0 ? `${read}, all as known` : `${read}, ${differing} to be looked at`;
-}
-
-function isEmpty(root: Directory): boolean {
-  return root.entries().next().done === true;
 }

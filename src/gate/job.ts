@@ -56,13 +56,15 @@ export interface ReconcilerParts {
   lookAt(path: RelativePath): void;
   reread(directory: RelativePath): void;
   /** Something changed in a share or the export. */
-  onPublished(path: RelativePath, what: "file" | "directory" | "removal", from: Replica): void;
+  onPublished(path: RelativePath, what: PublishedKind, from: Replica): void;
   onTrouble(message: string): void;
   /** What `loser` has at a path lost a conflict. */
   onConflict(loser: Replica, path: RelativePath, end: LosersEnd): void;
   /** There were no descriptors for what was to be done, which is tried again. */
   onShortage(error: SystemError): void;
 }
+
+export type PublishedKind = "file" | "directory" | "removal";
 
 /** It is kept beside the winner; it is one too many to be kept; or it was replaced, since none is to be kept. */
 export type LosersEnd = "kept" | "discarded" | "replaced";

@@ -1,0 +1,83 @@
+/** What a channel tells in the log, in words for whoever runs the host. */
+
+import { display, type RelativePath } from "../../ffi/byte_string.ts";
+import { messageOf, type SystemError } from "../../ffi/errno.ts";
+import type { Logger } from "../logging/logging.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
+import type { LosersEnd, PublishedKind } from "./job.ts";
+import { showPlace } from "./publisher.ts";
+import type { Replica } from "./replica.ts";
+import type { Reading } from "./tree_reader.ts";
+
+/** Constant texts: that a version is gone is not to be held back with whatever else there is to say. */
+const CONFLICT: Readonly<Record<LosersEnd, string>> = {
+  kept: "{channel}: {place} was changed on two sides: the earlier one is kept beside it",
+  discarded:
+    "{channel}: {place} lost a conflict and is replaced: it has too many conflict copies already",
+  replaced: "{channel}: {place} was changed on two sides: the later one has replaced it",
+};
+
+export class ChannelLog {
+  readonly #log: Logger;
+  readonly #repeats = new RepeatLimit();
+
+  /** `log` bears the channel's name. */
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** `message`: escaped already, where there are names of guests in it. */
+  trouble(message: string): void {
+    this.#log.warn("{channel}: {message}", { message });
+  }
+
+  /** Something could not be done for want of descriptors. */
+  shortage(error: SystemError): void {
+    if (!this.#repeats.admits("descriptors")) return;
+    this.trouble(
+      `there are too few descriptors: ${error.message}. Nothing is lost, but little is done at a time`,
+    );
+  }
+
+  /** Work on `path` failed as nobody foresaw. */
+  failure(path: RelativePath, error: unknown): void {
+    this.#log.error("{channel}: {path}: {error}; it is tried again", {
+      path: display(path),
+      error: messageOf(error),
+    });
+  }
+
+  conflict(loser: Replica, path: RelativePath, end: LosersEnd): void {
+    const { producer } = loser;
+    this.#log.warn(CONFLICT[end], { place: showPlace(loser, path), producer: display(producer) });
+  }
+
+  published(path: RelativePath, what: PublishedKind, from: Replica): void {
+    this.#log.debug("{channel}: {what} {path} of {from} travelled", () => ({
+      what,
+      path: display(path),
+      from: display(from.name),
+    }));
+  }
+
+  treesRead(reading: Reading): void {
+    this.#log.info("{channel}: {reading}", { reading: inWords(reading) });
+  }
+
+  shareFound({ name }: Replica): void {
+    this.#log.info("{channel}: {share} is there: reading it", { share: display(name) });
+  }
+
+  indexRestored(): void {
+    this.#log.info("{channel}: the index can be used again: everything is read");
+  }
+}
+
+function inWords({ files, directories, differing }: Reading): string {
+  const count = (number: number, one: string, many: string) =>
+    `${number} ${number === 1 ? one : many}`;
+  const read = `${count(files, "file", "files")} in ${
+    count(directories, "directory", "directories")
+  } read`;
+  return differing === 0 ? `${read}, all as known` : `${read}, ${differing} to be looked at`;
+}

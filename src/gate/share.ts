@@ -1,0 +1,166 @@
+/** A producer's share: what is there, and what its watcher's events mean for the channel. */
+
+import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { statusOf } from "../../ffi/file_status.ts";
+import type { Reactor } from "../../ffi/reactor.ts";
+import { InotifyWatcher } from "../watching/inotify_watcher.ts";
+import type { RereadReason } from "../watching/watcher.ts";
+import type { ChannelLog } from "./channel_log.ts";
+import type { ChannelConfig } from "./config/channel_config.ts";
+import type { FileIndex } from "./file_index.ts";
+import type { IgnoreRules } from "./ignore_patterns.ts";
+import { type Layout, openShare } from "./layout.ts";
+import { LinkedNames } from "./linked_names.ts";
+import { MoveMemory } from "./move_memory.ts";
+import type { Seen } from "./planning/situation.ts";
+import type { Wanted } from "./readings.ts";
+import { Replica } from "./replica.ts";
+
+export interface ShareParts {
+  readonly config: ChannelConfig;
+  readonly reactor: Reactor;
+  readonly layout: Layout;
+  readonly index: FileIndex;
+  readonly rules: IgnoreRules;
+  readonly log: ChannelLog;
+  /** Whether nothing is new about what the share has at `path`: an event was the echo of the daemon's own work. */
+  isEcho(share: Replica, path: RelativePath): boolean;
+  /** `path` is to be looked at. */
+  lookAt(share: Replica, path: RelativePath): void;
+  /** `directory`, and what is below it, is to be read. */
+  read(share: Replica, directory: RelativePath, what: Wanted): void;
+  /** It is there, after it was not, or as another directory. */
+  onFound(share: Replica): void;
+}
+
+export class Share {
+  readonly replica: Replica;
+  /** Renames in it. */
+  readonly moves = new MoveMemory();
+  readonly #parts: ShareParts;
+  readonly #links: LinkedNames;
+  readonly #watcher: InotifyWatcher;
+  #foundEmpty = false;
+
+  constructor(producer: FileName, parts: ShareParts) {
+    const { config, layout, reactor, rules } = parts;
+    this.#parts = parts;
+    const replica = new Replica(
+      config.diodeProducers.has(producer) ? "diode" : "producer",
+      producer,
+    );
+    this.replica = replica;
+    this.#links = new LinkedNames({
+      lookAt: (path) => parts.lookAt(replica, path),
+      search: () => parts.read(replica, ROOT, "changed"),
+    });
+    this.#watcher = new InotifyWatcher(
+      reactor,
+      {
+        changed: (path) => this.#onChanged(path),
+        reread: (directory, reason) => this.#onReread(directory, reason),
+        moved: (from, to) => this.moves.moved(from, to),
+        rootLost: () => this.#onLost(),
+        rootFound: (root) => this.#onFound(root),
+      },
+      {
+        debounceMs: config.debounceMs,
+        openRoot: () => openShare(layout, producer),
+        excludes: (directory) => rules.isIgnoredDirectory(directory),
+        onTrouble: (message) => parts.log.trouble(`${display(replica.name)}: ${message}`),
+      },
+    );
+  }
+
+  /** Has it take part, if it is there, before anything is heard of it. */
+  open(): void {
+    const { replica } = this;
+    const { index, layout } = this.#parts;
+    const root = openShare(layout, replica.producer);
+    if (root !== undefined) this.#attach(root);
+    // What it had when it was last there still counts.
+    else replica.id = index.lastId(replica.name);
+  }
+
+  /** Settles when it is watched, or there is nothing to watch. */
+  async watch(onProgress: (status: string) => void): Promise<void> {
+    const name = display(this.replica.name);
+    await this.#watcher.start((directories) =>
+      onProgress(`watching ${directories} directories of ${name}`)
+    );
+    if (this.replica.root === undefined) this.#tell("is not there: waiting for it");
+  }
+
+  /** Tells nothing any more. */
+  close(): void {
+    this.#watcher.close();
+    this.#links.close();
+  }
+
+  /** Whether what it lacks may be taken for deleted. */
+  get isComplete(): boolean {
+    return this.replica.root !== undefined && !this.#foundEmpty;
+  }
+
+  /** What a look at `path` found; `isKnown`: it was not changed. */
+  seen(path: RelativePath, seen: Seen, isKnown: boolean): void {
+    this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
+  }
+
+  #onChanged(path: RelativePath): void {
+    const { isEcho, lookAt, rules } = this.#parts;
+    const { replica } = this;
+    if (path === ROOT || rules.isIgnoredDirectory(path)) return;
+    if (replica.root === undefined || isEcho(replica, path)) return;
+    lookAt(replica, path);
+  }
+
+  #onReread(directory: RelativePath, reason: RereadReason): void {
+    const { isEcho, lookAt, read } = this.#parts;
+    const { replica } = this;
+    if (reason === "overflow") this.#tell("events were lost: reading it again");
+    if (reason === "created") return read(replica, directory, "vanished");
+    // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
+    if (directory !== ROOT && !isEcho(replica, directory)) lookAt(replica, directory);
+    read(replica, directory, "changed");
+  }
+
+  #onLost(): void {
+    this.#tell("is gone: waiting for it; nothing is deleted");
+    this.replica.detach();
+  }
+
+  #onFound(root: Directory): void {
+    const held = this.replica.root;
+    if (held !== undefined && statusOf(held).inode === statusOf(root).inode) {
+      root.close();
+      return;
+    }
+    this.#attach(root);
+    this.#parts.onFound(this.replica);
+  }
+
+  /** Nothing that it lacks is deleted elsewhere if it is another directory than before, or suddenly empty. */
+  #attach(root: Directory): void {
+    const { index } = this.#parts;
+    const { replica } = this;
+    const inode = statusOf(root).inode;
+    const { id, known } = index.replicaId(replica.name, inode);
+    replica.attach(root, id);
+    if (!known || !isEmpty(root) || !index.knowsFilesOf(id)) return;
+    this.#foundEmpty = true;
+    this.#tell(
+      "is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
+    );
+    replica.id = index.forgetReplica(replica.name, inode);
+  }
+
+  #tell(what: string): void {
+    this.#parts.log.trouble(`${display(this.replica.name)} ${what}`);
+  }
+}
+
+function isEmpty(root: Directory): boolean {
+  return root.entries().next().done === true;
+}

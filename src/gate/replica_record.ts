@@ -2,11 +2,15 @@
 
 import type { FileStatus } from "../../ffi/file_status.ts";
 
-/** Which version of a file an inode holds: changes whenever content or attributes do. */
-export interface FileIdentity {
+/** Which file it is, and what it holds: rename, exchange and link leave it alone. */
+export interface ContentIdentity {
   readonly inode: number;
   readonly size: number;
   readonly mtimeNs: bigint;
+}
+
+/** Which version of a file an inode holds: changes whenever content or attributes do. */
+export interface FileIdentity extends ContentIdentity {
   readonly ctimeNs: bigint;
 }
 
@@ -75,12 +79,10 @@ export function matches(record: ReplicaRecord, status: FileStatus): boolean {
 }
 
 export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
-  return a.inode === b.inode && a.ctimeNs === b.ctimeNs && a.size === b.size &&
-    a.mtimeNs === b.mtimeNs;
+  return sameContentIdentity(a, b) && a.ctimeNs === b.ctimeNs;
 }
 
-/** The same inode with the same content times: what rename, exchange and link leave alone. */
-export function sameBeforeCtime(a: FileIdentity, b: FileIdentity): boolean {
+export function sameContentIdentity(a: ContentIdentity, b: ContentIdentity): boolean {
   return a.inode === b.inode && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 

@@ -5,7 +5,7 @@ import type { Directory, DirectoryEntry } from "../../ffi/directory.ts";
 import { kindAt, STATUS_WORDS } from "../../ffi/status_words.ts";
 import type { KnownDirectory } from "./known_directory.ts";
 import type { Replica } from "./replica.ts";
-import { type IndexEntry, UNKNOWN_ENTRY } from "./replica_record.ts";
+import { type IndexEntry, recordIn, UNKNOWN_ENTRY } from "./replica_record.ts";
 
 export interface Finding {
   readonly path: RelativePath;
@@ -102,8 +102,7 @@ export class DirectoryComparison {
   }
 
   #isRecorded(position: number | undefined, { id }: Replica): boolean {
-    return position !== undefined &&
-      this.#known.entryAt(position).records.some(({ replica }) => replica === id);
+    return position !== undefined && recordIn(this.#known.entryAt(position), id) !== undefined;
   }
 
   /** Asked of each known name once, not for each replica. */

@@ -24,6 +24,7 @@ import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
 import {
   type DirectoryAt,
   type IndexEntry,
+  recordIn,
   type ReplicaId,
   UNKNOWN_ENTRY,
   withMadeDirectory,
@@ -229,10 +230,8 @@ export class FileIndex implements Disposable {
   /** Whether anything at all is known of a replica. */
   knowsFilesOf(id: ReplicaId): boolean {
     return this.#attempt(() => {
-      for (
-        const row of this.#database.prepare("SELECT packed FROM entry").iterate()
-      ) {
-        if (entryOf(row).records.some((record) => record.replica === id)) return true;
+      for (const row of this.#database.prepare("SELECT packed FROM entry").iterate()) {
+        if (recordIn(entryOf(row), id) !== undefined) return true;
       }
       return false;
     }, false);

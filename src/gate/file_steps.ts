@@ -18,6 +18,7 @@ import type { Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
   matches,
+  recordIn,
   recordOf,
   type ReplicaId,
   sameIdentity,
@@ -27,15 +28,9 @@ import {
 } from "./replica_record.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** Whether the snapshot was made of the file that was looked at. */
-function isSeen({ seen }: View, { source }: Snapshot): boolean {
-  return seen.kind === "file" && sameIdentity(seen.status, source);
-}
-
-/** Whether several replicas have the entry's version. */
-function hasTravelled({ version, records }: IndexEntry): boolean {
-  return records.filter((record) => record.version === version).length > 1;
-}
+/** The deletion of a name waits for the new one, which waits for the scanner. */
+const WHILE_HELD: Rest = { kind: "later", delayMs: 5000 };
+const AT_ONCE: Rest = { kind: "later", delayMs: 0 };
 
 export class FileSteps {
   readonly #parts: ReconcilerParts;
@@ -65,29 +60,18 @@ export class FileSteps {
     // Removed or renamed away meanwhile: the name's new state is another event.
     if (source.seen.kind !== "file") return undefined;
 
-    const aside = new Set<ReplicaId>();
-    for (const loser of step.setAside) {
-      const outcome = this.#keepLoser(look.view(loser), job);
-      if (outcome === "changed") return undefined;
-      if (outcome === "kept") aside.add(loser);
-    }
-    let updated = withRecord(
-      aside.size > 0 ? withoutRecords(entry, aside) : entry,
-      // What a diode has of its own, where the name is taken, is no version of the channel.
-      recordOf(
-        author.replica.id,
-        snapshot.source,
-        "current",
-        author.replica.role === "diode" && step.targets.length === 0
-          ? entry.version
-          : entry.version + 1,
-      ),
+    const kept = this.#keepLosers(step.setAside.map((loser) => look.view(loser)), job);
+    if (kept === undefined) return undefined;
+    // What a diode has of its own, where the name is taken, is no version of the channel.
+    const isVersion = author.replica.role !== "diode" || step.targets.length > 0;
+    const version = isVersion ? entry.version + 1 : entry.version;
+    const offered = withRecord(
+      withoutRecords(entry, kept),
+      recordOf(author.replica.id, snapshot.source, "current", version),
     );
-    // The losers were renamed, and something else may have taken their place: another look is needed.
-    const targets = step.targets.filter((target) => !aside.has(target)).map((target) =>
-      look.view(target)
-    );
-    updated = await this.#publish(targets, look, snapshot, author.replica, updated, job);
+    // What was kept was renamed, and something else may have taken its place: another look is needed.
+    const targets = step.targets.filter((id) => !kept.has(id)).map((id) => look.view(id));
+    const updated = await this.#publish(targets, look, snapshot, author.replica, offered, job);
     // What a diode has is brought to nobody later: as long as nobody else has it, it is as new as before.
     if (author.replica.role === "diode" && targets.length > 0 && !hasTravelled(updated)) {
       return undefined;
@@ -100,13 +84,12 @@ export class FileSteps {
   }
 
   /** Whether all replicas that are there were just seen with the entry's version. */
-  #isEverywhere({ version, records }: IndexEntry): boolean {
-    return this.#parts.replicas.every(({ id, root }) =>
-      root === undefined ||
-      records.some((record) =>
-        record.replica === id && record.version === version && record.status === "current"
-      )
-    );
+  #isEverywhere(entry: IndexEntry): boolean {
+    const present = this.#parts.replicas.filter(({ root }) => root !== undefined);
+    return present.every(({ id }) => {
+      const record = recordIn(entry, id);
+      return record?.version === entry.version && record.status === "current";
+    });
   }
 
   async distribute(
@@ -120,7 +103,7 @@ export class FileSteps {
     // Another file has the name by now: it is no version of the channel yet.
     if (snapshot === undefined || !isSeen(source, snapshot)) return undefined;
     // What lies in the export was published by us and is out of guests' reach: its verdict stands.
-    const record = entry.records.find(({ replica }) => replica === step.source);
+    const record = recordIn(entry, step.source);
     const proven = source.replica.role === "export" && snapshot.stable && record !== undefined &&
       sameIdentity(record, snapshot.source);
     if (!proven && await this.#judge(snapshot, source, entry, job) !== "clean") return undefined;
@@ -164,27 +147,26 @@ export class FileSteps {
   ): Promise<Judgement["kind"]> {
     const { judge, index } = this.#parts;
     const { replica } = author;
-    const before = entry.records.find((record) => record.replica === replica.id);
+    const before = recordIn(entry, replica.id);
     const told = before?.status === "held" && sameIdentity(before, snapshot.source);
     const judgement = await judge.judge(snapshot, replica, job.path, { told });
     switch (judgement.kind) {
       case "clean":
         break;
-      case "held":
-        index.put(
-          job.path,
-          withRecord(entry, recordOf(replica.id, snapshot.source, "held", before?.version ?? 0)),
-        );
+      case "held": {
+        const record = recordOf(replica.id, snapshot.source, "held", before?.version ?? 0);
+        index.put(job.path, withRecord(entry, record));
         job.postponed.add(replica.id);
         break;
+      }
       case "infected":
-        await this.#dealWith(snapshot, author, judgement.signature, entry, job);
+        await this.#onInfected(snapshot, author, judgement.signature, entry, job);
         break;
     }
     return judgement.kind;
   }
 
-  async #dealWith(
+  async #onInfected(
     snapshot: Snapshot,
     author: View,
     signature: string,
@@ -193,7 +175,7 @@ export class FileSteps {
   ): Promise<void> {
     const { index, judge, publisher } = this.#parts;
     const { replica } = author;
-    const before = entry.records.find((record) => record.replica === replica.id);
+    const before = recordIn(entry, replica.id);
     if (judge.action === "log") {
       const record = recordOf(replica.id, snapshot.source, "infected", before?.version ?? 0);
       index.put(job.path, withRecord(entry, record));
@@ -204,13 +186,8 @@ export class FileSteps {
     this.#keepFormerName(replica, job.path);
     if (!index.commit() && entry.records.some((record) => record.replica !== replica.id)) {
       index.put(job.path, entry);
-      postpone(
-        this.#parts,
-        replica,
-        new Error("the index cannot be written"),
-        "stays for now",
-        job,
-      );
+      const cause = new Error("the index cannot be written");
+      postpone(this.#parts, replica, cause, "stays for now", job);
       return;
     }
     await judge.keepEvidence(snapshot, replica, job.path, signature);
@@ -237,11 +214,11 @@ export class FileSteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<IndexEntry> {
+    const { publisher, onPublished } = this.#parts;
     let updated = entry;
     for (const target of targets) {
       const { replica } = target;
       try {
-        const { publisher } = this.#parts;
         const isLast = target === targets.at(-1);
         // What a guest writes to a file that is its own as well is nothing to be put back into another's share.
         const keep = !look.hasElsewhere(target);
@@ -251,7 +228,7 @@ export class FileSteps {
           const record = recordOf(replica.id, outcome.status, "current", entry.version);
           updated = withRecord(updated, record);
           this.#tellReplaced(target, entry, job);
-          this.#parts.onPublished(job.path, "file", from);
+          onPublished(job.path, "file", from);
         } else onHindrance(this.#parts, outcome, replica, job);
       } catch (error) {
         postpone(this.#parts, replica, error, "cannot be written", job);
@@ -261,11 +238,22 @@ export class FileSteps {
   }
 
   /** Where conflict copies are off, a change that nobody else has seen may have been replaced. */
-  #tellReplaced({ replica, seen }: View, { records }: IndexEntry, job: Job): void {
+  #tellReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): void {
     if (this.#parts.conflictCopies || replica.role === "export" || seen.kind !== "file") return;
-    const known = records.find((record) => record.replica === replica.id);
+    const known = recordIn(entry, replica.id);
     if (known !== undefined && matches(known, seen.status)) return;
     this.#parts.onConflict(replica, job.path, "replaced");
+  }
+
+  /** Whose files are kept beside the winner; `undefined` if one is not what was seen any more. */
+  #keepLosers(losers: readonly View[], job: Job): Set<ReplicaId> | undefined {
+    const kept = new Set<ReplicaId>();
+    for (const view of losers) {
+      const outcome = this.#keepLoser(view, job);
+      if (outcome === "changed") return undefined;
+      if (outcome === "kept") kept.add(view.replica.id);
+    }
+    return kept;
   }
 
   #keepLoser(view: View, job: Job): "kept" | "discarded" | "changed" {
@@ -293,13 +281,13 @@ export class FileSteps {
   remove(step: StepOf<"remove">, look: Look, entry: IndexEntry, job: Job): Rest | undefined {
     const waits = step.orphan ? undefined : this.#waitsForNewName(look, entry, job);
     if (waits !== undefined) return waits;
+    const { publisher, onPublished } = this.#parts;
     let complete = true;
     let updated = entry;
     for (const id of step.replicas) {
       const view = look.view(id);
       if (view.seen.kind !== "file") continue;
       try {
-        const { publisher, onPublished } = this.#parts;
         if (publisher.remove(view, job.path, view.seen.status, true) === "done") {
           updated = withoutRecord(updated, id);
           onPublished(job.path, "removal", view.replica);
@@ -333,20 +321,29 @@ export class FileSteps {
   #waitsForNewName(look: Look, entry: IndexEntry, job: Job): Rest | undefined {
     const { index, moves, isIgnored } = this.#parts;
     for (const { replica, seen } of look.views) {
-      const record = entry.records.find((known) => known.replica === replica.id);
-      if (seen.kind === "file" || record === undefined) continue;
+      if (seen.kind === "file" || recordIn(entry, replica.id) === undefined) continue;
       const to = moves(replica)?.targetOf(job.path);
       if (to === undefined || isIgnored(to)) continue;
       using target = replica.view(to);
       if (target.seen.kind !== "file") continue;
-      const known = index.get(to).records.find((one) => one.replica === replica.id);
+      const known = recordIn(index.get(to), replica.id);
       if (known === undefined || !matches(known, target.seen.status)) return SOON;
-      if (known.status === "held") return { kind: "later", delayMs: 5000 };
+      if (known.status === "held") return WHILE_HELD;
       if (known.status === "infected") {
         index.put(job.path, withoutRecord(entry, replica.id));
-        return { kind: "later", delayMs: 0 };
+        return AT_ONCE;
       }
     }
     return undefined;
   }
+}
+
+/** Whether the snapshot was made of the file that was looked at. */
+function isSeen({ seen }: View, { source }: Snapshot): boolean {
+  return seen.kind === "file" && sameIdentity(seen.status, source);
+}
+
+/** Whether several replicas have the entry's version. */
+function hasTravelled({ version, records }: IndexEntry): boolean {
+  return records.filter((record) => record.version === version).length > 1;
 }

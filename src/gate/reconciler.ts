@@ -15,6 +15,7 @@ import type { Replica } from "./replica.ts";
 import {
   type IndexEntry,
   matches,
+  recordIn,
   recordOf,
   type ReplicaId,
   sameIdentity,
@@ -43,7 +44,7 @@ export class Reconciler {
    */
   isKnown(replica: Replica, path: RelativePath): boolean {
     const seen = replica.glance(path);
-    const record = this.#parts.index.get(path).records.find((one) => one.replica === replica.id);
+    const record = recordIn(this.#parts.index.get(path), replica.id);
     switch (seen.kind) {
       case "absent":
       case "obstacle":
@@ -79,7 +80,7 @@ export class Reconciler {
   #tellSeen(look: Look, entry: IndexEntry, path: RelativePath): void {
     for (const { replica, seen } of look.views) {
       if (replica.role === "export") continue;
-      const record = entry.records.find((one) => one.replica === replica.id);
+      const record = recordIn(entry, replica.id);
       const isKnown = seen.kind === "file" && record !== undefined && matches(record, seen.status);
       this.#parts.onSeen(replica, path, seen, isKnown);
     }

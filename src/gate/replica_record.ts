@@ -100,6 +100,11 @@ interface Attributes {
   readonly gid: number;
 }
 
+/** What the entry knows of a replica. */
+export function recordIn({ records }: IndexEntry, replica: ReplicaId): ReplicaRecord | undefined {
+  return records.find((record) => record.replica === replica);
+}
+
 /** The entry with `record` in place of what it knew of that replica. */
 export function withRecord(entry: IndexEntry, record: ReplicaRecord): IndexEntry {
   const others = entry.records.filter((other) => other.replica !== record.replica);
@@ -129,7 +134,7 @@ export function withMadeDirectory(
   if (entry.records.some(({ kind }) => kind === "file")) return entry;
   const noted = withRecord(entry, recordOf(made.id, made.status, "current", entry.version));
   // A change of the model's attributes is still to travel.
-  if (entry.records.some(({ replica }) => replica === model.id)) return noted;
+  if (recordIn(entry, model.id) !== undefined) return noted;
   return withRecord(noted, recordOf(model.id, model.status, "current", entry.version));
 }
 

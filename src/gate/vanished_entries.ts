@@ -5,8 +5,9 @@
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { Pace } from "./pace.ts";
-import type { TreeReaderParts } from "./tree_reader.ts";
 import type { Replica } from "./replica.ts";
+import { recordIn } from "./replica_record.ts";
+import type { TreeReaderParts } from "./tree_reader.ts";
 
 /** Tells the entries at any depth below `directory` that are known in `replica`, and not there. */
 export async function findVanished(
@@ -39,8 +40,7 @@ function knownIn({ index }: TreeReaderParts, replica: Replica, directory: Relati
   const known = index.directory(directory);
   return new Map(
     known.names.flatMap((name, position) => {
-      const { records } = known.entryAt(position);
-      const record = records.find((one) => one.replica === replica.id);
+      const record = recordIn(known.entryAt(position), replica.id);
       return record === undefined ? [] : [[name, record.kind] as const];
     }),
   );

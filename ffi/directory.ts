@@ -6,17 +6,11 @@
  * and RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_XDEV.
  */
 
-import {
-  asFileName,
-  type ByteString,
-  type FileName,
-  fromBytes,
-  type RelativePath,
-  writeBytes,
-} from "./byte_string.ts";
+import { type ByteString, type FileName, type RelativePath, writeBytes } from "./byte_string.ts";
 import { Descriptor } from "./descriptor.ts";
-import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
-import { type FileKind, type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
+import { type DirectoryEntry, parseDirents } from "./dirent.ts";
+import { check, ERRNO, SystemError } from "./errno.ts";
+import { type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
 import { errno, libc } from "./libc.ts";
 import { readLastStatus } from "./status_words.ts";
 import {
@@ -29,6 +23,9 @@ import {
 } from "./platform.ts";
 
 const PATH_MAX = 4096;
+const F_DUPFD_CLOEXEC = 1030;
+/** To hold a directory and go on from there. */
+const O_WALK = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
 
 const scratch = new Uint8Array(PATH_MAX);
 const secondScratch = new Uint8Array(PATH_MAX);
@@ -59,12 +56,6 @@ const NOT_THERE: ReadonlySet<number> = new Set([
   ERRNO.EXDEV,
   ERRNO.ENAMETOOLONG,
 ]);
-
-export interface DirectoryEntry {
-  readonly name: FileName;
-  /** From the directory itself, so only a hint; undefined where the filesystem does not say. */
-  readonly kind: FileKind | undefined;
-}
 
 /** A regular file opened for reading and what it was when it was opened. */
 export interface OpenedFile {
@@ -111,12 +102,11 @@ export class Directory extends Descriptor {
   }
 
   #openDirectoryPiece(path: RelativePath): Directory | undefined {
-    const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
     if (path === "") {
-      return new Directory(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
+      return new Directory(check(libc.openat(this.fd, z(DOT), O_WALK, 0), "open"));
     }
     if (openat2Works) {
-      howView.setBigUint64(0, BigInt(flags), true);
+      howView.setBigUint64(0, BigInt(O_WALK), true);
       const size = BigInt(OPEN_HOW_SIZE);
       const opened = libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, size);
       if (opened >= 0) return this.#onSameMount(opened);
@@ -131,12 +121,11 @@ export class Directory extends Descriptor {
 
   /** The same without openat2: component by component, each checked to be on the same mount. */
   #walk(path: RelativePath): Directory | undefined {
-    const flags = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
     const { mountId } = this;
     let current: Directory | undefined;
     for (const name of path.split("/") as FileName[]) {
       const base: Directory = current ?? this;
-      const opened = libc.openat(base.fd, z(name), flags, 0);
+      const opened = libc.openat(base.fd, z(name), O_WALK, 0);
       const number = opened < 0 ? errno() : 0;
       if (base !== this) base.close();
       if (NOT_THERE.has(number)) return undefined;
@@ -163,21 +152,18 @@ export class Directory extends Descriptor {
 
   /** What `name` is, links not followed; `undefined` if it does not exist. */
   status(name: FileName): FileStatus | undefined {
-    if (statxAt(this.fd, z(name)) === 0) return lastStatus();
-    const number = errno();
-    if (number === ERRNO.ENOENT) return undefined;
-    throw new SystemError("statx", number, name);
+    return this.#statx(name) ? lastStatus() : undefined;
   }
 
   /** The same as words (`status_words.ts`); `false` if it does not exist. */
   statusWords(name: FileName, words: Uint32Array): boolean {
-    if (statxAt(this.fd, z(name)) === 0) {
-      readLastStatus(words);
-      return true;
-    }
-    const number = errno();
-    if (number === ERRNO.ENOENT) return false;
-    throw new SystemError("statx", number, name);
+    if (!this.#statx(name)) return false;
+    readLastStatus(words);
+    return true;
+  }
+
+  #statx(name: FileName): boolean {
+    return succeeded(statxAt(this.fd, z(name)), ERRNO.ENOENT, "statx", name);
   }
 
   /**
@@ -185,13 +171,8 @@ export class Directory extends Descriptor {
    * O_PATH descriptor first: opening a device or a FIFO would have effects.
    */
   openRegular(name: FileName): OpenedFile | undefined {
-    const opened = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
-    if (opened < 0) {
-      const number = errno();
-      if (NOT_THERE.has(number)) return undefined;
-      throw new SystemError("openat", number, name);
-    }
-    using handle = new Descriptor(opened);
+    using handle = this.openHandle(name);
+    if (handle === undefined) return undefined;
     const status = statusOf(handle);
     if (status.kind !== "file" || status.mountId !== this.mountId) return undefined;
     const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
@@ -203,13 +184,8 @@ export class Directory extends Descriptor {
    * this directory's mount.
    */
   openSubdirectory(name: FileName): Directory | undefined {
-    const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
-    const opened = libc.openat(this.fd, z(name), flags, 0);
-    if (opened < 0) {
-      const number = errno();
-      if (NOT_THERE.has(number)) return undefined;
-      throw new SystemError("openat", number, name);
-    }
+    const opened = this.#open(name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC);
+    if (opened === undefined) return undefined;
     const directory = new Directory(opened);
     if (statusOf(directory).mountId === statusOf(this).mountId) return directory;
     directory.close();
@@ -218,8 +194,13 @@ export class Directory extends Descriptor {
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */
   openHandle(name: FileName): Descriptor | undefined {
-    const opened = libc.openat(this.fd, z(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
-    if (opened >= 0) return new Descriptor(opened);
+    const opened = this.#open(name, O.PATH | O.NOFOLLOW | O.CLOEXEC);
+    return opened === undefined ? undefined : new Descriptor(opened);
+  }
+
+  #open(name: FileName, flags: number): number | undefined {
+    const opened = libc.openat(this.fd, z(name), flags, 0);
+    if (opened >= 0) return opened;
     const number = errno();
     if (NOT_THERE.has(number)) return undefined;
     throw new SystemError("openat", number, name);
@@ -252,13 +233,7 @@ export class Directory extends Descriptor {
 
   /** `false` if the name is taken. */
   makeDirectory(name: FileName, mode: number): boolean {
-    try {
-      check(libc.mkdirat(this.fd, z(name), mode), "mkdir", name);
-      return true;
-    } catch (error) {
-      if (isErrno(error, "EEXIST")) return false;
-      throw error;
-    }
+    return succeeded(libc.mkdirat(this.fd, z(name), mode), ERRNO.EEXIST, "mkdir", name);
   }
 
   /** The name must be free. */
@@ -268,12 +243,12 @@ export class Directory extends Descriptor {
 
   /** Removes a name that is not a directory; `false` if there was none. */
   removeFile(name: FileName): boolean {
-    return removed(libc.unlinkat(this.fd, z(name), 0), "unlink", name);
+    return succeeded(libc.unlinkat(this.fd, z(name), 0), ERRNO.ENOENT, "unlink", name);
   }
 
   /** Removes an EMPTY directory; `false` if there was none. ENOTEMPTY is thrown. */
   removeDirectory(name: FileName): boolean {
-    return removed(libc.unlinkat(this.fd, z(name), AT.REMOVEDIR), "rmdir", name);
+    return succeeded(libc.unlinkat(this.fd, z(name), AT.REMOVEDIR), ERRNO.ENOENT, "rmdir", name);
   }
 
   /** renameat2(2); `flags` RENAME_NOREPLACE, RENAME_EXCHANGE or RENAME_REPLACE. */
@@ -290,7 +265,6 @@ export class Directory extends Descriptor {
 
   /** A copy of the descriptor with an owner of its own. */
   duplicate(): Directory {
-    const F_DUPFD_CLOEXEC = 1030;
     return new Directory(check(libc.fcntl(this.fd, F_DUPFD_CLOEXEC, 0n), "fcntl"));
   }
 
@@ -329,10 +303,11 @@ export function reopen(handle: Descriptor, flags: number): Descriptor {
 
 const DOT = "." as ByteString;
 
-function removed(result: number, call: string, name: FileName): boolean {
+/** `false` if a call failed with `expected`; to be called with nothing between the system call and it. */
+function succeeded(result: number, expected: number, call: string, name: FileName): boolean {
   if (result === 0) return true;
   const number = errno();
-  if (number === ERRNO.ENOENT) return false;
+  if (number === expected) return false;
   throw new SystemError(call, number, name);
 }
 
@@ -340,33 +315,4 @@ function removed(result: number, call: string, name: FileName): boolean {
 function firstPiece(path: RelativePath): RelativePath {
   if (path.length < PATH_MAX) return path;
   return path.slice(0, path.lastIndexOf("/", PATH_MAX - 1)) as RelativePath;
-}
-
-const DIRENT_KINDS: readonly (FileKind | undefined)[] = [
-  undefined, // DT_UNKNOWN
-  "other", // DT_FIFO
-  "other", // DT_CHR
-  undefined,
-  "directory", // DT_DIR
-  undefined,
-  "other", // DT_BLK
-  undefined,
-  "file", // DT_REG
-  undefined,
-  "link", // DT_LNK
-  undefined,
-  "other", // DT_SOCK
-];
-
-/** Reads `struct linux_dirent64` records; public for tests of the layout. */
-export function* parseDirents(buffer: Uint8Array, length: number): Generator<DirectoryEntry> {
-  for (let at = 0; at < length;) {
-    const recordLength = (buffer[at + 16] ?? 0) | ((buffer[at + 17] ?? 0) << 8);
-    if (recordLength < 20) throw new Error("getdents64: malformed record");
-    let end = at + 19;
-    while (buffer[end] !== 0 && end < length) end++;
-    const name = asFileName(fromBytes(buffer, at + 19, end));
-    if (name !== undefined) yield { name, kind: DIRENT_KINDS[buffer[at + 18] ?? 0] };
-    at += recordLength;
-  }
 }

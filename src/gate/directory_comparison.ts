@@ -1,7 +1,8 @@
 /** What one directory holds in several replicas, beside what the index knows of it. */
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
-import type { Directory, DirectoryEntry } from "../../ffi/directory.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import type { DirectoryEntry } from "../../ffi/dirent.ts";
 import { kindAt, STATUS_WORDS } from "../../ffi/status_words.ts";
 import type { KnownDirectory } from "./known_directory.ts";
 import type { Replica } from "./replica.ts";

@@ -1,7 +1,8 @@
 /** Reads a tree and tells of its regular files. Memory is bounded by the largest directory, not by the tree. */
 
 import { join, type RelativePath } from "../../ffi/byte_string.ts";
-import type { Directory, DirectoryEntry } from "../../ffi/directory.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import type { DirectoryEntry } from "../../ffi/dirent.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { nextTurn } from "../../ffi/reactor.ts";

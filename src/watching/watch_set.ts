@@ -7,7 +7,7 @@
  */
 
 import { type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import type { DirectoryEntry } from "../../ffi/directory.ts";
+import type { DirectoryEntry } from "../../ffi/dirent.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { IN, type WatchFailure } from "../../ffi/inotify.ts";
 import { type Placement, UNWATCHED, type WatchNode, WatchTree } from "./watch_tree.ts";

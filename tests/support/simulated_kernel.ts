@@ -4,7 +4,7 @@
  */
 
 import { type ByteString, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import type { DirectoryEntry } from "../../ffi/directory.ts";
+import type { DirectoryEntry } from "../../ffi/dirent.ts";
 import { IN, type InotifyEvent, type WatchFailure } from "../../ffi/inotify.ts";
 import type { WatchableDirectory, Watches } from "../../src/watching/watch_set.ts";
 

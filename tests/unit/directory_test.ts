@@ -18,7 +18,8 @@ import {
   toBytes,
 } from "../../ffi/byte_string.ts";
 import { Descriptor } from "../../ffi/descriptor.ts";
-import { Directory, type DirectoryEntry, parseDirents } from "../../ffi/directory.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { type DirectoryEntry, parseDirents } from "../../ffi/dirent.ts";
 import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import { truncate, writeAll } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";

@@ -4,13 +4,14 @@
  */
 
 import { Alarm } from "../../ffi/alarm.ts";
-import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { messageOf } from "../../ffi/errno.ts";
 import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
 import { EPOLL, nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import { Debouncer, type Due, type Touch } from "./debouncer.ts";
 import { EventInterpreter, type Findings } from "./event_interpreter.ts";
+import { Polling } from "./polling.ts";
 import { RearmSchedule } from "./rearm_schedule.ts";
 import { type ArmerOptions, TreeArmer } from "./tree_armer.ts";
 import { WatchSet, type WatchSetOptions } from "./watch_set.ts";
@@ -22,9 +23,6 @@ const PART_OF_TURN_MS = 1;
 const EVENTS_A_LOOK = 8;
 /** Told between two looks at the clock: each may make the sink look at the disk. */
 const TOLD_A_LOOK = 32;
-/** Directories polled one by one; more are polled together, by reading everything again. */
-const MOST_POLLED_SINGLY = 100;
-const MOST_RETRIED = 1_000;
 
 export interface TreeWatchOptions {
   readonly debounceMs: number;
@@ -48,16 +46,12 @@ export class TreeWatch {
   readonly #interpreter: EventInterpreter;
   readonly #debouncer: Debouncer;
   readonly #rearms: RearmSchedule;
+  readonly #polling: Polling;
   #events: readonly InotifyEvent[] = [];
   #nextEvent = 0;
   /** Before everything has been armed once, nothing is told: all of it will be read. */
   #telling = false;
   #rootArmed = false;
-  #nextPollAt = Infinity;
-  #pollsEverything = false;
-  /** Polled directories that are to be read again. */
-  #polled: RelativePath[] = [];
-  #polledReported = false;
   #turning = false;
   readonly #alarm: Alarm;
   #closed = false;
@@ -77,6 +71,14 @@ export class TreeWatch {
     this.#watches = new WatchSet(root, inotify, findings);
     this.#armer = new TreeArmer(root, this.#watches, findings);
     this.#interpreter = new EventInterpreter(this.#watches.tree, findings, options.excludes);
+    this.#polling = new Polling(this.#watches, this.#armer, {
+      pollMs: options.pollMs,
+      reread: (directory) => {
+        if (!this.#closed) sink.reread(directory, "unwatched");
+      },
+      rearm: () => this.#rearm("unwatched"),
+      onTrouble: (message) => options.onTrouble("unwatched", message),
+    });
   }
 
   /** Arms the whole tree, and from then on tells what happens. */
@@ -119,8 +121,8 @@ export class TreeWatch {
       },
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       armed: (path, purpose) => {
-        if (purpose !== "retry") this.#touch(path, { settled: true, below: purpose });
-        else if (!this.#pollsEverything) this.#polled.push(path);
+        if (purpose === "retry") this.#polling.retried(path);
+        else this.#touch(path, { settled: true, below: purpose });
       },
       rootArmed: () => {
         this.#rootArmed = true;
@@ -174,7 +176,7 @@ export class TreeWatch {
       const now = performance.now();
       if (caughtUp) this.#interpreter.expire(now);
       if (this.#rearms.dueAt <= now) this.#rearm();
-      this.#poll(now);
+      this.#polling.poll(now);
       return !caughtUp || this.#armer.busy || this.#debouncer.nextDueAt <= now;
     } catch (error) {
       // Nothing here is known to throw. If it does, the one thing that is safe is to read everything again.
@@ -211,13 +213,7 @@ export class TreeWatch {
     if (this.#rootArmed) this.#tellRootArmed();
     else if (!this.#telling) this.options.onProgress?.(this.watched);
     if (!this.#telling) return;
-    for (const path of this.#polled.splice(0)) {
-      if (!this.#closed) this.sink.reread(path, "unwatched");
-    }
-    if (this.#pollsEverything && !this.#armer.busy) {
-      this.#pollsEverything = false;
-      this.sink.reread(ROOT, "unwatched");
-    }
+    this.#polling.tell();
     for (let now = performance.now(); now < deadlineMs; now = performance.now()) {
       const due = this.#debouncer.due(now, TOLD_A_LOOK);
       if (due.length === 0) return;
@@ -246,48 +242,12 @@ export class TreeWatch {
     if (due.below !== "nothing" && !this.#closed) this.sink.reread(due.path, due.below);
   }
 
-  /** Reads again what cannot be watched, and tries to watch it. */
-  #poll(now: number): void {
-    const { polled, tree } = this.#watches;
-    if (polled.size === 0) {
-      this.#nextPollAt = Infinity;
-      this.#polledReported = false;
-      return;
-    }
-    if (this.#nextPollAt === Infinity) this.#nextPollAt = now + this.options.pollMs;
-    if (!this.#armer.busy) this.#reportPolled(polled.size); // until then there may be more
-    if (now < this.#nextPollAt) return;
-    this.#nextPollAt = now + this.options.pollMs;
-    if (polled.has(tree.root)) return this.#rearm("unwatched");
-    if (this.#pollsEverything) this.#polled.push(ROOT); // the last round is not through yet
-    this.#pollsEverything = polled.size > MOST_POLLED_SINGLY;
-    this.#armer.retry(MOST_RETRIED);
-  }
-
-  #reportPolled(count: number): void {
-    if (this.#polledReported) return;
-    this.#polledReported = true;
-    const { lastFailure } = this.#watches;
-    const [first] = this.#watches.polled;
-    const path = first === undefined ? undefined : this.#watches.tree.pathOf(first);
-    const what = `${count} ${count === 1 ? "directory" : "directories"} cannot be watched, ` +
-      `the first of them ${path ? display(path) : "the share's own root"}`;
-    const consequence = `read again every ${
-      this.options.pollMs / 1000
-    } s instead, so changes there arrive late`;
-    const reason = lastFailure === undefined
-      ? "the limit of watches is reached: raise the sysctl fs.inotify.max_user_watches"
-      : lastFailure.message;
-    this.options.onTrouble("unwatched", `${what} (${reason}). They are ${consequence}`);
-  }
-
   #setTimer(): void {
-    const { dueAt } = this.#rearms;
     const at = Math.min(
       this.#debouncer.nextDueAt,
       this.#interpreter.nextExpiryAt,
-      dueAt,
-      this.#nextPollAt,
+      this.#rearms.dueAt,
+      this.#polling.nextAt,
     );
     if (at < this.#alarm.dueAt) this.#alarm.set(at);
   }

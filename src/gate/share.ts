@@ -5,7 +5,7 @@ import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
-import type { RereadReason } from "../watching/watcher.ts";
+import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import type { FileIndex } from "./file_index.ts";
@@ -34,7 +34,7 @@ export interface ShareParts {
   onFound(share: Replica): void;
 }
 
-export class Share {
+export class Share implements WatchSink {
   readonly replica: Replica;
   /** Renames in it. */
   readonly moves = new MoveMemory();
@@ -46,31 +46,18 @@ export class Share {
   constructor(producer: FileName, parts: ShareParts) {
     const { config, layout, reactor, rules } = parts;
     this.#parts = parts;
-    const replica = new Replica(
-      config.diodeProducers.has(producer) ? "diode" : "producer",
-      producer,
-    );
-    this.replica = replica;
+    const role = config.diodeProducers.has(producer) ? "diode" : "producer";
+    const replica = this.replica = new Replica(role, producer);
     this.#links = new LinkedNames({
       lookAt: (path) => parts.lookAt(replica, path),
       search: () => parts.read(replica, ROOT, "changed"),
     });
-    this.#watcher = new InotifyWatcher(
-      reactor,
-      {
-        changed: (path) => this.#onChanged(path),
-        reread: (directory, reason) => this.#onReread(directory, reason),
-        moved: (from, to) => this.moves.moved(from, to),
-        rootLost: () => this.#onLost(),
-        rootFound: (root) => this.#onFound(root),
-      },
-      {
-        debounceMs: config.debounceMs,
-        openRoot: () => openShare(layout, producer),
-        excludes: (directory) => rules.isIgnoredDirectory(directory),
-        onTrouble: (message) => parts.log.trouble(`${display(replica.name)}: ${message}`),
-      },
-    );
+    this.#watcher = new InotifyWatcher(reactor, this, {
+      debounceMs: config.debounceMs,
+      openRoot: () => openShare(layout, producer),
+      excludes: (directory) => rules.isIgnoredDirectory(directory),
+      onTrouble: (message) => parts.log.trouble(`${display(replica.name)}: ${message}`),
+    });
   }
 
   /** Has it take part, if it is there, before anything is heard of it. */
@@ -108,7 +95,7 @@ export class Share {
     this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
   }
 
-  #onChanged(path: RelativePath): void {
+  changed(path: RelativePath): void {
     const { isEcho, lookAt, rules } = this.#parts;
     const { replica } = this;
     if (path === ROOT || rules.isIgnoredDirectory(path)) return;
@@ -116,7 +103,7 @@ export class Share {
     lookAt(replica, path);
   }
 
-  #onReread(directory: RelativePath, reason: RereadReason): void {
+  reread(directory: RelativePath, reason: RereadReason): void {
     const { isEcho, lookAt, read } = this.#parts;
     const { replica } = this;
     if (reason === "overflow") this.#tell("events were lost: reading it again");
@@ -126,12 +113,16 @@ export class Share {
     read(replica, directory, "changed");
   }
 
-  #onLost(): void {
+  moved(from: RelativePath, to: RelativePath): void {
+    this.moves.moved(from, to);
+  }
+
+  rootLost(): void {
     this.#tell("is gone: waiting for it; nothing is deleted");
     this.replica.detach();
   }
 
-  #onFound(root: Directory): void {
+  rootFound(root: Directory): void {
     const held = this.replica.root;
     if (held !== undefined && statusOf(held).inode === statusOf(root).inode) {
       root.close();

@@ -1,23 +1,22 @@
 /**
- * The index of what was last known of every path, in SQLite (DESIGN.md, Identity). It tells a deletion
- * from a file that was never there, and the known version from a newer one. It holds no content and
- * proves no verdict: lost or damaged, the next start compares the trees instead.
+ * The index of what was last known of every path, in SQLite. It tells a deletion from a file that was never there, and
+ * the known version from a newer one. It holds no content and proves no verdict: lost or damaged, the next start
+ * compares the trees instead.
  *
  * Writes are collected and committed together after a moment; `commit` makes them last at once.
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import {
-  type FileName,
-  fileName,
-  fromText,
-  nameOf,
-  parentOf,
-  type RelativePath,
-} from "../../ffi/byte_string.ts";
-import { Directory } from "../../ffi/directory.ts";
-import { throughDoorway } from "../../ffi/doorway.ts";
-import { messageOf, SystemError } from "../../ffi/errno.ts";
+  changeNothing,
+  IN_MEMORY,
+  isInUse,
+  makeLog,
+  openDatabase,
+  setAside,
+} from "./index_database.ts";
 import { KnownDirectory } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
@@ -30,33 +29,11 @@ import {
   withMadeDirectory,
 } from "./replica_record.ts";
 
-/** Stands in the file's header; another number is another layout, and the index starts anew. */
-const SCHEMA_VERSION = 2;
 const COMMIT_AFTER_MS = 20;
 const MOST_RECENT = 4096;
 /** After trouble it is tried whether the index can be written again; longer each time, if it does not last. */
 const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
-const OTHERS_END_MS = 2000;
-/** Another connection has locked the file. */
-const SQLITE_BUSY = 5;
-
-const SCHEMA = `
-  CREATE TABLE entry (
-    directory TEXT NOT NULL,
-    name TEXT NOT NULL,
-    held INTEGER NOT NULL,
-    packed BLOB NOT NULL,
-    PRIMARY KEY (directory, name)
-  ) WITHOUT ROWID;
-  CREATE INDEX held_entry ON entry (directory, name) WHERE held = 1;
-  CREATE TABLE replica (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
-    root_inode INTEGER NOT NULL
-  );
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
 
 /**
  * All entries of a directory in one row: rows, and blobs of their own, cost more than what is in them. No name
@@ -316,8 +293,7 @@ export class FileIndex implements Disposable {
   #tryAgain(): void {
     this.#againTimer = undefined;
     this.#againMs = Math.min(this.#againMs * 2, TRY_AGAIN_LATEST_MS);
-    // A change that changes nothing.
-    this.#write(() => this.#database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`));
+    this.#write(() => changeNothing(this.#database));
     if (!this.commit()) return; // the next attempt is due
     this.#restoredAt = performance.now();
     this.#onRestored();
@@ -326,72 +302,6 @@ export class FileIndex implements Disposable {
 
 /** Numbers for replicas that could not be written down: negative, so never one of the index. */
 let fallbackId = -2;
-
-const IN_MEMORY = ":memory:";
-
-function openDatabase(path: string): DatabaseSync {
-  return prepared(reached(path, (reachable) => new DatabaseSync(reachable)));
-}
-
-/** Calls `use` with a path to the same file that Deno's permissions let it open. */
-function reached<T>(path: string, use: (reachable: string) => T): T {
-  if (path === IN_MEMORY) return use(path);
-  const end = path.lastIndexOf("/");
-  return throughDoorway(fromText(path.slice(0, end)), (way) => use(way + path.slice(end)));
-}
-
-function prepared(database: DatabaseSync): DatabaseSync {
-  try {
-    // For us alone: otherwise SQLite maps a file to share with others (-shm), and on a full disk the first use of a
-    // page of that ends the process (SIGBUS). Another daemon's last moments are waited for.
-    database.exec(`PRAGMA busy_timeout = ${OTHERS_END_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
-    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments. This is the first
-    // look at the file, and takes it for us; not by `exec`, whose errors have no `errcode`.
-    database.prepare("PRAGMA journal_mode = WAL").get();
-    database.exec("PRAGMA synchronous = NORMAL;");
-    database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");
-    const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
-    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-    else if (version !== SCHEMA_VERSION) throw new Error(`layout ${version} is not known here`);
-    const check = database.prepare("PRAGMA quick_check(1)").get();
-    if (check?.quick_check !== "ok") throw new Error("it is damaged");
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-/**
- * SQLite removes its log at an orderly end, and cannot open the index without one. An empty one is made while there is
- * room, or a start on a full disk would take the index for unusable.
- */
-function makeLog(path: string): void {
-  if (path === IN_MEMORY) return;
-  const end = path.lastIndexOf("/");
-  try {
-    using folder = Directory.openTrusted(fromText(path.slice(0, end)));
-    folder.openOrCreateFile(fileName(`${path.slice(end + 1)}-wal`), 0o600).close();
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error; // SQLite makes its own, if it can
-  }
-}
-
-function isInUse(error: unknown): boolean {
-  // The lowest byte is the kind of error, the others tell more of it (sqlite.org/rescode.html).
-  return error instanceof Error && "errcode" in error &&
-    (Number(error.errcode) & 0xff) === SQLITE_BUSY;
-}
-
-function setAside(path: string): void {
-  for (const suffix of ["", "-wal", "-shm"]) {
-    try {
-      reached(path, (way) => Deno.renameSync(way + suffix, `${way}.damaged${suffix}`));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-}
 
 function entryOf(row: Record<string, unknown>): IndexEntry {
   return unpackEntry(wordsOf(packedOf(row)), 0);

@@ -4,7 +4,7 @@ import { pause } from "../../ffi/clock.ts";
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
 const FIRST_DELAY_MS = 1000;
-/** No file waits longer than this for another attempt (DESIGN.md, Verdicts). */
+/** No file waits longer than this for another attempt. */
 const LAST_DELAY_MS = 15_000;
 /** Paths that are asked for at a time (I6), and how many of them may be left when more are asked for. */
 const PAGE = 200;

@@ -1,0 +1,106 @@
+/** The SQLite file that holds the index: how it is laid out, opened, and set aside. */
+
+import { DatabaseSync } from "node:sqlite";
+import { fileName, fromText } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { throughDoorway } from "../../ffi/doorway.ts";
+import { SystemError } from "../../ffi/errno.ts";
+
+/** Stands in the file's header; another number is another layout, and the index starts anew. */
+const SCHEMA_VERSION = 2;
+/** How long another daemon's last moments are waited for. */
+const OTHERS_END_MS = 2000;
+/** Another connection has locked the file. */
+const SQLITE_BUSY = 5;
+
+const SCHEMA = `
+  CREATE TABLE entry (
+    directory TEXT NOT NULL,
+    name TEXT NOT NULL,
+    held INTEGER NOT NULL,
+    packed BLOB NOT NULL,
+    PRIMARY KEY (directory, name)
+  ) WITHOUT ROWID;
+  CREATE INDEX held_entry ON entry (directory, name) WHERE held = 1;
+  CREATE TABLE replica (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    root_inode INTEGER NOT NULL
+  );
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** In place of a path, where no file can be had. */
+export const IN_MEMORY = ":memory:";
+
+/** Opens the file at `path`, or makes it, for this process alone. Throws if it is in use or damaged. */
+export function openDatabase(path: string): DatabaseSync {
+  return prepared(reached(path, (reachable) => new DatabaseSync(reachable)));
+}
+
+/** Calls `use` with a path to the same file that Deno's permissions let it open. */
+function reached<T>(path: string, use: (reachable: string) => T): T {
+  if (path === IN_MEMORY) return use(path);
+  const end = path.lastIndexOf("/");
+  return throughDoorway(fromText(path.slice(0, end)), (way) => use(way + path.slice(end)));
+}
+
+function prepared(database: DatabaseSync): DatabaseSync {
+  try {
+    // For us alone: otherwise SQLite maps a file to share with others (-shm), and on a full disk the first use of a
+    // page of that ends the process (SIGBUS).
+    database.exec(`PRAGMA busy_timeout = ${OTHERS_END_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
+    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments. This is the first
+    // look at the file, and takes it for us; not by `exec`, whose errors have no `errcode`.
+    database.prepare("PRAGMA journal_mode = WAL").get();
+    database.exec("PRAGMA synchronous = NORMAL;");
+    database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");
+    const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
+    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+    else if (version !== SCHEMA_VERSION) throw new Error(`layout ${version} is not known here`);
+    const check = database.prepare("PRAGMA quick_check(1)").get();
+    if (check?.quick_check !== "ok") throw new Error("it is damaged");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** A change that changes nothing, to try whether anything can be written. */
+export function changeNothing(database: DatabaseSync): void {
+  database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+}
+
+/**
+ * SQLite removes its log at an orderly end, and cannot open the index without one. An empty one is made while there is
+ * room, or a start on a full disk would take the index for unusable.
+ */
+export function makeLog(path: string): void {
+  if (path === IN_MEMORY) return;
+  const end = path.lastIndexOf("/");
+  try {
+    using folder = Directory.openTrusted(fromText(path.slice(0, end)));
+    folder.openOrCreateFile(fileName(`${path.slice(end + 1)}-wal`), 0o600).close();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error; // SQLite makes its own, if it can
+  }
+}
+
+/** Whether `openDatabase` failed since another connection has the file. */
+export function isInUse(error: unknown): boolean {
+  // The lowest byte is the kind of error, the others tell more of it (sqlite.org/rescode.html).
+  return error instanceof Error && "errcode" in error &&
+    (Number(error.errcode) & 0xff) === SQLITE_BUSY;
+}
+
+/** Renames the file and what belongs to it to `….damaged`. */
+export function setAside(path: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    try {
+      reached(path, (way) => Deno.renameSync(way + suffix, `${way}.damaged${suffix}`));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}

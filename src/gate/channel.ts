@@ -14,7 +14,7 @@ import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
-import { type Layout, openLayout } from "./layout.ts";
+import { type Layout, openLayout, openShare } from "./layout.ts";
 import { AFTER_SHORTAGE } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
 import { Publisher } from "./publisher.ts";
@@ -90,14 +90,14 @@ export class Channel {
       new Share(producer, {
         config,
         reactor,
-        layout,
         index,
         rules,
-        log: this.#log,
+        openRoot: (name) => openShare(layout, name),
         isEcho: (share, path) => this.#isEcho(share, path),
         lookAt: (share, path) => this.#enqueue(share.name, path),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         onFound: (share) => this.#onFound(share),
+        onTrouble,
       })
     );
     const producers = this.#shares.map(({ replica }) => replica);

@@ -6,11 +6,9 @@ import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
-import type { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { IgnoreRules } from "./ignore_patterns.ts";
-import { type Layout, openShare } from "./layout.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import type { Seen } from "./planning/situation.ts";
@@ -18,12 +16,12 @@ import type { Wanted } from "./readings.ts";
 import { Replica } from "./replica.ts";
 
 export interface ShareParts {
-  readonly config: ChannelConfig;
+  readonly config: Pick<ChannelConfig, "debounceMs" | "diodeProducers">;
   readonly reactor: Reactor;
-  readonly layout: Layout;
   readonly index: FileIndex;
-  readonly rules: IgnoreRules;
-  readonly log: ChannelLog;
+  readonly rules: Pick<IgnoreRules, "isIgnoredDirectory">;
+  /** The share's directory; `undefined` while it is not there. */
+  openRoot(producer: FileName): Directory | undefined;
   /** Whether nothing is new about what the share has at `path`: an event was the echo of the daemon's own work. */
   isEcho(share: Replica, path: RelativePath): boolean;
   /** `path` is to be looked at. */
@@ -32,6 +30,7 @@ export interface ShareParts {
   read(share: Replica, directory: RelativePath, what: Wanted): void;
   /** It is there, after it was not, or as another directory. */
   onFound(share: Replica): void;
+  onTrouble(message: string): void;
 }
 
 export class Share implements WatchSink {
@@ -44,7 +43,7 @@ export class Share implements WatchSink {
   #foundEmpty = false;
 
   constructor(producer: FileName, parts: ShareParts) {
-    const { config, layout, reactor, rules } = parts;
+    const { config, reactor, rules } = parts;
     this.#parts = parts;
     const role = config.diodeProducers.has(producer) ? "diode" : "producer";
     const replica = this.replica = new Replica(role, producer);
@@ -54,17 +53,17 @@ export class Share implements WatchSink {
     });
     this.#watcher = new InotifyWatcher(reactor, this, {
       debounceMs: config.debounceMs,
-      openRoot: () => openShare(layout, producer),
+      openRoot: () => parts.openRoot(producer),
       excludes: (directory) => rules.isIgnoredDirectory(directory),
-      onTrouble: (message) => parts.log.trouble(`${display(replica.name)}: ${message}`),
+      onTrouble: (message) => this.#tell(`: ${message}`),
     });
   }
 
   /** Has it take part, if it is there, before anything is heard of it. */
   open(): void {
     const { replica } = this;
-    const { index, layout } = this.#parts;
-    const root = openShare(layout, replica.producer);
+    const { index, openRoot } = this.#parts;
+    const root = openRoot(replica.producer);
     if (root !== undefined) this.#attach(root);
     // What it had when it was last there still counts.
     else replica.id = index.lastId(replica.name);
@@ -76,7 +75,7 @@ export class Share implements WatchSink {
     await this.#watcher.start((directories) =>
       onProgress(`watching ${directories} directories of ${name}`)
     );
-    if (this.replica.root === undefined) this.#tell("is not there: waiting for it");
+    if (this.replica.root === undefined) this.#tell(" is not there: waiting for it");
   }
 
   /** Tells nothing any more. */
@@ -106,7 +105,7 @@ export class Share implements WatchSink {
   reread(directory: RelativePath, reason: RereadReason): void {
     const { isEcho, lookAt, read } = this.#parts;
     const { replica } = this;
-    if (reason === "overflow") this.#tell("events were lost: reading it again");
+    if (reason === "overflow") this.#tell(": events were lost: reading it again");
     if (reason === "created") return read(replica, directory, "vanished");
     // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
     if (directory !== ROOT && !isEcho(replica, directory)) lookAt(replica, directory);
@@ -118,7 +117,7 @@ export class Share implements WatchSink {
   }
 
   rootLost(): void {
-    this.#tell("is gone: waiting for it; nothing is deleted");
+    this.#tell(" is gone: waiting for it; nothing is deleted");
     this.replica.detach();
   }
 
@@ -142,13 +141,14 @@ export class Share implements WatchSink {
     if (!known || !isEmpty(root) || !index.knowsFilesOf(id)) return;
     this.#foundEmpty = true;
     this.#tell(
-      "is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
+      " is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
     );
     replica.id = index.forgetReplica(replica.name, inode);
   }
 
+  /** `what` follows upon the share's name. */
   #tell(what: string): void {
-    this.#parts.log.trouble(`${display(this.replica.name)} ${what}`);
+    this.#parts.onTrouble(display(this.replica.name) + what);
   }
 }
 

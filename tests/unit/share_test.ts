@@ -1,0 +1,168 @@
+/** What a share makes of its watcher's events, and of its directory's coming and going. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { display, fileName, fromText, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { statusOf } from "../../ffi/file_status.ts";
+import { Reactor } from "../../ffi/reactor.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
+import { recordOf } from "../../src/gate/replica_record.ts";
+import { Share } from "../../src/gate/share.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+function path(text: string): RelativePath {
+  return fromText(text) as RelativePath;
+}
+
+/** A share on a real file system; what it asks for, in words. Events are the test's own. */
+class Bench implements Disposable {
+  readonly index: FileIndex;
+  readonly share: Share;
+  readonly asked: string[] = [];
+  readonly troubles: string[] = [];
+  /** Paths that are as the index knows them. */
+  readonly known = new Set<RelativePath>();
+  readonly #place: string;
+  readonly #reactor = new Reactor();
+
+  /** `earlier`: a daemon before this one, with the same index. */
+  constructor(place = scratchDirectory("share"), private readonly earlier?: Bench) {
+    const index = earlier?.index ?? FileIndex.open(":memory:", () => {});
+    this.index = index;
+    this.#place = place;
+    this.share = new Share(fileName("ann"), {
+      config: { debounceMs: 10, diodeProducers: new Set() },
+      reactor: this.#reactor,
+      index,
+      rules: { isIgnoredDirectory: (one) => one.startsWith("ignored") },
+      openRoot: () => this.openRoot(),
+      isEcho: (_, one) => this.known.has(one),
+      lookAt: (_, one) => this.asked.push(`look at ${display(one)}`),
+      read: (_, directory, what) => this.asked.push(`read ${display(directory)}: ${what}`),
+      onFound: () => this.asked.push("found"),
+      onTrouble: (message) => this.troubles.push(message),
+    });
+    this.share.open();
+  }
+
+  openRoot(): Directory | undefined {
+    try {
+      return Directory.openTrusted(fromText(this.#place));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Another directory, as the watcher finds it. */
+  newRoot(): Directory {
+    return Directory.openTrusted(fromText(scratchDirectory("share")));
+  }
+
+  /** The index has a file of the share. */
+  knowFile(): void {
+    const { id, root } = this.share.replica;
+    assert(root !== undefined);
+    const record = recordOf(id, statusOf(root), "current", 1);
+    this.index.put(path("a"), { version: 1, deleted: false, records: [record] });
+  }
+
+  [Symbol.dispose](): void {
+    this.share.close();
+    this.share.replica.detach();
+    this.#reactor[Symbol.dispose]();
+    if (this.earlier === undefined) this.index.close();
+  }
+}
+
+Deno.test("I5: an event is followed if it is news; the root's and an ignored directory's never are", () => {
+  using bench = new Bench();
+  bench.known.add(path("own"));
+  for (const one of ["guest's", "own", "ignored/a", "folder/a"]) bench.share.changed(path(one));
+  bench.share.changed(ROOT);
+  assertEquals(bench.asked, ["look at guest's", "look at folder/a"]);
+});
+
+Deno.test("a new directory is read for what went before it was watched; the watcher tells the rest", () => {
+  using bench = new Bench();
+  bench.share.reread(path("folder"), "created");
+  assertEquals(bench.asked, ["read folder: vanished"]);
+});
+
+Deno.test("I3: a tree that moved is looked at, and read for what is not as it was known", () => {
+  using bench = new Bench();
+  bench.share.reread(path("folder"), "moved");
+  assertEquals(bench.asked, ["look at folder", "read folder: changed"]);
+});
+
+Deno.test("I7: a directory that the daemon made itself is no work in the share's queue", () => {
+  using bench = new Bench();
+  bench.known.add(path("folder"));
+  bench.share.reread(path("folder"), "moved");
+  assertEquals(bench.asked, ["read folder: changed"]);
+});
+
+Deno.test("I3: lost events are told, and the share is read", () => {
+  using bench = new Bench();
+  bench.share.reread(ROOT, "overflow");
+  assertEquals(bench.asked, [`read ${display(ROOT)}: changed`]);
+  assertEquals(bench.troubles, ["share/ann: events were lost: reading it again"]);
+});
+
+Deno.test("I3: while a share is gone nothing is followed, and nothing counts as deleted in it", () => {
+  using bench = new Bench();
+  assert(bench.share.isComplete);
+  const before = bench.share.replica.id;
+  bench.share.rootLost();
+  assert(!bench.share.isComplete);
+  bench.share.changed(path("a"));
+  assertEquals(bench.asked, []);
+  assertStringIncludes(bench.troubles.join(), "nothing is deleted");
+
+  const back = bench.openRoot();
+  assert(back !== undefined);
+  bench.share.rootFound(back);
+  assert(bench.share.isComplete);
+  assertEquals(bench.asked, ["found"]);
+  assertEquals(bench.share.replica.id, before, "what it had when it was last there still counts");
+});
+
+Deno.test("the directory that is held already is not found again", () => {
+  using bench = new Bench();
+  const again = bench.openRoot();
+  assert(again !== undefined);
+  bench.share.rootFound(again);
+  assertEquals(bench.asked, []);
+  assert(!again.isOpen);
+});
+
+Deno.test("I3: nothing that was known counts for another directory in the share's place", () => {
+  using bench = new Bench();
+  bench.knowFile();
+  const before = bench.share.replica.id;
+  bench.share.rootFound(bench.newRoot());
+  assert(bench.share.replica.id !== before);
+  assertEquals(bench.asked, ["found"]);
+});
+
+Deno.test("I3: a share that is suddenly empty deletes nothing elsewhere, and what was known is forgotten", () => {
+  const place = scratchDirectory("share");
+  Deno.writeTextFileSync(`${place}/a`, "");
+  using first = new Bench(place);
+  assert(first.share.isComplete);
+  first.knowFile();
+  Deno.removeSync(`${place}/a`);
+  using second = new Bench(place, first);
+  assert(!second.share.isComplete);
+  assert(second.share.replica.id !== first.share.replica.id);
+  assertStringIncludes(second.troubles.join(), "empty, but had files before");
+});
+
+Deno.test("I3: a share that is not there at the start keeps its number: what it had still counts", () => {
+  const place = scratchDirectory("share");
+  using first = new Bench(place);
+  Deno.removeSync(place);
+  using second = new Bench(place, first);
+  assert(!second.share.isComplete);
+  assertEquals(second.share.replica.id, first.share.replica.id);
+});

@@ -1,6 +1,6 @@
 /** The steps that files go through: offered and scanned, distributed, kept beside a winner, removed. */
 
-import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { nameOf } from "../../ffi/byte_string.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   AT_REST,
@@ -13,7 +13,6 @@ import {
   SOON,
   type StepOf,
 } from "./job.ts";
-import type { Judgement } from "./judge.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
@@ -27,6 +26,7 @@ import {
   withRecord,
 } from "./replica_record.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { VerdictSteps } from "./verdict_steps.ts";
 
 /** The deletion of a name waits for the new one, which waits for the scanner. */
 const WHILE_HELD: Rest = { kind: "later", delayMs: 5000 };
@@ -34,9 +34,11 @@ const AT_ONCE: Rest = { kind: "later", delayMs: 0 };
 
 export class FileSteps {
   readonly #parts: ReconcilerParts;
+  readonly #verdicts: VerdictSteps;
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
+    this.#verdicts = new VerdictSteps(parts);
   }
 
   /** A change of somebody's own: snapshot, verdict, and on to the others. */
@@ -49,7 +51,7 @@ export class FileSteps {
     const author = look.view(step.author);
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return undefined; // gone, or postponed: look again
-    const judging = this.#judge(snapshot, author, entry, job);
+    const judging = this.#verdicts.judge(snapshot, author, entry, job);
     // At once, so that it is done while a scanner works.
     const copying = Promise.try(() => this.#copyAhead(snapshot, step.targets.length));
     const [judgement] = await Promise.all([judging, copying]);
@@ -106,7 +108,10 @@ export class FileSteps {
     const record = recordIn(entry, step.source);
     const proven = source.replica.role === "export" && snapshot.stable && record !== undefined &&
       sameIdentity(record, snapshot.source);
-    if (!proven && await this.#judge(snapshot, source, entry, job) !== "clean") return undefined;
+    if (!proven) {
+      const judgement = await this.#verdicts.judge(snapshot, source, entry, job);
+      if (judgement !== "clean") return undefined;
+    }
     const targets = step.targets.map((target) => look.view(target));
     const updated = await this.#publish(targets, look, snapshot, source.replica, entry, job);
     this.#parts.index.put(job.path, updated);
@@ -136,73 +141,6 @@ export class FileSteps {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error; // whoever needs them will meet the same
     }
-  }
-
-  /** The verdict and what follows from it for the author's file. */
-  async #judge(
-    snapshot: Snapshot,
-    author: View,
-    entry: IndexEntry,
-    job: Job,
-  ): Promise<Judgement["kind"]> {
-    const { judge, index } = this.#parts;
-    const { replica } = author;
-    const before = recordIn(entry, replica.id);
-    const told = before?.status === "held" && sameIdentity(before, snapshot.source);
-    const judgement = await judge.judge(snapshot, replica, job.path, { told });
-    switch (judgement.kind) {
-      case "clean":
-        break;
-      case "held": {
-        const record = recordOf(replica.id, snapshot.source, "held", before?.version ?? 0);
-        index.put(job.path, withRecord(entry, record));
-        job.postponed.add(replica.id);
-        break;
-      }
-      case "infected":
-        await this.#onInfected(snapshot, author, judgement.signature, entry, job);
-        break;
-    }
-    return judgement.kind;
-  }
-
-  async #onInfected(
-    snapshot: Snapshot,
-    author: View,
-    signature: string,
-    entry: IndexEntry,
-    job: Job,
-  ): Promise<void> {
-    const { index, judge, publisher } = this.#parts;
-    const { replica } = author;
-    const before = recordIn(entry, replica.id);
-    if (judge.action === "log") {
-      const record = recordOf(replica.id, snapshot.source, "infected", before?.version ?? 0);
-      index.put(job.path, withRecord(entry, record));
-      return;
-    }
-    // Our removal is nobody's deletion: forget first, and for good, that the author had the file.
-    index.put(job.path, withoutRecord(entry, replica.id));
-    this.#keepFormerName(replica, job.path);
-    if (!index.commit() && entry.records.some((record) => record.replica !== replica.id)) {
-      index.put(job.path, entry);
-      const cause = new Error("the index cannot be written");
-      postpone(this.#parts, replica, cause, "stays for now", job);
-      return;
-    }
-    await judge.keepEvidence(snapshot, replica, job.path, signature);
-    const outcome = publisher.remove(author, job.path, snapshot.source, false);
-    // Another file took its place: the author still has something, made on what it had before.
-    if (outcome === "changed" && before !== undefined) index.put(job.path, entry);
-  }
-
-  /** What became malware under a new name is not deleted under its old one. */
-  #keepFormerName(replica: Replica, path: RelativePath): void {
-    const { index, moves, lookAt } = this.#parts;
-    const from = moves(replica)?.sourceOf(path);
-    if (from === undefined) return;
-    index.put(from, withoutRecord(index.get(from), replica.id));
-    lookAt(from);
   }
 
   /** Publishes to each target; the entry with what that made of them. */

@@ -124,12 +124,12 @@ export class Publisher {
 
   /**
    * Keeps the loser of a conflict under another name in its own share; the watcher tells of it, and it travels from
-   * there. `undefined` if there are too many already, or the file is not what was seen any more.
+   * there. `changed`: it is not what was seen any more.
    */
   setAside(
     { replica, parent, seen }: View,
     path: RelativePath,
-  ): { kept: FileName } | "too many" | "changed" {
+  ): "kept" | "too many" | "changed" {
     if (parent === undefined || seen.kind !== "file") return "changed";
     const name = nameOf(path);
     let copies = 0;
@@ -146,7 +146,7 @@ export class Publisher {
         if (isErrno(error, "ENOENT")) return "changed";
         throw error;
       }
-      if (parent.status(kept)?.inode === seen.status.inode) return { kept };
+      if (parent.status(kept)?.inode === seen.status.inode) return "kept";
       // Another file had taken the name: give it back, unless the name is taken again.
       try {
         parent.rename(kept, parent, name);

@@ -1,0 +1,93 @@
+/**
+ * What a verdict means for the file of its author, before anything travels: held back, removed, or left alone. Our own
+ * removal of malware is nobody's deletion.
+ */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+import { type Job, postpone, type ReconcilerParts } from "./job.ts";
+import type { Judgement } from "./judge.ts";
+import type { Replica, View } from "./replica.ts";
+import {
+  type IndexEntry,
+  recordIn,
+  recordOf,
+  sameIdentity,
+  withoutRecord,
+  withRecord,
+} from "./replica_record.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+export class VerdictSteps {
+  readonly #parts: ReconcilerParts;
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** The verdict on what the author has, and what follows from it there. */
+  async judge(
+    snapshot: Snapshot,
+    author: View,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<Judgement["kind"]> {
+    const { judge, index } = this.#parts;
+    const { replica } = author;
+    const before = recordIn(entry, replica.id);
+    const told = before?.status === "held" && sameIdentity(before, snapshot.source);
+    const judgement = await judge.judge(snapshot, replica, job.path, { told });
+    switch (judgement.kind) {
+      case "clean":
+        break;
+      case "held": {
+        const record = recordOf(replica.id, snapshot.source, "held", before?.version ?? 0);
+        index.put(job.path, withRecord(entry, record));
+        job.postponed.add(replica.id);
+        break;
+      }
+      case "infected":
+        await this.#onInfected(snapshot, author, judgement.signature, entry, job);
+        break;
+    }
+    return judgement.kind;
+  }
+
+  async #onInfected(
+    snapshot: Snapshot,
+    author: View,
+    signature: string,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<void> {
+    const { index, judge, publisher } = this.#parts;
+    const { replica } = author;
+    const before = recordIn(entry, replica.id);
+    if (judge.action === "log") {
+      const record = recordOf(replica.id, snapshot.source, "infected", before?.version ?? 0);
+      index.put(job.path, withRecord(entry, record));
+      return;
+    }
+    // Our removal is nobody's deletion: forget first, and for good, that the author had the file.
+    index.put(job.path, withoutRecord(entry, replica.id));
+    this.#keepFormerName(replica, job.path);
+    if (!index.commit() && entry.records.some((record) => record.replica !== replica.id)) {
+      index.put(job.path, entry);
+      const cause = new Error("the index cannot be written");
+      postpone(this.#parts, replica, cause, "stays for now", job);
+      return;
+    }
+    await judge.keepEvidence(snapshot, replica, job.path, signature);
+    const outcome = publisher.remove(author, job.path, snapshot.source, false);
+    // Another file took its place: the author still has something, made on what it had before.
+    if (outcome === "changed" && before !== undefined) index.put(job.path, entry);
+  }
+
+  /** What became malware under a new name is not deleted under its old one. */
+  #keepFormerName(replica: Replica, path: RelativePath): void {
+    const { index, moves, lookAt } = this.#parts;
+    const from = moves(replica)?.sourceOf(path);
+    if (from === undefined) return;
+    index.put(from, withoutRecord(index.get(from), replica.id));
+    lookAt(from);
+  }
+}

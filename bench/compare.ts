@@ -1,16 +1,17 @@
 // deno-lint-ignore-file no-console -- to print is what a benchmark is for
 /**
- * What a change brought: serves the same bursts of small files by the gates of two checkouts, in turns.
+ * What a change brought: serves the same bursts of small files (or files one by one) by the gates of two checkouts,
+ * in turns.
  *
  *     git worktree add /tmp/before HEAD~1
- *     deno run -A bench/compare.ts /tmp/before [--files N] [--rounds N] [--unscanned] [--startup]
+ *     deno run -A bench/compare.ts /tmp/before [--files N] [--rounds N] [--unscanned] [--startup | --single]
  *
  * Processor time is what to look at where others load the machine; the medians of the pairs' ratios are printed.
  */
 
 import { parseArgs } from "node:util";
 import { REPOSITORY } from "../tests/support/gate.ts";
-import { burst as burstInto, smallFiles } from "./guest.ts";
+import { burst as burstInto, latencies, smallFiles } from "./guest.ts";
 import { Stage } from "./stage.ts";
 import { median, ratios } from "./statistics.ts";
 
@@ -21,6 +22,7 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: "string", default: "5" },
     unscanned: { type: "boolean", default: false },
     startup: { type: "boolean", default: false },
+    single: { type: "boolean", default: false },
   },
 });
 const [before] = positionals;
@@ -61,12 +63,22 @@ async function start(checkout: string): Promise<Cost> {
   return cost;
 }
 
+async function serveOneByOne(checkout: string): Promise<Cost> {
+  const gate = await channel.start({ checkout });
+  await latencies(channel, files / 4); // compiles what is hot
+  const cpu = gate.cpuSeconds();
+  const wallUs = median(await latencies(channel, files)) * 1000;
+  const cost = { cpuUs: (gate.cpuSeconds() - cpu) / files * 1e6, wallUs };
+  await gate.stop();
+  return cost;
+}
+
 if (options.startup) {
   const gate = await channel.start();
   await burst();
   await gate.stop();
 }
-const measure = options.startup ? start : serve;
+const measure = options.startup ? start : options.single ? serveOneByOne : serve;
 const costs: { before: Cost; after: Cost }[] = [];
 for (let round = 0; round < Number(options.rounds); round++) {
   costs.push({ before: await measure(before), after: await measure(REPOSITORY) });

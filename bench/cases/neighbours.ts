@@ -4,6 +4,7 @@ import { marked } from "../../tests/support/command.ts";
 import { type Case, type Effort, type Figure, sized } from "../case.ts";
 import type { Channel } from "../channel.ts";
 import { burst, latencies, smallFiles } from "../guest.ts";
+import { MinimalPublisher } from "../minimal_publisher.ts";
 import { inRounds, type Sample } from "../rounds.ts";
 import { Stage } from "../stage.ts";
 import { median, percentile } from "../statistics.ts";
@@ -24,18 +25,15 @@ function summary(alone: readonly number[], beside: readonly number[]): Sample {
   };
 }
 
-/** The neighbour's latencies for as long as `disturbance` lasts. */
+/** What `latencies` finds, again and again, for as long as `disturbance` lasts. */
 async function during(
-  channel: Channel,
   disturbance: Promise<unknown>,
-  files: number,
+  latencies: () => Promise<readonly number[]>,
 ): Promise<number[]> {
   const beside: number[] = [];
   let lasts = true;
   const end = disturbance.finally(() => lasts = false);
-  while (lasts) {
-    beside.push(...await latencies(channel, files, channel.share(NEIGHBOUR)));
-  }
+  while (lasts) beside.push(...await latencies());
   await end;
   return beside;
 }
@@ -75,22 +73,36 @@ async function besideLargeFile(effort: Effort): Promise<readonly Figure[]> {
     clamd: { MaxFileSize: "2000M", MaxScanSize: "2000M", MaxScanTime: 0 },
   });
   const channel = await stage.channels(effort, { debounceMs: DEBOUNCE_MS });
+  const minimal = await MinimalPublisher.prepare(stage, DEBOUNCE_MS);
   const measured = await inRounds(effort, {
     ours: async (runtime, round) => {
       const here = channel(runtime);
       const share = here.share(NEIGHBOUR);
       if (round === 0) await latencies(here, files, share); // warms up
-      const alone = await latencies(here, files, share);
-      const name = `large-${round}`;
-      const beside = await during(here, largeFile(here, name, sizeMiB), FILES_A_LOOK);
-      await Deno.remove(`${here.source}/${name}`);
-      await here.gate.quiet();
-      return summary(alone, beside);
+      const measure = async (latencies: (files: number) => Promise<readonly number[]>) => {
+        const alone = await latencies(files);
+        const large = `large-${round}`;
+        const passing = largeFile(here, large, sizeMiB);
+        const beside = await during(passing, () => latencies(FILES_A_LOOK));
+        await Deno.remove(`${here.source}/${large}`);
+        await here.gate.quiet();
+        return summary(alone, beside);
+      };
+      const ours = await measure((files) => latencies(here, files, share));
+      const { p99: minimalP99 = NaN, p99Alone: minimalP99Alone = NaN } = await measure((files) =>
+        minimal.latencies(files)
+      );
+      return { ...ours, minimalP99, minimalP99Alone };
     },
   });
   return [
     measured.figure("p99", { title: "p99", unit: "ms", bar: { ratio: 2 } }, "p99Alone"),
     measured.figure("p50", { title: "p50", unit: "ms", bar: {} }, "p50Alone"),
+    measured.figure(
+      "minimalP99",
+      { title: "p99 of a C program that publishes in the gate's place", unit: "ms", bar: {} },
+      "minimalP99Alone",
+    ),
   ];
 }
 
@@ -106,7 +118,7 @@ async function besideFlood(effort: Effort): Promise<readonly Figure[]> {
       if (round === 0) await latencies(here, files, share); // warms up
       const alone = await latencies(here, files, share);
       const flooding = burst(here, smallFiles(flood));
-      const beside = await during(here, flooding, 1);
+      const beside = await during(flooding, () => latencies(here, 1, share));
       await here.gate.quiet();
       // The first met an idle gate perhaps, and the last one outlived the flood.
       return summary(alone, beside.length > 2 ? beside.slice(1, -1) : beside);

@@ -1,8 +1,8 @@
 /** How long one file takes when nothing else happens. */
 
 import { type Case, type Effort, type Figure, sized } from "../case.ts";
-import { latencies, PAUSE_MS } from "../guest.ts";
-import { build, nextSeed, numbersOf } from "../reference.ts";
+import { latencies } from "../guest.ts";
+import { MinimalPublisher } from "../minimal_publisher.ts";
 import { type Contest, inRounds, type Sample, warmUp } from "../rounds.ts";
 import { Stage } from "../stage.ts";
 import { median, percentile } from "../statistics.ts";
@@ -10,22 +10,13 @@ import { median, percentile } from "../statistics.ts";
 const DEBOUNCE_MS = 20;
 
 async function run(effort: Effort): Promise<readonly Figure[]> {
-  const publish = await build("publish");
   const files = sized(effort, { full: 250, quick: 100, smoke: 5 });
   await using stage = await Stage.set();
   const channel = await stage.channels(effort, { debounceMs: DEBOUNCE_MS });
-  const places = ["staging", "source", "one", "two", "three"].map((n) => `${stage.outside}/${n}`);
-  for (const place of places) await Deno.mkdir(place);
-  const [staging = "", source = "", ...targets] = places;
-  const clamd = stage.clamd?.socket ?? "-";
+  const minimal = await MinimalPublisher.prepare(stage, DEBOUNCE_MS);
   const summary = (ms: readonly number[]): Sample => ({ p50: median(ms), p99: percentile(ms, 99) });
-  const reference = async (files: number) => {
-    const waits = [PAUSE_MS, DEBOUNCE_MS];
-    const args = [staging, source, clamd, files, 4096, ...waits, nextSeed(), ...targets];
-    return summary((await numbersOf(publish, args)).map((us) => us / 1000));
-  };
   const contest = (files: number): Contest => ({
-    reference: () => reference(files),
+    reference: async () => summary(await minimal.latencies(files)),
     ours: async (runtime) => summary(await latencies(channel(runtime), files)),
   });
   await warmUp(effort, contest(files / 5));

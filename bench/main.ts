@@ -7,6 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { messageOf } from "../ffi/errno.ts";
 import { marked } from "../tests/support/command.ts";
 import { installMissing } from "../tests/support/packages.ts";
 import { filesystemPrograms, obstacle } from "../tests/support/prerequisites.ts";
@@ -17,7 +18,7 @@ import { CASES } from "./cases/all.ts";
 import { describeMachine } from "./machine.ts";
 import { drawBars, drawGrowth } from "./plots.ts";
 import { markdownOf, textOf } from "./report.ts";
-import type { CaseResult, Results } from "./results.ts";
+import { type CaseResult, type Results, withAgain } from "./results.ts";
 
 const USAGE = `Usage: deno task bench [OPTIONS]
 
@@ -26,7 +27,8 @@ const USAGE = `Usage: deno task bench [OPTIONS]
   --only NAME   this case alone; may be given several times
   --rounds N    how often each is measured [default: 5; quick 3; smoke 1]
   --jitless     measure also without a compiler for JavaScript; a full run always does
-  --write       put the results into bench/: RESULTS.md, results.json, bars.svg, growth.svg
+  --write       put the results into bench/: RESULTS.md, results.json, bars.svg, growth.svg; with
+                --only beside what a whole run on the same machine has left there
   --list        the cases' names
 
 Cases: ${CASES.map(({ name }) => name).join(", ")}`;
@@ -43,6 +45,8 @@ interface Options {
   readonly rounds: number;
   readonly jitless: boolean;
   readonly write: boolean;
+  /** Not all cases: with `write`, the others' results stay. */
+  readonly isPart: boolean;
   readonly cases: readonly (Case | GrowthCase)[];
 }
 
@@ -71,7 +75,8 @@ function optionsOf(args: readonly string[]): Options | string {
   if (!Number.isInteger(rounds) || rounds < 1) return `--rounds: a whole number\n\n${USAGE}`;
   const { only, write } = values;
   const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
-  return { size, rounds, jitless: values.jitless || size === "full", write, cases };
+  const jitless = values.jitless || size === "full";
+  return { size, rounds, jitless, write, isPart: only.length > 0, cases };
 }
 
 /** The case that runs, with everything that it started. */
@@ -144,6 +149,16 @@ async function write(results: Results): Promise<void> {
   await Deno.writeTextFile(`${FOLDER}/growth.svg`, drawGrowth(results.cases));
 }
 
+/** What the last whole run has left; `undefined` if there was none. */
+async function lastResults(): Promise<Results | undefined> {
+  try {
+    return JSON.parse(await Deno.readTextFile(`${FOLDER}/results.json`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Installs what is missing; why the benchmark cannot run, if it cannot. */
 async function prepare(): Promise<string | undefined> {
   const needed = [...filesystemPrograms("btrfs"), "clamdscan", "gcc", "gencat"];
@@ -173,6 +188,18 @@ async function main(args: readonly string[]): Promise<number> {
   const begun = new Date().toISOString();
   const machine = await describeMachine();
   const cases: CaseResult[] = [];
+  const results = () => {
+    const seconds = (performance.now() - begin) / 1000;
+    return { size: options.size, begun, seconds, machine, cases };
+  };
+  const whole = options.write && options.isPart ? await lastResults() : undefined;
+  const complete = () => whole === undefined ? results() : withAgain(whole, results());
+  try {
+    complete();
+  } catch (error) {
+    say(`--only and --write: ${messageOf(error)}. Leave one of them out.`);
+    return 2;
+  }
   for (const [i, one] of options.cases.entries()) {
     const minutes = ((performance.now() - begin) / 60_000).toFixed(1);
     say(bold(`\n[${i + 1}/${options.cases.length}, ${minutes} min] ${one.name}: ${one.title}`));
@@ -183,9 +210,8 @@ async function main(args: readonly string[]): Promise<number> {
     if (result.problem !== undefined) say(warn(`${result.problem.kind}: ${result.problem.reason}`));
     say(textOf([result]));
     say(dim(`${result.seconds.toFixed(0)} s`));
-    const seconds = (performance.now() - begin) / 1000;
     // After each case: an interruption loses nothing that was measured.
-    if (options.write) await write({ size: options.size, begun, seconds, machine, cases });
+    if (options.write) await write(complete());
   }
   say(bold("\nAll together\n"));
   say(textOf(cases));

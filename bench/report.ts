@@ -164,9 +164,12 @@ export function markdownOf({ size, begun, seconds, machine, cases }: Results): s
     ],
     "## How",
     "",
-    ...cases.map(({ name, title, how, seconds }) =>
-      `- \`${name}\` (${seconds.toFixed(0)} s), ${title}: ${how}.`
-    ),
+    ...cases.map(({ name, title, how, seconds, again }) => {
+      const later = again === undefined
+        ? ""
+        : `, on ${again.begun.slice(0, 10)} at ${again.commit}`;
+      return `- \`${name}\` (${seconds.toFixed(0)} s${later}), ${title}: ${how}.`;
+    }),
     "",
     "## The machine",
     "",

@@ -1,11 +1,11 @@
 /** The benchmark's arithmetic and its words are true. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { Effort, Figure } from "../../bench/case.ts";
 import { drawBars, drawGrowth } from "../../bench/plots.ts";
 import { markdownOf, outcomeOf, textOf, verdictOn } from "../../bench/report.ts";
-import type { CaseResult } from "../../bench/results.ts";
+import { type CaseResult, type Results, withAgain } from "../../bench/results.ts";
 import { inRounds } from "../../bench/rounds.ts";
 import { exponent, fitGrowth, median, percentile, ratios } from "../../bench/statistics.ts";
 import { decadesAround, Drawing, logScale } from "../../bench/svg.ts";
@@ -142,4 +142,30 @@ Deno.test("a logarithmic scale puts decades at equal distances", () => {
   assertEquals([1, 10, 100].map((value) => Math.round(scale(value))), [0, 100, 200]);
   assertEquals(decadesAround([0.02, 30]), [0.01, 100]);
   assertEquals(decadesAround([10]), [10, 100]);
+});
+
+Deno.test("a case that is measured again takes its place among the others, on the same machine only", () => {
+  const whole: Results = {
+    size: "full",
+    begun: "2026-01-01T00:00:00.000Z",
+    seconds: 60,
+    machine: { kernel: "6.18", commit: "aaa", load: "0" },
+    cases: [RESULT, { ...RESULT, name: "two" }],
+  };
+  const seconds = 7;
+  const again = { ...whole.machine, commit: "bbb", load: "1" };
+  const later: Results = {
+    ...whole,
+    begun: "2026-02-02T00:00:00.000Z",
+    machine: again,
+    cases: [{ ...RESULT, seconds }, { ...RESULT, name: "three" }],
+  };
+  const merged = withAgain(whole, later);
+  assertEquals(merged.cases.map(({ name }) => name), ["one", "two", "three"]);
+  assertEquals(merged.cases.map((one) => one.seconds), [seconds, 1, 1]);
+  assertEquals(merged.cases.map((one) => one.again?.commit), ["bbb", undefined, "bbb"]);
+  assertMatch(markdownOf(merged), /`one` \(7 s, on 2026-02-02 at bbb\)/);
+  assertThrows(() => withAgain({ ...whole, size: "quick" }, later), Error, "a quick run");
+  const elsewhere = { ...later, machine: { ...again, kernel: "6.19" } };
+  assertThrows(() => withAgain(whole, elsewhere), Error, "another kernel");
 });

@@ -23,12 +23,14 @@ import {
   writeAt,
 } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
-import { must } from "../support/command.ts";
+import { marked, must } from "../support/command.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { obstacle } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
 const MIB = 2 ** 20;
+
+const moduleOf = (name: string) => new URL(`../../ffi/${name}.ts`, import.meta.url).href;
 
 /** A directory and its path, on a filesystem without reflinks. */
 class Place implements Disposable {
@@ -217,6 +219,38 @@ Deno.test("who holds a file open for writing is noticed", () => {
   assertEquals(hasWriters(file), true);
   writer.close();
   assertEquals(hasWriters(file), false);
+});
+
+Deno.test("I7: whoever opens a file for writing while that is asked ends nobody", async () => {
+  using place = new Place();
+  const name = place.nextName();
+  place.directory.createFile(name, 0o600).close();
+  const program = `${scratchDirectory("asks")}/asks.ts`;
+  await Deno.writeTextFile(
+    program,
+    `import { Directory } from ${JSON.stringify(moduleOf("directory"))};
+     import { hasWriters } from ${JSON.stringify(moduleOf("file_content"))};
+     const { file } = Directory.openTrusted(${JSON.stringify(place.path)}).openRegular("${name}");
+     console.log("asking");
+     const end = performance.now() + 1500;
+     while (performance.now() < end) hasWriters(file);`,
+  );
+  const asking = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--no-lock", "--no-check", program],
+    env: marked(),
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const ended = asking.output();
+  let hasEnded = false;
+  ended.then(() => hasEnded = true);
+  while (!hasEnded) {
+    for (let i = 0; i < 1000; i++) Deno.openSync(`${place.path}/${name}`, { write: true }).close();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  const { code, signal, stdout } = await ended;
+  assertEquals({ code, signal }, { code: 0, signal: null });
+  assertEquals(new TextDecoder().decode(stdout), "asking\n");
 });
 
 const reason = obstacle("btrfs");

@@ -1,7 +1,8 @@
 /** The steps that files go through: offered and scanned, distributed, kept beside a winner, removed. */
 
-import { nameOf } from "../../ffi/byte_string.ts";
+import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { hasWriters } from "../../ffi/file_content.ts";
 import {
   AT_REST,
   type Job,
@@ -30,6 +31,10 @@ import { VerdictSteps } from "./verdict_steps.ts";
 
 /** The deletion of a name waits for the new one, which waits for the scanner. */
 const WHILE_HELD: Rest = { kind: "later", delayMs: 5000 };
+/** Its closing is told; this is for a writer that never closes it. */
+const WHILE_WRITTEN: Rest = { kind: "later", delayMs: 5000 };
+/** A writer that has done nothing for so long counts as done. */
+const IDLE_WRITER_MS = 60_000;
 const AT_ONCE: Rest = { kind: "later", delayMs: 0 };
 
 export class FileSteps {
@@ -61,6 +66,11 @@ export class FileSteps {
     using source = author.replica.view(job.path);
     // Removed or renamed away meanwhile: the name's new state is another event.
     if (source.seen.kind !== "file") return undefined;
+    // What others take of a diode's is what they keep: no later version follows.
+    if (author.replica.role === "diode" && step.targets.length > 0) {
+      if (!isSeen(source, snapshot)) return SOON;
+      if (isBeingWritten(source, job.path)) return WHILE_WRITTEN;
+    }
 
     const kept = this.#keepLosers(step.setAside.map((loser) => look.view(loser)), job);
     if (kept === undefined) return undefined;
@@ -279,6 +289,15 @@ export class FileSteps {
 /** Whether the snapshot was made of the file that was looked at. */
 function isSeen({ seen }: View, { source }: Snapshot): boolean {
   return seen.kind === "file" && sameIdentity(seen.status, source);
+}
+
+/** Whether somebody has the file open for writing, and has done something with it not long ago. */
+function isBeingWritten({ parent, seen }: View, path: RelativePath): boolean {
+  if (seen.kind !== "file") return false;
+  const idleMs = Date.now() - Number(seen.status.ctimeNs / 1_000_000n);
+  if (idleMs > IDLE_WRITER_MS) return false;
+  using file = parent?.openRegular(nameOf(path))?.file;
+  return file !== undefined && hasWriters(file) === true;
 }
 
 /** Whether several replicas have the entry's version. */

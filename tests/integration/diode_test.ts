@@ -2,10 +2,11 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { DEBOUNCE_MS } from "../support/channel.ts";
 import { must } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 onEachFilesystem(
@@ -63,6 +64,33 @@ onEachFilesystem(
             only.share(name).has("refused-file") && only.share(name).has("refused-directory")
           ),
       );
+    });
+
+    test("I4: what a diode is still writing travels when it is whole, across a restart, too", async (world) => {
+      const { only } = world;
+      const web = only.share("web");
+      using writer = await Deno.open(web.at("growing"), { write: true, createNew: true });
+      await writer.write(new TextEncoder().encode("first half, "));
+      const nobodyHasIt = async (probe: string) => {
+        await web.write(probe, probe);
+        await waitFor(
+          "what is whole arrives",
+          () => PLACES.every((name) => only.share(name).has(probe)),
+        );
+        await sleep(10 * DEBOUNCE_MS);
+        for (const name of PLACES) assert(!only.share(name).has("growing"), `${name} has a half`);
+      };
+      await nobodyHasIt("beside-1");
+      await world.gate.term();
+      await world.startGate();
+      await nobodyHasIt("beside-2");
+      await writer.write(new TextEncoder().encode("second half"));
+      writer.close();
+      await waitFor("it arrives", () => PLACES.every((name) => only.share(name).has("growing")));
+      for (const name of PLACES) {
+        assertEquals(await only.share(name).readText("growing"), "first half, second half");
+      }
+      await only.settled("growing");
     });
 
     test("a diode's update goes only where the file does not exist", async ({ only }) => {

@@ -52,8 +52,9 @@ const EXTENSION_MS = 60_000;
 export async function run(options: RunOptions): Promise<number> {
   const logging = configureLogging({ debug: options.debug });
   const log = logger("gate");
-  const stopping = stopSignal({ signals: ["SIGTERM", "SIGINT"] });
+  // First of all: until then it would end the process.
   const reloads = new ReloadRequests();
+  const stopping = stopSignal({ signals: ["SIGTERM", "SIGINT"] });
   const manager = new ServiceManager({
     environment: readServiceEnvironment(),
     send: sendDatagram,

@@ -175,6 +175,7 @@ async function stoppedWhileItStarts(options: GateOptions): Promise<Gate> {
   for (let attempt = 0; attempt < 20; attempt++) {
     const gate = Gate.launch(options);
     while (gate.status === undefined && !catchesHangup(gate.child.pid)) await sleep(1);
+    await sleep(2); // from its handler to our listener it is a few instructions
     gate.signal("SIGSTOP");
     if (gate.timesReady === 0 && gate.status === undefined) return gate;
     await gate[Symbol.asyncDispose](); // it was quicker

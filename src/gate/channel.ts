@@ -80,7 +80,7 @@ export class Channel {
     const onShortage = (error: SystemError) => this.#onShortage(error);
     const lookAt = (path: RelativePath) => this.#enqueue(COMMON, path);
     const rules = compileIgnorePatterns(config.scanning);
-    const layout = this.#layout = openLayout(config.basePath);
+    const layout = this.#layout = openLayout(config.basePath, config.producers);
     const index = this.#index = FileIndex.open(layout.indexPath, onTrouble, () => {
       this.#log.indexRestored();
       this.#readings.requestAll(ROOT);

@@ -5,6 +5,7 @@ import {
   display,
   type FileName,
   fileName,
+  join,
   toText,
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -38,6 +39,11 @@ export class LayoutFault extends Error {
   override readonly name: string = "LayoutFault";
 }
 
+/** The disk is too full to tell what it can do. */
+class NoRoom extends LayoutFault {
+  override readonly name = "NoRoom";
+}
+
 /** Somebody serves the channel already; a daemon that is ending lets go of it soon. */
 export class InUse extends LayoutFault {
   override readonly name = "InUse";
@@ -56,7 +62,7 @@ export interface Layout extends Disposable {
  * Opens the channel's directories, making what is missing but `basePath` itself, proves that the file system can do
  * what is needed, and keeps others from serving the same directory until it is disposed. Throws LayoutFault, InUse.
  */
-export function openLayout(basePath: ByteString): Layout {
+export function openLayout(basePath: ByteString, producers: readonly FileName[]): Layout {
   using base = openBase(basePath);
   for (const { name, mode } of OWN_DIRECTORIES) makeOwn(base, name, mode, basePath);
   const opened: Descriptor[] = [];
@@ -85,7 +91,7 @@ export function openLayout(basePath: ByteString): Layout {
       [Symbol.dispose]: () => opened.forEach((descriptor) => descriptor.close()),
     };
     emptyDirectory(layout.staging);
-    proveAbilities(layout, basePath);
+    proveAbilities(layout, basePath, producers);
     return layout;
   } catch (error) {
     opened.forEach((descriptor) => descriptor.close());
@@ -95,47 +101,85 @@ export function openLayout(basePath: ByteString): Layout {
 
 /** What failed where, and what to do where that is clear. */
 function inWords(error: SystemError, basePath: ByteString): string {
-  const advice = isPermission(error) ? `: ${AS_ROOT}` : "";
-  return `${display(basePath)}: ${error.message}${advice}`;
+  return `${display(basePath)}: ${withAdvice(error)}`;
+}
+
+function withAdvice(error: unknown): string {
+  const advice = adviceFor(error);
+  return advice === undefined ? messageOf(error) : `${messageOf(error)}: ${advice}`;
+}
+
+function adviceFor(error: unknown): string | undefined {
+  if (isPermission(error)) return AS_ROOT;
+  if (isErrno(error, "EROFS")) return WRITABLE;
+  return isFull(error) ? "make room" : undefined;
 }
 
 const AS_ROOT = "run as root, or with CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER";
+/** Both look the same from here. */
+const WRITABLE = "mount it writable, and let the service's sandbox write there (ReadWritePaths=)";
 
 function isPermission(error: unknown): boolean {
   return isErrno(error, "EACCES", "EPERM");
 }
 
-/** The same checks without changing anything that stays; the faults in words. For `verify`. */
-export function layoutFaults(basePath: ByteString, producers: readonly FileName[]): string[] {
+function isFull(error: unknown): boolean {
+  return isErrno(error, "ENOSPC", "EDQUOT");
+}
+
+/**
+ * The same checks without changing anything that stays; the faults in words. `sharesMayBeMissing`: as for the daemon,
+ * which waits for them.
+ */
+export function layoutFaults(
+  basePath: ByteString,
+  producers: readonly FileName[],
+  { sharesMayBeMissing }: { readonly sharesMayBeMissing: boolean },
+): string[] {
   const faults: string[] = [];
   try {
     using base = openBase(basePath);
-    using share = base.openBeneath(SHARE);
-    for (const producer of producers) {
-      using root = share?.openBeneath(producer);
-      if (root !== undefined) continue;
-      const place = `${display(basePath)}/share/${display(producer)}`;
-      faults.push(`${place} does not exist as a directory on the same mount: make it`);
-    }
-    const directories = [STAGING, EXPORT_DIRECTORY, QUARANTINE].flatMap((name) => {
-      const directory = base.openBeneath(name);
-      if (directory === undefined && base.status(name) !== undefined) {
-        const place = `${display(basePath)}/${display(name)}`;
-        faults.push(`${place} must be a directory on the same mount as ${display(basePath)}`);
-      }
-      return directory === undefined ? [] : [directory];
-    });
-    using _ = { [Symbol.dispose]: () => directories.forEach((directory) => directory.close()) };
-    const [staging] = directories;
+    faults.push(...placeFaults(base, basePath));
+    faults.push(...shareFaults(base, basePath, producers, sharesMayBeMissing));
+    using staging = base.openBeneath(STAGING);
     proveReflink(staging ?? base, basePath);
-    for (const other of [share, ...directories.slice(1)]) {
-      if (other !== undefined) proveLinkable(staging ?? base, other, basePath);
-    }
   } catch (error) {
     if (error instanceof SystemError) faults.push(inWords(error, basePath));
     else faults.push(messageOf(error));
   }
   return faults;
+}
+
+function* placeFaults(base: Directory, basePath: ByteString): Generator<string> {
+  using staging = base.openBeneath(STAGING);
+  const from = staging ?? base;
+  for (const name of [STAGING, SHARE, EXPORT_DIRECTORY, QUARANTINE]) {
+    using directory = base.openBeneath(name);
+    const place = hostPath(basePath, name);
+    if (directory !== undefined) {
+      if (!areLinkable(from, directory)) yield apart(place);
+    } else if (base.status(name) !== undefined) {
+      yield `${display(place)} must be a directory on the same mount as ${display(basePath)}`;
+    }
+  }
+}
+
+function* shareFaults(
+  base: Directory,
+  basePath: ByteString,
+  producers: readonly FileName[],
+  mayBeMissing: boolean,
+): Generator<string> {
+  using staging = base.openBeneath(STAGING);
+  for (const producer of producers) {
+    using root = base.openBeneath(join(SHARE, producer));
+    const place = hostPath(basePath, SHARE, producer);
+    if (root !== undefined) {
+      if (!areLinkable(staging ?? base, root)) yield apart(place);
+    } else if (!mayBeMissing) {
+      yield `${display(place)} does not exist as a directory on the same mount: make it`;
+    }
+  }
 }
 
 function openBase(basePath: ByteString): Directory {
@@ -144,6 +188,9 @@ function openBase(basePath: ByteString): Directory {
   } catch (error) {
     if (isErrno(error, "ENOENT")) {
       throw new LayoutFault(`${display(basePath)} does not exist: make it, or mount it first`);
+    }
+    if (isErrno(error, "ENOTDIR")) {
+      throw new LayoutFault(`${display(basePath)} is no directory: give the path of one`);
     }
     throw error instanceof SystemError ? new LayoutFault(inWords(error, basePath)) : error;
   }
@@ -156,10 +203,7 @@ function makeOwn(base: Directory, name: FileName, mode: number, basePath: ByteSt
     if (made !== undefined) setOwnerAndMode(made, statusOf(made).uid, statusOf(made).gid, mode);
   } catch (error) {
     const place = `${display(basePath)}/${display(name)}`;
-    const reason = messageOf(error);
-    throw new LayoutFault(
-      `${place} cannot be made: ${reason}${isPermission(error) ? `: ${AS_ROOT}` : ""}`,
-    );
+    throw new LayoutFault(`${place} cannot be made: ${withAdvice(error)}`);
   }
 }
 
@@ -175,10 +219,31 @@ function claim(own: Directory, basePath: ByteString): Descriptor {
   }
 }
 
-function proveAbilities(layout: Layout, basePath: ByteString): void {
-  proveReflink(layout.staging, basePath);
-  for (const other of [layout.share, layout.export, layout.quarantine, layout.recovery]) {
-    proveLinkable(layout.staging, other, basePath);
+function proveAbilities(
+  layout: Layout,
+  basePath: ByteString,
+  producers: readonly FileName[],
+): void {
+  const { staging } = layout;
+  try {
+    proveReflink(staging, basePath);
+  } catch (error) {
+    // A guest may have filled the disk. That disproves nothing, and what cannot be written is tried again.
+    if (!(error instanceof NoRoom)) throw error;
+  }
+  const places: readonly (readonly [Directory, ByteString])[] = [
+    [layout.share, SHARE],
+    [layout.export, EXPORT_DIRECTORY],
+    [layout.quarantine, QUARANTINE],
+    [layout.recovery, join(PRIVATE, RECOVERY)],
+  ];
+  for (const [directory, path] of places) {
+    if (!areLinkable(staging, directory)) throw new LayoutFault(apart(hostPath(basePath, path)));
+  }
+  for (const producer of producers) {
+    using root = layout.share.openBeneath(producer);
+    if (root === undefined || areLinkable(staging, root)) continue;
+    throw new LayoutFault(apart(hostPath(basePath, SHARE, producer)));
   }
 }
 
@@ -191,8 +256,9 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
   try {
     proof = directory.createUnnamed();
   } catch (error) {
+    throwIfFull(error, basePath);
     const reason = messageOf(error);
-    const advice = isPermission(error) ? AS_ROOT : "use btrfs or XFS";
+    const advice = adviceFor(error) ?? "use btrfs or XFS";
     throw new LayoutFault(`${place} cannot hold unnamed files (${reason}): ${advice}`);
   }
   using source = proof;
@@ -201,6 +267,7 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
     writeAll(source, PROOF);
     cloneNow(source, target);
   } catch (error) {
+    throwIfFull(error, basePath);
     const reason = messageOf(error);
     throw new LayoutFault(
       `${place} cannot clone files (${reason}): use btrfs, or XFS made with reflink=1`,
@@ -217,15 +284,22 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
   }
 }
 
+function throwIfFull(error: unknown, basePath: ByteString): void {
+  if (isFull(error)) {
+    throw new NoRoom(`${display(basePath)} is full (${messageOf(error)}): make room`);
+  }
+}
+
 /** Whether names can be moved between two directories: one mount, one subvolume. */
-function proveLinkable(from: Directory, to: Directory, basePath: ByteString): void {
-  const a = statusOf(from);
-  const b = statusOf(to);
-  if (a.mountId === b.mountId && a.device === b.device) return;
-  throw new LayoutFault(
-    `${display(basePath)}: staging, share, export and quarantine must lie on one mount ` +
-      `and in one subvolume, so that files can be renamed between them`,
-  );
+function areLinkable(a: Directory, b: Directory): boolean {
+  const [one, other] = [statusOf(a), statusOf(b)];
+  return one.mountId === other.mountId && one.device === other.device;
+}
+
+/** Why the directory at `place` cannot be used, where names cannot be moved into it. */
+function apart(place: ByteString): string {
+  return `${display(place)} is a mount or a subvolume of its own, and files could not be renamed ` +
+    "into it: staging, share and all in it, export and quarantine must lie on one mount and in one subvolume";
 }
 
 /** Removes everything in a directory of the daemon's own, which no guest can reach. */
@@ -239,9 +313,12 @@ export function emptyDirectory(directory: Directory): void {
   }
 }
 
-/** The share of one producer; `undefined` while it is not there. */
+/** The share of one producer; `undefined` while it is not there, or is nothing that files can be renamed into. */
 export function openShare(layout: Layout, producer: FileName): Directory | undefined {
-  return layout.share.openBeneath(producer);
+  const root = layout.share.openBeneath(producer);
+  if (root === undefined || areLinkable(layout.share, root)) return root;
+  root.close();
+  return undefined;
 }
 
 /** A path of the host's own, for messages. */

@@ -71,7 +71,7 @@ export class Recovery implements Disposable {
 
   /**
    * At startup: discards our own clones and known versions whose removal had been decided, puts everything
-   * else back beside whatever is there now, and begins a new journal. What belongs to a share that is not there stays.
+   * else back beside whatever is there now, and begins a new journal, if there is room for one. What belongs to a share that is not there stays.
    */
   recover(): void {
     const lines = this.#journal.read();
@@ -90,7 +90,12 @@ export class Recovery implements Disposable {
       if (decided) this.#directory.removeFile(name);
       else this.#giveBack(line);
     }
-    this.#rewriteJournal();
+    try {
+      this.#rewriteJournal();
+    } catch (error) {
+      if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
+      this.#journal.resume();
+    }
     // Names must not collide with what stays.
     this.#sequence = Date.now();
   }

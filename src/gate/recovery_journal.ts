@@ -20,6 +20,7 @@ import type { ContentIdentity } from "./replica_record.ts";
 const LIMIT = 256 * 1024;
 /** What is read of one that is longer all the same. */
 const MOST_READ = 64 * 1024 * 1024;
+const NEWLINE = 0x0a;
 const JOURNAL = fileName("journal");
 const NEW_JOURNAL = fileName("journal.new");
 
@@ -70,7 +71,7 @@ export class RecoveryJournal {
     return lines;
   }
 
-  /** Only once `rewrite` has begun a journal. */
+  /** Only once `rewrite` has begun a journal, or `resume` gone on with one. */
   append(line: JournalLine): void {
     if (this.#file === undefined) throw new Error("recovery was not started");
     this.#size += writeLine(this.#file, line, this.#size);
@@ -97,6 +98,19 @@ export class RecoveryJournal {
     this.#file = file;
     this.#size = size;
     this.#limit = Math.max(LIMIT, 2 * size);
+  }
+
+  /** Goes on with the old one, where there is no room for a new one. A line that was cut off is written over. */
+  resume(): void {
+    const file = this.#directory.openOrCreateFile(JOURNAL, 0o600);
+    try {
+      this.#size = readSmall(file, MOST_READ).lastIndexOf(NEWLINE) + 1;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    this.#file?.close();
+    this.#file = file;
   }
 
   close(): void {

@@ -6,6 +6,7 @@ import { parseConfiguration } from "./config/configuration.ts";
 import { type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { layoutFaults } from "./layout.ts";
+import { realPlaces } from "./real_places.ts";
 
 /**
  * How the daemon is to be started again with the file at `path`, or everything that speaks against it. A start
@@ -17,10 +18,9 @@ export function checkReload(
   const read = readConfiguration(path);
   if ("problem" in read) return { problems: [read.problem] };
   const { channels, faults } = parseConfiguration(read.text, { unknownKeys: "warning" });
-  const found = [...faults];
-  for (const { name: channel, basePath } of channels) {
-    // Shares may be missing: the daemon waits for them.
-    for (const message of layoutFaults(basePath, [])) {
+  const found = [...faults, ...realPlaces(channels).faults];
+  for (const { name: channel, basePath, producers } of channels) {
+    for (const message of layoutFaults(basePath, producers, { sharesMayBeMissing: true })) {
       found.push({ severity: "fault", channel, field: "basePath", message } satisfies Fault);
     }
   }

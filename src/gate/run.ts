@@ -94,6 +94,10 @@ export async function run(options: RunOptions): Promise<number> {
     startAll(channels, manager, log),
     stopping.then(() => undefined),
   ]);
+  if (serving?.length === 0) {
+    log.fatal("no channel can run: see the faults above");
+    return exitCode("failure");
+  }
   let stopped = false;
   stopping.then(() => stopped = true);
   const anew = serving === undefined

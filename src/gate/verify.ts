@@ -44,7 +44,7 @@ export function verify(options: VerifyOptions): number {
 }
 
 function filesystemFaults({ name, basePath, producers }: ChannelConfig): Fault[] {
-  return layoutFaults(basePath, producers).map((message) => ({
+  return layoutFaults(basePath, producers, { sharesMayBeMissing: false }).map((message) => ({
     severity: "fault",
     channel: name,
     field: "basePath",

@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { must, run } from "../support/command.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { emptyDisk, fillDisk } from "../support/full_disk.ts";
 import type { FilesystemKind } from "../support/loop_filesystem.ts";
@@ -115,5 +116,30 @@ testOnEachFilesystem(
     await only.settled();
     assertEquals(world.clamd.scans, scans, "an unchanged tree is known");
     await world.verify();
+  },
+);
+
+testOnEachFilesystem(
+  "I3: a start with no room even for a trial: it serves, and goes on when there is some",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: {} },
+      filesystem: { sizeMiB: 300, mixed: true },
+    });
+    await world.gate.term();
+    const ballast = `${world.filesystem.path}/ballast`;
+    await Deno.mkdir(ballast);
+    await fillDisk(ballast);
+    // What is still to be had in single blocks, and what the file system gives back when it has written all.
+    const rest = "dd if=/dev/zero of=$round bs=4096 2> /dev/null; sync -f .";
+    await must("sh", ["-c", `cd ${ballast}; for round in 1 2 3; do ${rest}; done`]);
+    await world.startGate();
+    await emptyDisk(ballast);
+    await waitFor("a guest can write", async () => {
+      const write = "echo there is room again > afterwards";
+      return (await run("sh", ["-c", write], { cwd: world.only.share("ann").path })).code === 0;
+    });
+    await waitFor("it arrives", () => world.only.export.has("afterwards"));
+    await world.only.settled();
   },
 );

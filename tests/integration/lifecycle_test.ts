@@ -112,6 +112,24 @@ Deno.test("no good channel at all: it says so and ends with an error, without a 
   assertNotMatch(gate.log, /^\s+at .*\.ts:\d+/m);
 });
 
+testOnEachFilesystem(
+  "no channel at all can be started: it does not serve nothing, but ends with an error",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    await world.gate.term();
+    const { basePath } = world.only;
+    await Deno.mkdir(`${basePath}/.virtiofs-gate/recovery/journal.new`);
+    await using gate = Gate.launch({
+      configuration: world.configuration,
+      clamdSocket: world.clamd.socket,
+    });
+    assertEquals((await gate.exit()).code, 1, gate.tail());
+    assertMatch(gate.log, /channel docs is skipped: .*journal\.new/);
+    assertMatch(gate.log, /no channel can run/);
+    assertNotMatch(gate.log, /serving/);
+  },
+);
+
 Deno.test("a configuration that is not JSON: named, exit 1, without a stack trace", async () => {
   await using gate = Gate.launch({ configuration: "{ not json" });
   assertEquals((await gate.exit()).code, 1);

@@ -173,6 +173,39 @@ testOnEachFilesystem("verify: I4: a part on another filesystem is a fault", asyn
   }
 });
 
+testOnEachFilesystem(
+  "verify: what is no directory is called that, with its place",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+    const basePath = await filesystem.directory();
+    await Deno.writeTextFile(`${basePath}/share`, "");
+    const { code, text } = await verify({
+      docs: { ...GOOD, basePath },
+      more: { ...GOOD, basePath: `${basePath}/share` },
+    }, "--verbose");
+    assertEquals(code, 1, text);
+    assert(text.includes(`${basePath}/share must be a directory on the same mount`), text);
+    const { text: file } = await verify({ docs: { ...GOOD, basePath: `${basePath}/share` } });
+    assert(file.includes(`docs.basePath: ${basePath}/share is no directory`), file);
+  },
+);
+
+testOnEachFilesystem(
+  "verify: a file system mounted read-only is told from one of the wrong kind",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+    const basePath = await filesystem.directory();
+    for (const name of ["ann", "bob"]) {
+      await Deno.mkdir(`${basePath}/share/${name}`, { recursive: true });
+    }
+    await filesystem.remount("ro");
+    const { code, text } = await verify({ docs: { ...GOOD, basePath } });
+    assertEquals(code, 1, text);
+    assertMatch(text, /docs.*EROFS.*mount it writable/);
+    assertNotMatch(text, /use btrfs/);
+  },
+);
+
 Deno.test("verify: a filesystem without reflink is a fault", async () => {
   const folder = scratchDirectory("no-reflink", "memory");
   const { stdout } = await run("stat", ["-f", "-c", "%T", folder]);

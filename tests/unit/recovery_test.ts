@@ -7,6 +7,7 @@ import { Directory } from "../../ffi/directory.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { writeAll } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { type JournalLine, RecoveryJournal } from "../../src/gate/recovery_journal.ts";
 import { Recovery } from "../../src/gate/recovery.ts";
 
 const REPLICA = fromText("share/ann");
@@ -317,6 +318,30 @@ Deno.test("a journal that was cut off or overwritten with garbage stops nothing"
   );
   bench.restart();
   assertEquals([bench.contents(), bench.taken()], [[], []]);
+});
+
+Deno.test("I3: a journal that is gone on with keeps its lines, and loses none to one that was cut off", () => {
+  using bench = new Bench();
+  const journal = `${bench.path}/recovery/journal`;
+  const line = (name: string): JournalLine => ({
+    ...ORIGIN,
+    name: fileName(name),
+    expected: { inode: 1, size: 2, mtimeNs: 3n },
+    clone: 0,
+  });
+  Deno.removeSync(journal);
+  const first = new RecoveryJournal(bench.recoveryDirectory);
+  first.resume(); // there is none yet
+  first.append(line("taken-1"));
+  first.close();
+  Deno.writeTextFileSync(journal, '{"name":"cut-o', { append: true });
+
+  const second = new RecoveryJournal(bench.recoveryDirectory);
+  second.resume();
+  second.append(line("taken-2"));
+  second.append(line("taken-3"));
+  assertEquals([...second.read().keys()], ["taken-1", "taken-2", "taken-3"].map(fileName));
+  second.close();
 });
 
 Deno.test("a name of 255 bytes finds room for its conflict copy", () => {

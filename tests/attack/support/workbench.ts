@@ -71,7 +71,7 @@ export class Workbench {
 
   constructor(readonly basePath: string, action: InfectedAction = "delete") {
     const onTrouble = (message: string) => void this.troubles.push(message);
-    this.#layout = openLayout(fromText(basePath));
+    this.#layout = openLayout(fromText(basePath), []);
     this.#index = FileIndex.open(this.#layout.indexPath, onTrouble);
     this.#replicas = [
       ...SHARES.map((name) => new Replica("producer", fileName(name))),

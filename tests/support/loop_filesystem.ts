@@ -2,6 +2,7 @@
 
 import { must, run } from "./command.ts";
 import { scratchDirectory } from "./scratch.ts";
+import { waitFor } from "./wait.ts";
 
 export type FilesystemKind = "btrfs" | "xfs";
 export const FILESYSTEM_KINDS: readonly FilesystemKind[] = ["btrfs", "xfs"];
@@ -64,7 +65,13 @@ export class LoopFilesystem implements AsyncDisposable {
 
   /** Mounts it again in the same place with other options, such as `ro`. */
   async remount(options: string): Promise<void> {
-    await must("mount", ["-o", `remount,${options}`, this.path]);
+    let failure = "";
+    // A scanner may still read a snapshot of a gate that was killed; unnamed files keep a filesystem writable.
+    await waitFor(() => failure, async () => {
+      const { code, stderr } = await run("mount", ["-o", `remount,${options}`, this.path]);
+      failure = stderr.trim();
+      return code === 0;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -165,6 +165,11 @@ export function onHindrance(
   job: Job,
 ): void {
   if (outcome.kind === "changed") return;
+  if (outcome.kind === "unfinished") {
+    job.postponed.add(replica.id);
+    job.rest = SOON;
+    return;
+  }
   parts.lookAt(outcome.at);
   job.postponed.add(replica.id);
   job.rest = BLOCKED;

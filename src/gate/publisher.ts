@@ -8,6 +8,7 @@ import {
   nameOf,
   parentOf,
   type RelativePath,
+  ROOT,
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
@@ -21,10 +22,14 @@ import { type Replica, View } from "./replica.ts";
 import { type DirectoryAt, type FileIdentity, sameAttributes } from "./replica_record.ts";
 import type { Attributes, Snapshot, Stager } from "./snapshot.ts";
 
-/** `blocked`: something that is no directory stands where a parent directory belongs. */
+/**
+ * `blocked`: something that is no directory stands where a parent directory belongs. `unfinished`: many parents were made,
+ * and more are to be made, after others had their turn.
+ */
 export type PublishOutcome =
   | { readonly kind: "done"; readonly status: FileStatus }
   | { readonly kind: "changed" }
+  | { readonly kind: "unfinished" }
   | { readonly kind: "blocked"; readonly at: RelativePath };
 
 /** A directory that was to hold something was made at `target` like the one at `model`. */
@@ -40,6 +45,9 @@ export interface PublishOptions {
 }
 
 const CHANGED: PublishOutcome = { kind: "changed" };
+const UNFINISHED: PublishOutcome = { kind: "unfinished" };
+/** Directories that are made in one go above what they are to hold (I7): a tree is as deep as a guest likes. */
+const MOST_PARENTS = 64;
 
 export class Publisher {
   readonly #staging: Directory;
@@ -207,16 +215,20 @@ export class Publisher {
 
   /** The directory that is to hold `path`, made with everything above it as it is in `model`. */
   #makeParents(target: Replica, path: RelativePath, model: Replica): Directory | PublishOutcome {
-    const root = target.root;
-    if (root === undefined || model.root === undefined) return CHANGED;
-    let here = root.duplicate();
-    let above = "" as RelativePath;
+    if (target.root === undefined || model.root === undefined) return CHANGED;
+    let here = target.root.duplicate();
+    let like: Directory | undefined = model.root.duplicate();
+    let above = ROOT;
+    let made = 0;
     try {
       for (const name of parentOf(path).split("/") as FileName[]) {
         above = join(above, name);
+        like = stepDown(like, name);
         let next = here.openBeneath(name);
         if (next === undefined) {
-          const outcome = this.#makeParent(target, model, here, above);
+          if (like === undefined) return CHANGED;
+          if (made++ === MOST_PARENTS) return UNFINISHED;
+          const outcome = this.#makeParent(target.viewIn(here, above), above, model, like);
           if (outcome.kind !== "done") return outcome;
           next = here.openBeneath(name);
           if (next === undefined) return CHANGED;
@@ -227,27 +239,31 @@ export class Publisher {
       return here.duplicate();
     } finally {
       here.close();
+      like?.close();
     }
   }
 
   #makeParent(
-    target: Replica,
-    model: Replica,
-    parent: Directory,
+    view: View,
     path: RelativePath,
+    model: Replica,
+    like: Directory,
   ): PublishOutcome {
-    using like = model.root?.openBeneath(path);
-    if (like === undefined) return CHANGED;
-    using view = target.view(path);
     if (view.seen.kind === "file") return { kind: "blocked", at: path };
-    const held = new View(target, parent, false, view.seen);
     const status = statusOf(like);
-    const outcome = this.makeDirectory(held, path, model, status);
+    const outcome = this.makeDirectory(view, path, model, status);
     if (outcome.kind === "done") {
-      this.#onParentMade(path, { id: model.id, status }, { id: target.id, status: outcome.status });
+      const made = { id: view.replica.id, status: outcome.status };
+      this.#onParentMade(path, { id: model.id, status }, made);
     }
     return outcome;
   }
+}
+
+/** The directory `name` in `from`, in place of that. */
+function stepDown(from: Directory | undefined, name: FileName): Directory | undefined {
+  using left = from;
+  return left?.openBeneath(name);
 }
 
 /**

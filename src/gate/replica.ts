@@ -81,6 +81,11 @@ export class Replica {
     return new View(this, parent, parent !== root, seen);
   }
 
+  /** The same in its parent directory, which stays the caller's. */
+  viewIn(parent: Directory, path: RelativePath): View {
+    return new View(this, parent, false, look(parent, path, this.#mountId));
+  }
+
   /**
    * Whether something is mounted over what was looked at, or over a directory above it: then the share has it still, and
    * only nobody sees it.

@@ -1,52 +1,91 @@
-/** What publishing leaves behind where it fails: nothing. */
+/** What publishing leaves behind where it fails, and how much it does at a time. */
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals, assertThrows } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
-import { statusOf } from "../../ffi/file_status.ts";
 import { Publisher } from "../../src/gate/publisher.ts";
 import { Recovery } from "../../src/gate/recovery.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import { Stager } from "../../src/gate/snapshot.ts";
 
+const attributesOf = ({ uid, gid, mode }: Deno.FileInfo) => ({
+  uid: uid ?? 0,
+  gid: gid ?? 0,
+  mode: mode ?? 0,
+  mtimeNs: 0n,
+});
+
 function descriptors(): number {
   return [...Deno.readDirSync("/proc/self/fd")].length;
 }
 
-Deno.test("I6: parent directories that cannot be made cost no descriptors", () => {
+interface Bench {
+  readonly path: string;
+  readonly ann: Replica;
+  readonly bob: Replica;
+  readonly publisher: Publisher;
+}
+
+/** Two replicas on a real file system, and what publishes there. */
+function withBench(use: (bench: Bench) => void): void {
   const path = Deno.makeTempDirSync({ prefix: "publisher-" });
   try {
-    for (const name of ["ann/above/below", "bob", "staging", "recovery"]) {
-      Deno.mkdirSync(`${path}/${name}`, { recursive: true });
-    }
+    for (const name of ["ann", "bob", "staging", "recovery"]) Deno.mkdirSync(`${path}/${name}`);
     using staging = Directory.openTrusted(fromText(`${path}/staging`));
     using directory = Directory.openTrusted(fromText(`${path}/recovery`));
     const recovery = new Recovery(directory, () => undefined, () => {});
     recovery.recover();
     const publisher = new Publisher(staging, new Stager(staging), recovery, () => {});
-    const [ann, bob] = ["ann", "bob"].map((name) => {
-      const replica = new Replica("producer", fileName(name));
-      replica.attach(Directory.openTrusted(fromText(`${path}/${name}`)), 1);
-      return replica;
-    });
-    if (ann?.root === undefined || bob === undefined) throw new Error("no replicas");
-    const like = statusOf(ann.root);
-    Deno.removeSync(`${path}/staging`); // nothing can be made there any more
-
-    const before = descriptors();
-    for (let attempt = 0; attempt < 10; attempt++) {
-      const at = fromText("above/below") as RelativePath;
-      using target = bob.view(at);
-      assertThrows(() => publisher.makeDirectory(target, at, ann, like), SystemError, "ENOENT");
-    }
-    assertEquals(descriptors(), before);
-
+    const replica = (name: string) => {
+      const made = new Replica("producer", fileName(name));
+      made.attach(Directory.openTrusted(fromText(`${path}/${name}`)), 1);
+      return made;
+    };
+    const [ann, bob] = [replica("ann"), replica("bob")];
+    use({ path, ann, bob, publisher });
     ann.detach();
     bob.detach();
     recovery.close();
   } finally {
     Deno.removeSync(path, { recursive: true });
   }
+}
+
+Deno.test("I6: parent directories that cannot be made cost no descriptors", () => {
+  withBench(({ path, ann, bob, publisher }) => {
+    Deno.mkdirSync(`${path}/ann/above/below`, { recursive: true });
+    const like = Deno.statSync(path);
+    Deno.removeSync(`${path}/staging`); // nothing can be made there any more
+    const before = descriptors();
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const at = fromText("above/below") as RelativePath;
+      using target = bob.view(at);
+      assertThrows(
+        () => publisher.makeDirectory(target, at, ann, attributesOf(like)),
+        SystemError,
+        "ENOENT",
+      );
+    }
+    assertEquals(descriptors(), before);
+  });
+});
+
+Deno.test("I7: of many parents that are missing some are made at a time, and in the end all", () => {
+  withBench(({ path, ann, bob, publisher }) => {
+    const names = Array(300).fill("d").join("/");
+    Deno.mkdirSync(`${path}/ann/${names}`, { recursive: true, mode: 0o750 });
+    const like = attributesOf(Deno.statSync(`${path}/ann/${names}`));
+    const at = fromText(names) as RelativePath;
+    const before = descriptors();
+    const outcomes: string[] = [];
+    while (outcomes.at(-1) !== "done" && outcomes.length < 20) {
+      using target = bob.view(at);
+      outcomes.push(publisher.makeDirectory(target, at, ann, like).kind);
+    }
+    assertEquals(outcomes, [...Array(4).fill("unfinished"), "done"]);
+    assertEquals((Deno.statSync(`${path}/bob/${names}`).mode ?? 0) & 0o777, 0o750);
+    assertEquals(descriptors(), before);
+  });
 });

@@ -28,8 +28,8 @@ import { Stager } from "./snapshot.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { verdictReports } from "./verdict_reports.ts";
 
-/** Paths in the common queue above which reading a tree pauses. */
-const ROOM = 20_000;
+/** How full the common queue may be before reading a tree pauses. */
+const ROOM = 0.4;
 /** The queue of what no single guest's doing has brought up: readings of trees, held files. */
 const COMMON = "";
 const SWEEP_MS = 1000;
@@ -292,7 +292,7 @@ export class Channel {
   }
 
   get #isFull(): boolean {
-    return this.#queue.waiting(COMMON) > ROOM;
+    return this.#queue.fullness(COMMON) > ROOM;
   }
 
   async #untilRoom(): Promise<void> {

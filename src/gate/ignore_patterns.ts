@@ -6,7 +6,7 @@
  * - A pattern with `*`, `?` or `[` is a glob over the whole name or the whole path; see `glob.ts`.
  *   A path glob that matches a directory also covers what lies below it.
  * - File patterns look at the names of files only, so they never hide a directory.
- * - The file that tells file browsers in guests to refresh is ignored in every share.
+ * - The file that tells file browsers in guests to refresh is ignored in every share, and so are paths that are too long.
  */
 
 import {
@@ -20,6 +20,12 @@ import { compileGlob, isGlob, PatternError } from "./glob.ts";
 
 /** Toggled in guests by `virtiofs-notify`; made and removed all the time, and never worth a scan. */
 export const REFRESH_FILE = fileName(".virtiofs-refresh");
+
+/**
+ * Longer paths are ignored: what a path costs grows with its length, in time and memory, and a guest's may be of any
+ * length (I6, I7). Programs that name things by their paths get as far as half of it (PATH_MAX).
+ */
+export const LONGEST_PATH = 8192;
 
 export interface IgnorePatterns {
   readonly ignoreFilePatterns: readonly string[];
@@ -40,7 +46,8 @@ type Matcher = (text: ByteString) => boolean;
 export function compileIgnorePatterns(patterns: IgnorePatterns): IgnoreRules {
   const fileMatchers = patterns.ignoreFilePatterns.map((pattern) => compile(pattern, "name"));
   const pathMatchers = patterns.ignorePathPatterns.map((pattern) => compile(pattern, "path"));
-  const isIgnoredDirectory = (path: RelativePath) => pathMatchers.some((matches) => matches(path));
+  const isIgnoredDirectory = (path: RelativePath) =>
+    path.length > LONGEST_PATH || pathMatchers.some((matches) => matches(path));
   return {
     isIgnoredDirectory,
     isIgnored(path) {

@@ -7,6 +7,7 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 
 const MOST_NAMES = 50_000;
+const MOST_BYTES = 16 * 1024 * 1024;
 /** A share is searched for names that no event told no more often than this. */
 const SEARCH_MS = 10_000;
 
@@ -21,6 +22,8 @@ export class LinkedNames {
   readonly #parts: LinkedNamesParts;
   readonly #names = new Map<number, Set<RelativePath>>();
   readonly #inodes = new Map<RelativePath, number>();
+  /** Of all names together. */
+  #bytes = 0;
   /** The change of each file, known by its ctime, that its other names were asked about. */
   readonly #asked = new Map<number, bigint>();
   /** Set while a search was begun lately; whether another one is due then. */
@@ -68,15 +71,16 @@ export class LinkedNames {
     if (before === inode) return;
     if (before !== undefined) this.#forget(path, before);
     if (inode === undefined) return;
-    if (this.#inodes.size >= MOST_NAMES) this.#forgetAll();
+    if (this.#inodes.size >= MOST_NAMES || this.#bytes >= MOST_BYTES) this.#forgetAll();
     this.#inodes.set(path, inode);
+    this.#bytes += path.length;
     const names = this.#names.get(inode);
     if (names === undefined) this.#names.set(inode, new Set([path]));
     else names.add(path);
   }
 
   #forget(path: RelativePath, inode: number): void {
-    this.#inodes.delete(path);
+    if (this.#inodes.delete(path)) this.#bytes -= path.length;
     const names = this.#names.get(inode);
     names?.delete(path);
     if (names?.size !== 0) return;
@@ -88,6 +92,7 @@ export class LinkedNames {
   #forgetAll(): void {
     this.#names.clear();
     this.#inodes.clear();
+    this.#bytes = 0;
     this.#asked.clear();
   }
 }

@@ -6,19 +6,27 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
-const MOST_WAITING = 50_000;
+export interface QueueLimits {
+  readonly paths: number;
+  /** Of all paths that wait for a share together. */
+  readonly bytes: number;
+}
+
+const DEFAULT_LIMITS: QueueLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
+
+interface Queue {
+  readonly paths: Set<RelativePath>;
+  bytes: number;
+}
 
 export class PathQueue {
-  readonly #waiting = new Map<string, Set<RelativePath>>();
+  readonly #waiting = new Map<string, Queue>();
   readonly #overflowed = new Set<string>();
   readonly #running = new Set<RelativePath>();
   /** Told again while they were running, and by whom. */
   readonly #again = new Map<RelativePath, string>();
-  readonly #most: number;
 
-  constructor(most = MOST_WAITING) {
-    this.#most = most;
-  }
+  constructor(private readonly limits: QueueLimits = DEFAULT_LIMITS) {}
 
   /** `false` if the share's queue is full: the path is not remembered. */
   add(share: string, path: RelativePath): boolean {
@@ -27,11 +35,13 @@ export class PathQueue {
       return true;
     }
     const queue = this.#queueOf(share);
-    if (queue.size >= this.#most && !queue.has(path)) {
+    if (queue.paths.has(path)) return true;
+    if (this.fullness(share) >= 1) {
       this.#overflowed.add(share);
       return false;
     }
-    queue.add(path);
+    queue.paths.add(path);
+    queue.bytes += path.length;
     return true;
   }
 
@@ -39,8 +49,9 @@ export class PathQueue {
   take(share: string): RelativePath | undefined {
     const queue = this.#waiting.get(share);
     if (queue === undefined) return undefined;
-    for (const path of queue) {
-      queue.delete(path);
+    for (const path of queue.paths) {
+      queue.paths.delete(path);
+      queue.bytes -= path.length;
       if (this.#running.has(path)) {
         this.#again.set(path, share);
         continue;
@@ -67,7 +78,7 @@ export class PathQueue {
   /** Whether the path waits or is worked on, or may be one of those that were forgotten. */
   isPending(path: RelativePath): boolean {
     if (this.#overflowed.size > 0 || this.#running.has(path)) return true;
-    for (const queue of this.#waiting.values()) if (queue.has(path)) return true;
+    for (const { paths } of this.#waiting.values()) if (paths.has(path)) return true;
     return false;
   }
 
@@ -80,23 +91,25 @@ export class PathQueue {
 
   /** Whether the share's queue overflowed and has run empty: it is to be read again. Says so once. */
   takeOverflow(share: string): boolean {
-    if (this.#queueOf(share).size > 0) return false;
+    if (this.#queueOf(share).paths.size > 0) return false;
     return this.#overflowed.delete(share);
   }
 
-  waiting(share: string): number {
-    return this.#waiting.get(share)?.size ?? 0;
+  /** How much of what may wait for a share does: 1 and more is full. */
+  fullness(share: string): number {
+    const { paths, bytes } = this.#queueOf(share);
+    return Math.max(paths.size / this.limits.paths, bytes / this.limits.bytes);
   }
 
   get size(): number {
     let size = this.#running.size;
-    for (const queue of this.#waiting.values()) size += queue.size;
+    for (const { paths } of this.#waiting.values()) size += paths.size;
     return size;
   }
 
-  #queueOf(share: string): Set<RelativePath> {
+  #queueOf(share: string): Queue {
     let queue = this.#waiting.get(share);
-    if (queue === undefined) this.#waiting.set(share, queue = new Set());
+    if (queue === undefined) this.#waiting.set(share, queue = { paths: new Set(), bytes: 0 });
     return queue;
   }
 }

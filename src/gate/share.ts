@@ -4,16 +4,20 @@ import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_
 import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import type { FileIndex } from "./file_index.ts";
-import type { IgnoreRules } from "./ignore_patterns.ts";
+import { type IgnoreRules, LONGEST_PATH } from "./ignore_patterns.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { MoveMemory } from "./move_memory.ts";
 import type { Seen } from "./planning/situation.ts";
 import type { Wanted } from "./readings.ts";
 import { Replica } from "./replica.ts";
+
+/** Of a long path, in messages. */
+const SHOWN = 100;
 
 export interface ShareParts {
   readonly config: Pick<ChannelConfig, "debounceMs" | "diodeProducers">;
@@ -40,10 +44,11 @@ export class Share implements WatchSink {
   readonly #parts: ShareParts;
   readonly #links: LinkedNames;
   readonly #watcher: InotifyWatcher;
+  readonly #repeats = new RepeatLimit();
   #foundEmpty = false;
 
   constructor(producer: FileName, parts: ShareParts) {
-    const { config, reactor, rules } = parts;
+    const { config, reactor } = parts;
     this.#parts = parts;
     const role = config.diodeProducers.has(producer) ? "diode" : "producer";
     const replica = this.replica = new Replica(role, producer);
@@ -54,7 +59,7 @@ export class Share implements WatchSink {
     this.#watcher = new InotifyWatcher(reactor, this, {
       debounceMs: config.debounceMs,
       openRoot: () => parts.openRoot(producer),
-      excludes: (directory) => rules.isIgnoredDirectory(directory),
+      excludes: (directory) => this.#isIgnored(directory),
       onTrouble: (message) => this.#tell(`: ${message}`),
     });
   }
@@ -95,9 +100,9 @@ export class Share implements WatchSink {
   }
 
   changed(path: RelativePath): void {
-    const { isEcho, lookAt, rules } = this.#parts;
+    const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
-    if (path === ROOT || rules.isIgnoredDirectory(path)) return;
+    if (path === ROOT || this.#isIgnored(path)) return;
     if (replica.root === undefined || isEcho(replica, path)) return;
     lookAt(replica, path);
   }
@@ -113,7 +118,9 @@ export class Share implements WatchSink {
   }
 
   moved(from: RelativePath, to: RelativePath): void {
-    this.moves.moved(from, to);
+    // Where it is ignored it arrives nowhere, and nothing waits for that.
+    if (this.#isIgnored(to)) this.moves.forget(from);
+    else this.moves.moved(from, to);
   }
 
   rootLost(): void {
@@ -144,6 +151,17 @@ export class Share implements WatchSink {
       " is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
     );
     replica.id = index.forgetReplica(replica.name, inode);
+  }
+
+  /** Whether `path`, and what is below it, is left alone. */
+  #isIgnored(path: RelativePath): boolean {
+    if (path.length > LONGEST_PATH && this.#repeats.admits("long path")) {
+      const begin = display(path.slice(0, SHOWN) as RelativePath);
+      this.#tell(
+        `/${begin}… is a path of more than ${LONGEST_PATH} bytes: what lies so deep does not travel`,
+      );
+    }
+    return this.#parts.rules.isIgnoredDirectory(path);
   }
 
   /** `what` follows upon the share's name. */

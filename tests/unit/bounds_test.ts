@@ -20,7 +20,7 @@ const path = (name: string | number) => fromText(`${name}`) as RelativePath;
 const statusOf = (inode: number, links = 1) => plainFile({ inode, links });
 
 Deno.test("I6, I3: a full queue of paths keeps what it has, and asks for a reading when it is empty", () => {
-  const queue = new PathQueue(3);
+  const queue = new PathQueue({ paths: 3, bytes: 100 });
   const accepted = [1, 2, 3, 4, 5].map((name) => queue.add("ann", path(name)));
   assertEquals(accepted, [true, true, true, false, false]);
   assert(queue.add("ann", path(1)), "what waits already is no more");
@@ -35,6 +35,23 @@ Deno.test("I6, I3: a full queue of paths keeps what it has, and asks for a readi
   assert(queue.takeOverflow("ann"));
   assert(!queue.takeOverflow("ann"), "once");
   assert(!queue.takeOverflow("bob"));
+});
+
+Deno.test("I6: few long paths fill a queue as many short ones do", () => {
+  const queue = new PathQueue({ paths: 100, bytes: 10 });
+  assertEquals(["12345", "67890", "x"].map((name) => queue.add("ann", path(name))), [
+    true,
+    true,
+    false,
+  ]);
+  assertEquals(queue.fullness("ann"), 1);
+  for (let left = 2; left > 0; left--) {
+    const taken = queue.take("ann");
+    assert(taken !== undefined);
+    queue.done(taken);
+  }
+  assertEquals(queue.fullness("ann"), 0);
+  assert(queue.takeOverflow("ann"));
 });
 
 Deno.test("I6: of too many removals that wait, the one that was tried longest ago begins anew", () => {
@@ -68,6 +85,20 @@ Deno.test("I6, I3: beyond the limit of linked names the share is searched for th
   names.seen(path("one"), statusOf(1, 2), false);
   names.close();
   assertEquals([asked, searches], [[], 1]);
+});
+
+Deno.test("I6, I3: long linked names count for more", () => {
+  let searches = 0;
+  const names = new LinkedNames({ lookAt: () => {}, search: () => searches++ });
+  const long = "n".repeat(8000);
+  names.seen(path("one"), statusOf(1, 2), true);
+  names.seen(path("other"), statusOf(1, 2), true);
+  for (let inode = 2; inode < 2200; inode++) {
+    names.seen(path(`${long}${inode}`), statusOf(inode, 2), true);
+  }
+  names.seen(path("one"), statusOf(1, 2), false);
+  names.close();
+  assertEquals(searches, 1);
 });
 
 Deno.test("I6, I1: of too many verdicts the oldest are forgotten, which is a scan more", () => {

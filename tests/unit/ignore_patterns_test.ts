@@ -5,6 +5,7 @@ import { type ByteString, fromBytes, fromText, type RelativePath } from "../../f
 import { compileGlob, PatternError } from "../../src/gate/glob.ts";
 import {
   compileIgnorePatterns,
+  LONGEST_PATH,
   patternFault,
   patternSurprise,
 } from "../../src/gate/ignore_patterns.ts";
@@ -193,6 +194,14 @@ Deno.test("patterns that make no sense are refused with what to write instead", 
     assertEquals(patternFault(usable, "name"), undefined, usable);
   }
   assertThrows(() => rules(["[a"]), PatternError);
+});
+
+Deno.test("I6: a path that is too long is ignored, and so is what is below it", () => {
+  const none = rules([]);
+  const longest = fromText("n".repeat(LONGEST_PATH)) as RelativePath;
+  const longer = fromText("n".repeat(LONGEST_PATH + 1)) as RelativePath;
+  assertEquals([none.isIgnored(longest), none.isIgnoredDirectory(longest)], [false, false]);
+  assertEquals([none.isIgnored(longer), none.isIgnoredDirectory(longer)], [true, true]);
 });
 
 Deno.test("patterns that will surprise are explained, others are not", () => {

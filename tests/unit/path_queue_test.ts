@@ -18,7 +18,7 @@ Deno.test("a path waits once in its share's queue, and paths come in their order
 });
 
 Deno.test("I3: a path is pending while it waits, is worked on, or may have been forgotten", () => {
-  const queue = new PathQueue(1);
+  const queue = new PathQueue({ paths: 1, bytes: 100 });
   queue.add("ann", A);
   assertEquals([queue.isPending(A), queue.isPending(B)], [true, false]);
   queue.take("ann");
@@ -55,7 +55,7 @@ Deno.test("I3: a path that is told while it is worked on is looked at once more"
 });
 
 Deno.test("I6: a full queue asks for the share to be read again, once it has run empty", () => {
-  const queue = new PathQueue(1);
+  const queue = new PathQueue({ paths: 1, bytes: 100 });
   assert(queue.add("ann", A));
   assert(!queue.add("ann", B));
   assert(queue.add("bob", B));
@@ -75,7 +75,7 @@ Deno.test("I3, I6: whatever the order, each path that was told is looked at afte
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const queue = new PathQueue(MOST);
+      const queue = new PathQueue({ paths: MOST, bytes: 1000 });
       const running: RelativePath[] = [];
       /** Told, and no look at them has begun since, nor a reading. */
       const owed = new Set<RelativePath>();
@@ -100,7 +100,7 @@ Deno.test("I3, I6: whatever the order, each path that was told is looked at afte
           queue.add(share, path);
           owed.add(path);
         }
-        for (const one of SHARES) assert(queue.waiting(one) <= MOST, "longer than its limit");
+        for (const one of SHARES) assert(queue.fullness(one) <= 1, "longer than its limit");
       }
       while (running.length > 0 || queue.size > 0) {
         SHARES.forEach(take);

@@ -7,6 +7,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
+import { LONGEST_PATH } from "../../src/gate/ignore_patterns.ts";
 import { recordOf } from "../../src/gate/replica_record.ts";
 import { Share } from "../../src/gate/share.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -35,7 +36,9 @@ class Bench implements Disposable {
       config: { debounceMs: 10, diodeProducers: new Set() },
       reactor: this.#reactor,
       index,
-      rules: { isIgnoredDirectory: (one) => one.startsWith("ignored") },
+      rules: {
+        isIgnoredDirectory: (one) => one.startsWith("ignored") || one.length > LONGEST_PATH,
+      },
       openRoot: () => this.openRoot(),
       isEcho: (_, one) => this.known.has(one),
       lookAt: (_, one) => this.asked.push(`look at ${display(one)}`),
@@ -81,6 +84,18 @@ Deno.test("I5: an event is followed if it is news; the root's and an ignored dir
   for (const one of ["guest's", "own", "ignored/a", "folder/a"]) bench.share.changed(path(one));
   bench.share.changed(ROOT);
   assertEquals(bench.asked, ["look at guest's", "look at folder/a"]);
+});
+
+Deno.test("I6: what has a path that is too long is told of now and then, and left alone", () => {
+  using bench = new Bench();
+  const long = path(`folder/${"n".repeat(LONGEST_PATH)}`);
+  for (let time = 0; time < 3; time++) bench.share.changed(long);
+  bench.share.moved(path("before"), long);
+  assertEquals(bench.asked, []);
+  assertEquals(bench.share.moves.targetOf(path("before")), undefined);
+  assertEquals(bench.troubles.length, 1);
+  assert(bench.troubles.every((message) => message.length < 300), "as if it were short");
+  assertStringIncludes(bench.troubles.join(), "folder/nnn");
 });
 
 Deno.test("a new directory is read for what went before it was watched; the watcher tells the rest", () => {

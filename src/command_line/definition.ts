@@ -50,6 +50,8 @@ interface Range {
 export type FlagOption = Documented & { readonly kind: "flag" };
 /** Any text but the empty one. */
 export type TextOption = Valued<string> & { readonly kind: "text" };
+/** The path of a Unix socket. */
+export type SocketOption = Valued<string> & { readonly kind: "socket" };
 /** A whole number. */
 export type NumberOption = Valued<number> & Range & { readonly kind: "number" };
 /** A number of bytes, also written with K, M, G or T (powers of 1024). */
@@ -60,7 +62,7 @@ export type ChoiceOption = Valued<string> & {
   readonly choices: readonly string[];
 };
 
-export type ValuedOption = TextOption | NumberOption | BytesOption | ChoiceOption;
+export type ValuedOption = TextOption | SocketOption | NumberOption | BytesOption | ChoiceOption;
 export type Option = FlagOption | ValuedOption;
 export type Options = Readonly<Record<string, Option>>;
 

@@ -11,6 +11,8 @@ export function readValue(option: ValuedOption, text: string): ValueReading {
   switch (option.kind) {
     case "text":
       return { value: text };
+    case "socket":
+      return readSocketPath(text);
     case "choice":
       return readChoice(option.choices, text);
     case "number":
@@ -24,6 +26,18 @@ export function readValue(option: ValuedOption, text: string): ValueReading {
         show: showBytes,
       });
   }
+}
+
+/** sizeof(sockaddr_un.sun_path), less its NUL: unix(7). */
+const LONGEST_SOCKET_PATH = 107;
+
+function readSocketPath(text: string): ValueReading {
+  const { length } = new TextEncoder().encode(text);
+  if (length <= LONGEST_SOCKET_PATH) return { value: text };
+  return {
+    problem: `needs the path of a socket, at most ${LONGEST_SOCKET_PATH} bytes, got ${length}: ` +
+      quoted(text),
+  };
 }
 
 function readChoice(choices: readonly string[], text: string): ValueReading {
@@ -58,6 +72,7 @@ export function parseBytes(text: string): number | undefined {
 export function showBytes(bytes: number): string {
   let power = 0;
   while (bytes !== 0 && power + 1 < UNITS.length && bytes % 1024 ** (power + 1) === 0) power++;
+  if (bytes === 1) return "1 byte";
   return power === 0 ? `${bytes} bytes` : `${bytes / 1024 ** power} ${UNITS[power]}iB`;
 }
 

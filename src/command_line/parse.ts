@@ -111,21 +111,19 @@ function split(options: Options, args: readonly string[]): Given {
     (option?.kind === "flag" ? boolean : string).push(name);
   }
   let problem: string | undefined;
-  const parsed = parseArgs(args.map((arg) => spellOut(arg, options)), {
+  const parsed = parseArgs(args.flatMap((arg, index) => spellOut(arg, options, args, index)), {
     boolean,
     string,
     collect: string,
     alias,
     unknown: (argument, key) => {
       problem ??= key === undefined
-        ? `unexpected argument ${displayText(argument)}`
+        ? unexpectedArgument(argument)
         : unknownOption(argument, keyOf.keys());
       return false;
     },
   });
-  problem ??= parsed._.length > 0
-    ? `unexpected argument ${displayText(parsed._[0] ?? "")}`
-    : undefined;
+  problem ??= parsed._.length > 0 ? unexpectedArgument(parsed._[0] ?? "") : undefined;
   const flags = new Set<string>();
   const texts = new Map<string, readonly string[]>();
   for (const [name, key] of [...keyOf, ["help", "help"], ["version", "version"]] as const) {
@@ -137,15 +135,32 @@ function split(options: Options, args: readonly string[]): Given {
   return { help: flags.has("help"), version: flags.has("version"), flags, texts, problem };
 }
 
-/** `-cFILE` → `--config=FILE`, which the parser would take for a row of flags. */
-function spellOut(arg: string, options: Options): string {
-  if (!/^-[A-Za-z]./s.test(arg)) return arg;
+/**
+ * `-cFILE` → `--config=FILE`, which the parser would take for a row of flags; `--config ""` → `--config=`, of which it
+ * would take the empty text for an argument.
+ */
+function spellOut(
+  arg: string,
+  options: Options,
+  args: readonly string[],
+  index: number,
+): readonly string[] {
+  if (arg === "" && valuedName(args[index - 1], options) !== undefined) return [];
+  const name = valuedName(arg, options);
+  if (name !== undefined) return args[index + 1] === "" ? [`${name}=`] : [arg];
+  if (!/^-[A-Za-z]./s.test(arg)) return [arg];
+  const long = valuedName(arg.slice(0, 2), options);
+  return long === undefined ? [arg] : [`${long}=${arg.slice(2).replace(/^=/, "")}`];
+}
+
+/** The long name of the option with a value that `arg` names, and nothing else. */
+function valuedName(arg: string | undefined, options: Options): string | undefined {
   for (const [key, option] of Object.entries(options)) {
-    if (option.kind !== "flag" && option.short === arg[1]) {
-      return `${longName(key)}=${arg.slice(2).replace(/^=/, "")}`;
-    }
+    if (option.kind === "flag") continue;
+    const long = longName(key);
+    if (arg === long || (option.short !== undefined && arg === `-${option.short}`)) return long;
   }
-  return arg;
+  return undefined;
 }
 
 /** A flag is there or it is not; the parser would take `--debug=no` for true, `--debug false` for a value. */
@@ -161,6 +176,10 @@ function flagProblem(
     return (arg === `--${name}` || arg === `-${short}`) && (next === "true" || next === "false");
   });
   return valued || typeof value !== "boolean" ? `--${name} takes no value` : undefined;
+}
+
+function unexpectedArgument(argument: string): string {
+  return `unexpected argument ${argument === "" ? '""' : displayText(argument)}`;
 }
 
 function unknownOption(argument: string, names: Iterable<string>): string {

@@ -3,6 +3,7 @@
 import denoConfiguration from "../../deno.json" with { type: "json" };
 import type { CommandProgram, Invocation, Options, OptionValues, Program } from "./definition.ts";
 import { exitCode } from "./exit_codes.ts";
+import { print } from "./print.ts";
 import { type Reading, readInvocation, readOptions } from "./parse.ts";
 
 /** The project's version. */
@@ -34,15 +35,5 @@ function valueOrExit<T>(reading: Reading<T>): T {
     case "usage":
       print(Deno.stderr, `${reading.message}\n`);
       return Deno.exit(exitCode("usage"));
-  }
-}
-
-/** Whole, unless the reader has gone (`--help | head -1`), which is no failure of ours. */
-function print(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  try {
-    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** `virtiofs-gate`: shares files between virtual machines, scanned first. */
 
+import "../command_line/last_resort.ts"; // before what may fail
 import { invocationOrExit } from "../command_line/start.ts";
 import { revokeAllPermissions } from "../service_manager/permissions.ts";
 import { GATE } from "./options.ts";

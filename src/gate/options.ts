@@ -26,7 +26,7 @@ export const GATE = defineProgram({
           help: "scan nothing, whatever the channels say: every file counts as clean",
         },
         clamdSocket: {
-          kind: "text",
+          kind: "socket",
           value: "PATH",
           default: "/var/run/clamav/clamd.ctl",
           help: "clamd's Unix socket",

@@ -52,5 +52,5 @@ export async function serve(
 function statusOf(channels: readonly Channel[]): string {
   const pending = channels.reduce((sum, channel) => sum + channel.pending, 0);
   const count = `${channels.length} channel${channels.length === 1 ? "" : "s"}`;
-  return pending === 0 ? count : `${count}, ${pending} paths in work`;
+  return pending === 0 ? count : `${count}, ${pending} path${pending === 1 ? "" : "s"} in work`;
 }

@@ -9,11 +9,11 @@ import type { JudgeParts } from "./judge.ts";
 import { hostPath } from "./layout.ts";
 import type { Replica } from "./replica.ts";
 
-/** What is done with an infected file, in the words that follow its place in the log. */
+/** What is to be done with an infected file, in the words that follow its place in the log. */
 const CONSEQUENCES: Readonly<Record<InfectedAction, string>> = {
-  delete: "deleted there",
-  quarantine: "moved to quarantine",
-  log: "stays there, and travels nowhere",
+  delete: "it is deleted there",
+  quarantine: "it goes to quarantine",
+  log: "it stays there, and travels nowhere",
 };
 
 /** `log` bears the channel's name. */

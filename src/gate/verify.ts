@@ -2,6 +2,7 @@
 
 import { displayText } from "../../ffi/byte_string.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
+import { print } from "../command_line/print.ts";
 import { readClamdLimits } from "../scanning/clamd_configuration.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { type Configuration, parseConfiguration } from "./config/configuration.ts";
@@ -74,5 +75,5 @@ function summary(path: string, channels: number, faults: number, warnings: numbe
 }
 
 function say(line: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+  print(Deno.stdout, `${line}\n`);
 }

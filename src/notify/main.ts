@@ -1,5 +1,6 @@
 /** `virtiofs-notify`: refreshes a guest's file browsers when its shares change on the host. */
 
+import "../command_line/last_resort.ts"; // before what may fail
 import { display } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { messageOf } from "../../ffi/errno.ts";

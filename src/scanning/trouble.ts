@@ -30,6 +30,9 @@ export function inWords(error: unknown, address: Address): string {
   if (isErrno(error, "ECONNRESET", "EPIPE", "ENOTCONN")) {
     return `clamd at ${at} ended the connection: did it crash, or was it restarted?`;
   }
+  if (isErrno(error, "ENAMETOOLONG")) {
+    return `${at} is too long for the path of a socket (at most 107 bytes)`;
+  }
   return `clamd at ${at}: ${messageOf(error)}`;
 }
 

@@ -1,5 +1,6 @@
 /** `clamd-vclient`: scans files in a guest as they are written. */
 
+import "../command_line/last_resort.ts"; // before what may fail
 import type { Reactor } from "../../ffi/reactor.ts";
 import { exitForUsage, optionsOrExit } from "../command_line/start.ts";
 import { runDaemon, type StillStarting } from "../daemon/daemon.ts";

@@ -50,7 +50,7 @@ export const VCLIENT = defineProgram({
       help: "use a clamd in this machine, through its Unix socket, instead of vsock",
     },
     clamdSocket: {
-      kind: "text",
+      kind: "socket",
       value: "PATH",
       default: "/var/run/clamav/clamd.ctl",
       help: "clamd's Unix socket, with --socket",
@@ -69,7 +69,7 @@ export const VCLIENT = defineProgram({
       help: "where infected files are kept, with --action quarantine; made if it is missing",
     },
     notifySocket: {
-      kind: "text",
+      kind: "socket",
       value: "PATH",
       default: "/run/clamav/notify.sock",
       help: "Unix socket where the user is told of infected files and failed scans",

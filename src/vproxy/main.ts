@@ -1,7 +1,9 @@
 /** `clamd-vproxy`: lets guests scan over vsock without letting them talk to clamd. */
 
-import { display } from "../../ffi/byte_string.ts";
+import "../command_line/last_resort.ts"; // before what may fail
+import { asFileName, display, fromText } from "../../ffi/byte_string.ts";
 import { Connection } from "../../ffi/connection.ts";
+import { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress, VMADDR_CID_HOST } from "../../ffi/socket.ts";
@@ -73,6 +75,20 @@ async function checkClamd(reactor: Reactor, clamd: Address, log: Logger): Promis
   } catch (error) {
     const reason = inWords(error, clamd);
     if (!isErrno(error, "ECONNREFUSED", "ETIMEDOUT", "EAGAIN")) throw new StartFailure(reason);
+    if (clamd.family === "unix" && isSomethingElse(clamd.path)) {
+      const path = display(fromText(clamd.path));
+      throw new StartFailure(`${path} is no socket: give clamd's LocalSocket with --clamd PATH`);
+    }
     log.warn("{reason}; guests get an ERROR until it answers", { reason });
   }
+}
+
+/** Whether there is a thing, but no socket. It refuses connections as a clamd does that is down. */
+function isSomethingElse(path: string): boolean {
+  const slash = path.lastIndexOf("/");
+  const name = asFileName(fromText(path.slice(slash + 1)));
+  if (name === undefined) return true;
+  using parent = Directory.openTrusted(fromText(path.slice(0, slash + 1) || "."));
+  const kind = parent.status(name)?.kind;
+  return kind === "file" || kind === "directory";
 }

@@ -38,7 +38,7 @@ export const VPROXY = defineProgram({
         "cloud-hypervisor arrive, instead of vsock; one option a guest",
     },
     clamd: {
-      kind: "text",
+      kind: "socket",
       short: "C",
       value: "PATH",
       default: "/run/clamav/clamd.ctl",

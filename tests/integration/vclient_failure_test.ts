@@ -13,7 +13,7 @@ import { VclientWorld } from "../support/vclient_world.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 const ignore = !hasProgram("clamd");
-const STACK_TRACE = /^\s+at .*\.ts:\d+/m;
+const STACK_TRACE = /^\s+at .*\.ts:\d+|nobody foresaw/m;
 
 /** Starts the client with these arguments; how it ends, and what it says. */
 async function refused(...args: string[]): Promise<{ code: number; log: string }> {

@@ -114,7 +114,9 @@ export class World implements Fixture {
       if (!this.options.unequal?.includes(channel.name)) await channel.settled();
     }
     // A stack trace in the log is a fault that nobody thought of.
-    const trace = this.gate.log.split("\n").filter((line) => /^\s+at .*\.ts:\d+/.test(line));
+    const trace = this.gate.log.split("\n").filter((line) =>
+      /^\s+at .*\.ts:\d+|nobody foresaw/.test(line)
+    );
     if (trace.length > 0) throw new Error(`the gate's log has a stack trace:\n${trace.join("\n")}`);
     const { code } = await this.gate.term();
     if (code !== 0) throw new Error(`the gate ended with ${code}:\n${this.gate.tail()}`);

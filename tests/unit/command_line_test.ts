@@ -1,5 +1,5 @@
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { defineProgram, longName, type OptionValues } from "../../src/command_line/definition.ts";
 import { EXIT_CODES } from "../../src/command_line/exit_codes.ts";
@@ -132,13 +132,16 @@ Deno.test("each mistake is named in one line that says what to do", async (t) =>
     [["-w", "/a", "-p", "1", "-p", "2"], "--port is given more than once"],
     [
       ["-w", "/a", "--max-size", "0"],
-      "needs a number of bytes (such as 512K, 25M, 2G) from 1 bytes to 1 TiB",
+      "needs a number of bytes (such as 512K, 25M, 2G) from 1 byte to 1 TiB",
     ],
     [["-w", "/a", "-a", "delte"], `needs one of log, delete, got "delte"; did you mean delete?`],
     [["-w", "/a", "--debug=yes"], "--debug takes no value"],
     [["-w", "/a", "--debug", "false"], "--debug takes no value"],
     [["-w", "/a", "-d=1"], "--debug takes no value"],
     [["-w", "/a", "/b"], "unexpected argument /b"],
+    [["-w", "/a", ""], 'unexpected argument ""'],
+    [["-w", ""], "--watch needs a value: DIR"],
+    [["--watch", "", "-w", "/a"], "--watch needs a value: DIR"],
     [["-w", "/a", "--", "-b"], "unexpected argument -b"],
     [["-w", "/a", "--__proto__=1"], "unknown option --__proto__"],
     [["-w", "/a", "\x1b[2J"], "unexpected argument \\x1b[2J"],
@@ -223,6 +226,15 @@ Deno.test("the gate's command names what to do", async (t) => {
       },
     });
   });
+  await t.step("a path that no socket can have is a mistake", () => {
+    const path = `/${"é".repeat(54)}`;
+    const reading = gate("run", "-c", "/c.json", "--clamd-socket", path);
+    assertEquals(reading.kind, "usage");
+    assertStringIncludes(
+      reading.kind === "usage" ? reading.message : "",
+      `--clamd-socket needs the path of a socket, at most 107 bytes, got 109: "${path}"`,
+    );
+  });
   await t.step("verify takes its own options", () => {
     assertEquals(gate("verify", "-c", "/c.json", "-v", "--offline"), {
       kind: "run",
@@ -283,6 +295,7 @@ Deno.test("sizes are read exactly and shown in their shortest exact form", () =>
   for (const text of ["", "M", "-1", "1.5M", "1MB", "0x10", "1 M", "9999999T"]) {
     assertEquals(parseBytes(text), undefined, text);
   }
+  assertEquals(showBytes(1), "1 byte");
   assertEquals([0, 1000, 1024, 25 << 20, 2 ** 31].map(showBytes), [
     "0 bytes",
     "1000 bytes",
@@ -291,7 +304,7 @@ Deno.test("sizes are read exactly and shown in their shortest exact form", () =>
     "2 GiB",
   ]);
   fc.assert(fc.property(fc.maxSafeNat(), (bytes) => {
-    assertEquals(parseBytes(showBytes(bytes).replace(/ (bytes)?/, "")), bytes);
+    assertEquals(parseBytes(showBytes(bytes).replace(/ (bytes?)?/, "")), bytes);
   }));
 });
 
@@ -316,6 +329,33 @@ Deno.test("the edit distance is a distance", () => {
     assert(distance <= Math.max(from.length, to.length));
     assert(distance >= Math.abs(from.length - to.length));
   }));
+});
+
+Deno.test("what nobody foresaw ends a program with one line and the documented code", async () => {
+  const entry = new URL("../support/failing_program.ts", import.meta.url);
+  for (const way of ["at once", "later", "in a timer", "unawaited"]) {
+    const output = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-prompt", "--no-check", entry.href, "--way", way],
+    }).output();
+    const said = new TextDecoder().decode(output.stderr);
+    assertEquals([output.code, said.trimEnd().split("\n").length], [3, 1], said);
+    assertStringIncludes(said, "a failure that nobody foresaw: Error: first\\x1b | second | at ");
+  }
+});
+
+Deno.test("a reader that has gone is no failure, a disk that is full is told in words", async () => {
+  const entry = new URL("../support/gate_command_line.ts", import.meta.url).pathname;
+  const gate = `${Deno.execPath()} run --quiet --no-prompt --no-check ${entry} run --help`;
+  const outcome = async (command: string) => {
+    const output = await new Deno.Command("bash", {
+      args: ["-c", `set -o pipefail; ${gate} ${command}`],
+    }).output();
+    return [output.code, new TextDecoder().decode(output.stderr)];
+  };
+  assertEquals(await outcome("| true"), [0, ""]);
+  const [code, said] = await outcome("> /dev/full");
+  assertEquals(code, 3);
+  assertMatch(String(said), /^cannot write to standard output: No space left on device.*\n$/);
 });
 
 Deno.test("the program prints help to stdout and mistakes to stderr, with the documented codes", async () => {

@@ -20,6 +20,12 @@ Deno.test("each failure names the address, escaped, and what may be the cause", 
     ["connect", "ETIMEDOUT", VSOCK, /^clamd at vsock 2:3400 does not answer$/],
     ["connect", "ENODEV", VSOCK, /^there is no way to vsock 2:3400: give this machine a vsock/],
     ["socket", "EAFNOSUPPORT", VSOCK, /^there is no way to vsock 2:3400: .*its kernel the module/],
+    [
+      "socket path",
+      "ENAMETOOLONG",
+      SOCKET,
+      /^\/run\/clamd.*\.ctl is too long for the path of a soc/,
+    ],
     ["recv", "EIO", VSOCK, /^clamd at vsock 2:3400: recv: EIO/],
   ];
   for (const [call, code, address, expected] of cases) {

@@ -1,5 +1,6 @@
-/** Content and attributes of open files: reflink, copy, compare, ownership, times. */
+/** Content and attributes of open files: reflink, copy, ownership, times. */
 
+import { nextData } from "./data_range.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
 import { type FileStatus, statusOf } from "./file_status.ts";
@@ -28,32 +29,48 @@ export async function clone(source: Descriptor, target: Descriptor): Promise<voi
 const COPY_PIECE = 8 * 1024 * 1024;
 
 /**
- * Copies everything, for filesystems and files that cannot be cloned, and flushes it, so that a name given
- * to it later never shows less after a power failure. Shared extents are used where the kernel can.
+ * Copies everything but holes, for filesystems and files that cannot be cloned, and flushes it, so that a name given
+ * to it later never shows less after a power failure. Shared extents are used where the kernel can. Throws EFBIG beyond
+ * 2^53 bytes.
  */
 export async function copy(source: Descriptor, target: Descriptor): Promise<void> {
   const { size } = statusOf(source);
+  if (size > Number.MAX_SAFE_INTEGER) throw new SystemError("copy", ERRNO.EFBIG);
+  check(libc.ftruncate(target.fd, 0n), "ftruncate");
+  for (let done = 0; done < size;) {
+    const range = nextData(source, done);
+    if (range === undefined) break;
+    done = await copyRange(source, target, range.start, Math.min(range.end, size));
+  }
+  const end = Math.min(size, statusOf(source).size); // it may have become shorter meanwhile
+  // A hole at the end.
+  if (statusOf(target).size < end) check(libc.ftruncate(target.fd, BigInt(end)), "ftruncate");
+  if (await onThreadPool(() => libc.fdatasyncBlocking(target.fd)) < 0) {
+    throw new SystemError("fdatasync", ERRNO.EIO);
+  }
+}
+
+/** Copies from `start` up to `end`, or to where the source ends by now; `end`, or beyond. */
+async function copyRange(
+  source: Descriptor,
+  target: Descriptor,
+  start: number,
+  end: number,
+): Promise<number> {
   const from = new BigInt64Array(1);
   const to = new BigInt64Array(1);
   const fromBytes = new Uint8Array(from.buffer);
   const toBytes = new Uint8Array(to.buffer);
-  check(libc.ftruncate(target.fd, 0n), "ftruncate");
-  for (let done = 0; done < size;) {
-    const piece = BigInt(Math.min(COPY_PIECE, size - done));
+  for (let done = start; done < end;) {
+    const piece = BigInt(Math.min(COPY_PIECE, end - done));
     from[0] = to[0] = BigInt(done);
     const run = () =>
       libc.copyFileRangeBlocking(source.fd, fromBytes, target.fd, toBytes, piece, 0);
     const copied = Number(await onThreadPool(run));
-    if (copied === 0) break; // the source became shorter
-    if (copied < 0) {
-      done += copyPieceByHand(source, target, done);
-      continue;
-    }
-    done += copied;
+    if (copied === 0) return Infinity;
+    done += copied < 0 ? copyPieceByHand(source, target, done) : copied;
   }
-  if (await onThreadPool(() => libc.fdatasyncBlocking(target.fd)) < 0) {
-    throw new SystemError("fdatasync", ERRNO.EIO);
-  }
+  return end;
 }
 
 const copyBuffer = new Uint8Array(256 * 1024);
@@ -72,7 +89,7 @@ function copyPieceByHand(source: Descriptor, target: Descriptor, offset: number)
       "pwrite",
     );
   }
-  return length === 0 ? Number.MAX_SAFE_INTEGER : length;
+  return length === 0 ? Infinity : length;
 }
 
 /** FICLONE, or a copy where the source or the filesystem cannot be cloned. */
@@ -83,62 +100,6 @@ export async function cloneOrCopy(source: Descriptor, target: Descriptor): Promi
     if (!isErrno(error, "EINVAL", "EOPNOTSUPP", "EXDEV", "ENOTTY", "ETXTBSY")) throw error;
     await copy(source, target);
   }
-}
-
-const COMPARE_PIECE = 1024 * 1024;
-/** Files up to this size are compared in place: a guest may have thousands of them compared. */
-const COMPARE_INLINE = 64 * 1024;
-/** One byte more, so that a file that grows is noticed. */
-const inlineLeft = new Uint8Array(COMPARE_INLINE + 1);
-const inlineRight = new Uint8Array(COMPARE_INLINE + 1);
-
-/** Whether two files hold the same bytes. Reads large ones on the thread pool, at most `COMPARE_PIECE` at a time. */
-export async function sameContent(a: Descriptor, b: Descriptor): Promise<boolean> {
-  const { size } = statusOf(a);
-  if (size !== statusOf(b).size) return false;
-  if (size <= COMPARE_INLINE) {
-    const length = readStart(a, inlineLeft);
-    return length === readStart(b, inlineRight) && startsAlike(inlineLeft, inlineRight, length);
-  }
-  const left = new Uint8Array(COMPARE_PIECE);
-  const right = new Uint8Array(COMPARE_PIECE);
-  for (let offset = 0;;) {
-    const [readLeft, readRight] = await Promise.all([
-      readPiece(a, left, offset),
-      readPiece(b, right, offset),
-    ]);
-    const length = Math.min(readLeft, readRight);
-    if (length === 0) return readLeft === readRight;
-    if (!startsAlike(left, right, length)) return false;
-    offset += length;
-  }
-}
-
-function startsAlike(left: Uint8Array, right: Uint8Array, length: number): boolean {
-  for (let i = 0; i < length; i++) if (left[i] !== right[i]) return false;
-  return true;
-}
-
-/** How many bytes were there, at most as many as the buffer takes. */
-function readStart(file: Descriptor, buffer: Uint8Array<ArrayBuffer>): number {
-  for (let done = 0;;) {
-    const rest = buffer.subarray(done);
-    const read = check(libc.pread(file.fd, rest, BigInt(rest.length), BigInt(done)), "pread");
-    done += read;
-    if (read === 0 || done === buffer.length) return done;
-  }
-}
-
-async function readPiece(
-  file: Descriptor,
-  buffer: Uint8Array<ArrayBuffer>,
-  offset: number,
-): Promise<number> {
-  const length = BigInt(buffer.length);
-  const read = await onThreadPool(() =>
-    libc.preadBlocking(file.fd, buffer, length, BigInt(offset))
-  );
-  return read >= 0 ? read : check(libc.pread(file.fd, buffer, length, BigInt(offset)), "pread");
 }
 
 /** Sets owner, then permissions (12 bits): chown(2) clears SUID and SGID. */

@@ -13,6 +13,7 @@ import { LIBC_CANDIDATES } from "./platform.ts";
 const SYMBOLS = {
   // Memory and errno
   addressOf: { name: "memcpy", parameters: ["buffer", "buffer", "usize"], result: "usize" },
+  memcmp: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
   copyFromAddress: { name: "memcpy", parameters: ["buffer", "usize", "usize"], result: "void" },
   __errno_location: { parameters: [], result: "usize" },
 
@@ -46,6 +47,7 @@ const SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   fdatasyncBlocking: { name: "fdatasync", parameters: ["i32"], result: "i32", nonblocking: true },

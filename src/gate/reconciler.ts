@@ -4,8 +4,8 @@
  */
 
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
-import { sameContent } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
+import { sameContent } from "../../ffi/same_content.ts";
 import { DirectorySteps } from "./directory_steps.ts";
 import { FileSteps } from "./file_steps.ts";
 import { Job, Look, type ReconcilerParts, type Rest, SOON, type StepOf } from "./job.ts";

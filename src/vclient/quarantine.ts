@@ -16,12 +16,12 @@ import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   cloneOrCopy,
-  sameContent,
   setModificationTime,
   setOwnerAndMode,
   writeAll,
 } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { sameContent } from "../../ffi/same_content.ts";
 import { type OnStray, type Outcome, remove, type ScannedFile, takeOut } from "./removal.ts";
 
 export interface Finding {

@@ -14,7 +14,6 @@ import {
   copy,
   hasWriters,
   readSmall,
-  sameContent,
   sameVersion,
   setModificationTime,
   setOwnerAndMode,
@@ -23,6 +22,7 @@ import {
   writeAt,
 } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
+import { sameContent } from "../../ffi/same_content.ts";
 import { marked, must } from "../support/command.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { obstacle } from "../support/prerequisites.ts";
@@ -100,6 +100,75 @@ Deno.test("a copy of a sparse file is equal", async () => {
   using target = place.file();
   await copy(source, target);
   assert(await sameContent(source, target));
+});
+
+Deno.test("I6: a copy of a sparse file takes no more room than the file", async () => {
+  using disk = new Place(scratchDirectory("content", "disk"));
+  using source = disk.file();
+  truncate(source, 2 ** 40);
+  writeAt(source, pattern(1000), 2 ** 39);
+  using target = disk.file();
+  await copy(source, target);
+  assertEquals(statusOf(target).size, 2 ** 40);
+  const { blocks } = await Deno.stat(`${disk.path}/file 1`);
+  assert((blocks ?? 0) * 512 < MIB, `${blocks} blocks`);
+  assert(await sameContent(source, target));
+});
+
+Deno.test("I7: files that are nearly nothing but holes are compared in no time, wherever they differ", async () => {
+  using disk = new Place(scratchDirectory("content", "disk"));
+  const size = 2 ** 43;
+  const sparse = (...places: number[]) => {
+    const file = disk.file();
+    truncate(file, size);
+    for (const place of places) writeAt(file, pattern(100), place);
+    return file;
+  };
+  using one = sparse(2 ** 30, 2 ** 41);
+  using same = sparse(2 ** 41, 2 ** 30);
+  assert(await sameContent(one, same));
+  using zeros = sparse(2 ** 30, 2 ** 41);
+  writeAt(zeros, new Uint8Array(5000), 2 ** 35);
+  assert(await sameContent(one, zeros), "zeros are like a hole");
+  for (const places of [[], [2 ** 30], [2 ** 41], [2 ** 30, 2 ** 41, size - 100]]) {
+    using other = sparse(...places);
+    assertEquals(await sameContent(one, other), false, `${places}`);
+    assertEquals(await sameContent(other, one), false, `${places}`);
+  }
+});
+
+Deno.test("wherever data and holes are, a comparison is that of the bytes, and a copy has them all", async () => {
+  using disk = new Place(scratchDirectory("content", "disk"));
+  const size = 400 * 1024;
+  // Of few places and values, so that files are often alike.
+  const write = fc.record({
+    offset: fc.nat(24).map((n) => n * 16 * 1024),
+    length: fc.constantFrom(1, 4096, 16 * 1024),
+    value: fc.constantFrom(0, 1),
+  });
+  const layout = fc.array(write, { maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(layout, layout, async (ofOne, ofOther) => {
+      const make = (writes: typeof ofOne) => {
+        const file = disk.file();
+        truncate(file, size);
+        const bytes = new Uint8Array(size);
+        for (const { offset, length, value } of writes) {
+          writeAt(file, new Uint8Array(length).fill(value), offset);
+          bytes.fill(value, offset, offset + length);
+        }
+        return { file, bytes };
+      };
+      const [one, other] = [make(ofOne), make(ofOther)];
+      using a = one.file;
+      using b = other.file;
+      assertEquals(await sameContent(a, b), one.bytes.every((byte, i) => byte === other.bytes[i]));
+      using copied = disk.file();
+      await copy(a, copied);
+      assertEquals(readSmall(copied, size), one.bytes);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 Deno.test("files of the same size that differ in one byte are not the same, wherever it is", async () => {

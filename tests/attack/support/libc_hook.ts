@@ -34,9 +34,10 @@ export function intercept(next: Interceptor | undefined): void {
   interceptor = next;
 }
 
-/** How our code learns of errno and addresses: no system calls. */
+/** How our code learns of errno, addresses and bytes: no system calls. */
 const PLUMBING: ReadonlySet<string> = new Set([
   "addressOf",
+  "memcmp",
   "copyFromAddress",
   "__errno_location",
   "clock_gettime",

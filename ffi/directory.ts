@@ -75,7 +75,7 @@ export class Directory extends Descriptor {
     if (path.length >= PATH_MAX) throw new SystemError("open", ERRNO.ENAMETOOLONG, path);
     if (path.includes("\0")) throw new SystemError("open", ERRNO.EINVAL, path); // C would cut it off there
     const flags = O.PATH | O.DIRECTORY | O.CLOEXEC;
-    return new Directory(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open", path));
+    return new Directory(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open"));
   }
 
   /**
@@ -298,7 +298,7 @@ export class Directory extends Descriptor {
 /** Opens again what a descriptor holds, with other flags, whatever its name has become. */
 export function reopen(handle: Descriptor, flags: number): Descriptor {
   const path = `/proc/self/fd/${handle.fd}` as ByteString;
-  return new Descriptor(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open", path));
+  return new Descriptor(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open"));
 }
 
 const DOT = "." as ByteString;

@@ -7,8 +7,8 @@ import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
-import { ClamdScanner } from "../scanning/clamd.ts";
 import type { Scanner } from "../scanning/scanner.ts";
+import { SocketScanner } from "../scanning/socket_scanner.ts";
 import { StreamScanner } from "../scanning/stream_scanner.ts";
 import { hostSideAddress } from "../transport/hybrid_vsock.ts";
 import { UserNotifier } from "../user_notification/user_notifier.ts";
@@ -116,7 +116,7 @@ function chooseScanner(
 ): Scanner {
   const concurrency = options.scanConcurrency;
   if (options.socket) {
-    return new ClamdScanner({ reactor, socket: options.clamdSocket, concurrency, onTrouble });
+    return new SocketScanner({ reactor, socket: options.clamdSocket, concurrency, onTrouble });
   }
   return new StreamScanner({ reactor, address: proxyAddress(options), concurrency, onTrouble });
 }

@@ -2,8 +2,10 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
-import { SIGNATURE } from "../support/clamd.ts";
+import { Clamd, SIGNATURE } from "../support/clamd.ts";
+import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
+import { ForwardedSocket } from "../support/forwarded_socket.ts";
 import { hasProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { VclientWorld } from "../support/vclient_world.ts";
@@ -227,3 +229,49 @@ Deno.test(
     for (const { permission } of asked) assertMatch(permission, /^(ffi|env)$/);
   },
 );
+
+/** What may listen at a `--clamd-socket` and takes no descriptor. */
+const ELSEWHERE: Readonly<
+  Record<string, (clamd: Clamd) => Promise<AsyncDisposable & { readonly path: string }>>
+> = {
+  "a socket that is forwarded": (clamd) => Promise.resolve(new ForwardedSocket(clamd.socket)),
+  "clamd-vproxy": async (clamd) => {
+    const uds = `${scratchDirectory("vproxy")}/vm`;
+    const proxy = await Daemon.start("vproxy", ["--uds", uds, "--clamd", clamd.socket]);
+    return {
+      path: `${uds}_3400`,
+      [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+    };
+  },
+};
+
+for (const [what, open] of Object.entries(ELSEWHERE)) {
+  Deno.test({ name: `--socket: ${what} is sent the content`, ignore }, async () => {
+    await using clamd = await Clamd.start();
+    await using elsewhere = await open(clamd);
+    const watched = scratchDirectory("watched");
+    const has = (name: string) => [...Deno.readDirSync(watched)].some((file) => file.name === name);
+    await using client = await Daemon.start("vclient", [
+      ...["--watch", watched, "--socket", "--clamd-socket", elsewhere.path],
+    ]);
+    await Deno.writeTextFile(`${watched}/clean`, "fine");
+    for (const name of ["first", "second"]) {
+      await Deno.writeFile(`${watched}/${name}`, EICAR);
+      await waitFor(
+        () => `${name} is deleted; the log:\n${client.log}`,
+        () => !has(name),
+      );
+    }
+    await clamd.kill();
+    await Deno.writeFile(`${watched}/meanwhile`, EICAR);
+    await waitFor("it was tried", () => /meanwhile could not be scanned/.test(client.log));
+    await clamd.start();
+    await waitFor(
+      () => `it is deleted once clamd is back; the log:\n${client.log}`,
+      () => !has("meanwhile"),
+    );
+    assertEquals(await Deno.readTextFile(`${watched}/clean`), "fine");
+    assertEquals(client.log.match(/could not be scanned/g)?.length, 1, client.log);
+    assertEquals(await client.stop(), 0);
+  });
+}

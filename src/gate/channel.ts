@@ -14,7 +14,7 @@ import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
-import { type Layout, openLayout, openShare } from "./layout.ts";
+import { type Layout, openLayout, openShare, renewedExport } from "./layout.ts";
 import { AFTER_SHORTAGE } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
 import { Publisher } from "./publisher.ts";
@@ -305,6 +305,23 @@ export class Channel {
     } catch (error) {
       if (lacksDescriptors(error)) this.#onShortage(error);
       else this.#log.trouble(`recovery: ${messageOf(error)}`);
+    }
+    if (this.#started) this.#keepExport();
+  }
+
+  /** By mistake, or to start afresh, the host may have removed it. */
+  #keepExport(): void {
+    const held = this.#export.root;
+    if (held === undefined) return;
+    try {
+      const renewed = renewedExport(this.#layout, held);
+      if (renewed === undefined) return;
+      this.#export.attach(renewed, this.#index.replicaId(EXPORT, statusOf(renewed).inode).id);
+      this.#log.exportRenewed();
+      this.#readings.requestAll(ROOT);
+    } catch (error) {
+      if (lacksDescriptors(error)) this.#onShortage(error);
+      else this.#log.exportMissing(error);
     }
   }
 }

@@ -68,6 +68,18 @@ export class ChannelLog {
     this.#log.info("{channel}: {share} is there: reading it", { share: display(name) });
   }
 
+  exportRenewed(): void {
+    this.trouble("export was removed or replaced: everything is put there again");
+  }
+
+  /** Until it is there again. */
+  exportMissing(error: unknown): void {
+    if (!this.#repeats.admits("export")) return;
+    this.trouble(
+      `export was removed or replaced, and nothing can be put there: ${messageOf(error)}`,
+    );
+  }
+
   indexRestored(): void {
     this.#log.info("{channel}: the index can be used again: everything is read");
   }

@@ -50,6 +50,7 @@ export class InUse extends LayoutFault {
 }
 
 export interface Layout extends Disposable {
+  readonly base: Directory;
   readonly staging: Directory;
   readonly share: Directory;
   readonly export: Directory;
@@ -66,6 +67,10 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
   using base = openBase(basePath);
   for (const { name, mode } of OWN_DIRECTORIES) makeOwn(base, name, mode, basePath);
   const opened: Descriptor[] = [];
+  const hold = (directory: Directory): Directory => {
+    opened.push(directory);
+    return directory;
+  };
   const open = (name: FileName, below: Directory = base): Directory => {
     const directory = below.openBeneath(name);
     if (directory === undefined) {
@@ -74,14 +79,14 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
         `${place} must be a directory on the same mount as ${display(basePath)}`,
       );
     }
-    opened.push(directory);
-    return directory;
+    return hold(directory);
   };
   try {
     const own = open(PRIVATE);
     opened.push(claim(own, basePath));
     own.makeDirectory(RECOVERY, 0o700);
     const layout: Layout = {
+      base: hold(base.duplicate()),
       staging: open(STAGING),
       share: open(SHARE),
       export: open(EXPORT_DIRECTORY),
@@ -319,6 +324,19 @@ export function openShare(layout: Layout, producer: FileName): Directory | undef
   if (root === undefined || areLinkable(layout.share, root)) return root;
   root.close();
   return undefined;
+}
+
+/**
+ * The export, made again where it was removed or moved away, or what was put in its place; `undefined` while it is
+ * `held`. The caller closes it. Throws SystemError, LayoutFault.
+ */
+export function renewedExport(layout: Layout, held: Directory): Directory | undefined {
+  if (layout.base.status(EXPORT_DIRECTORY)?.inode === statusOf(held).inode) return undefined;
+  layout.base.makeDirectory(EXPORT_DIRECTORY, 0o755);
+  const directory = layout.base.openBeneath(EXPORT_DIRECTORY);
+  if (directory !== undefined && areLinkable(layout.staging, directory)) return directory;
+  directory?.close();
+  throw new LayoutFault("it is no directory any more into which files can be renamed");
 }
 
 /** A path of the host's own, for messages. */

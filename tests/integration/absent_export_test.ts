@@ -1,0 +1,52 @@
+/** The export, removed or replaced on the host while the gate runs. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { onEachFilesystem } from "../support/fixture.ts";
+import { waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+onEachFilesystem(
+  "absent export",
+  (kind) => World.start(kind, { channels: { docs: {} } }),
+  (test) => {
+    test("I3: it is made again where it was removed, told, and filled", async ({ only, gate }) => {
+      await only.share("ann").shell("mkdir d; for i in 1 2 3; do echo $i > d/$i; done");
+      await only.settled();
+      await Deno.remove(only.export.path, { recursive: true });
+      await only.share("ann").write("d/meanwhile", "x");
+      await gate.logged(/export was removed or replaced: everything is put there again/);
+      await waitFor("all is there again", () => only.export.has("d/meanwhile"));
+      await only.settled();
+      assertEquals(only.export.list("d"), ["1", "2", "3", "meanwhile"]);
+    });
+
+    test("I3: the same where it was moved away; what is put in its place is used", async ({ only, gate }) => {
+      await only.share("ann").shell("mkdir e; for i in 1 2 3; do echo $i > e/$i; done");
+      await only.settled();
+      gate.mark();
+      await Deno.rename(only.export.path, `${only.export.path}.old`);
+      await Deno.mkdir(only.export.path);
+      await waitFor("all is there again", () => only.export.list("e").length === 3);
+      await only.settled();
+      await only.share("bob").write("e/4", "x");
+      await waitFor("it goes on", () => only.export.has("e/4"));
+      await Deno.remove(`${only.export.path}.old`, { recursive: true });
+    });
+
+    test("I2: a link in its place is not followed, and told", async ({ only, gate }) => {
+      const elsewhere = `${only.basePath}/elsewhere`;
+      await Deno.mkdir(elsewhere);
+      await Deno.remove(only.export.path, { recursive: true });
+      await Deno.symlink(elsewhere, only.export.path);
+      await gate.logged(/export was removed or replaced, and nothing can be put there/);
+      await only.share("ann").write("f", "x");
+      await waitFor("the others get it", () => only.share("bob").has("f"));
+      assertEquals([...Deno.readDirSync(elsewhere)], []);
+      await Deno.remove(only.export.path);
+      await waitFor("it is there again", () => only.export.has("f"));
+      await only.settled();
+      await Deno.remove(elsewhere);
+    });
+  },
+);

@@ -1,6 +1,7 @@
 /** The steps that directories go through: made alike everywhere, removed when they are empty. */
 
-import { join, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { type FileName, join, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import {
   type Job,
@@ -11,9 +12,16 @@ import {
   type Rest,
   type StepOf,
 } from "./job.ts";
+import { isOutdated } from "./planning/situation.ts";
 import type { View } from "./replica.ts";
 import { Removals } from "./removals.ts";
-import { type IndexEntry, withMadeDirectory, withoutRecords } from "./replica_record.ts";
+import {
+  type IndexEntry,
+  matches,
+  recordIn,
+  withMadeDirectory,
+  withoutRecords,
+} from "./replica_record.ts";
 
 /** Entries among which one is looked for that is still to be looked at. */
 const MOST_LOOKED_AT = 1_000;
@@ -88,14 +96,18 @@ export class DirectorySteps {
       this.#parts.index.put(job.path, withoutRecords(entry, ids));
       return undefined;
     }
-    return this.#notEmpty(left, job);
+    return this.#notEmpty(left, look, job);
   }
 
   /** Its entries are still to be deleted, are news from elsewhere, or stay. */
-  #notEmpty(left: readonly View[], job: Job): Rest | undefined {
+  #notEmpty(left: readonly View[], look: Look, job: Job): Rest | undefined {
     // What is below goes first: a renamed file, say, waits until its new name was scanned.
     if (left.some((view) => this.#holdsPending(view, job.path))) {
       return { kind: "later", delayMs: this.#removals.wait(job.path) };
+    }
+    if (left.some((view) => this.#holdsNews(view, look, job.path))) {
+      job.directoryStays = true;
+      return undefined;
     }
     const wasTried = this.#removals.has(job.path);
     const delayMs = this.#removals.attempt(job.path);
@@ -110,11 +122,42 @@ export class DirectorySteps {
   /** Whether something in the directory is still to be looked at. */
   #holdsPending({ parent }: View, path: RelativePath): boolean {
     using directory = parent?.openSubdirectory(nameOf(path));
-    let looked = 0;
-    for (const { name } of directory?.entries() ?? []) {
-      if (this.#parts.isPending(join(path, name))) return true;
-      if (++looked >= MOST_LOOKED_AT) break;
-    }
-    return false;
+    return some(directory, (name) => this.#parts.isPending(join(path, name)));
   }
+
+  /**
+   * Whether a share has a file in the directory, as the channel knows it, that nobody who lacks the directory had: so it
+   * is not deleted, and stays.
+   */
+  #holdsNews({ replica, parent }: View, { views }: Look, path: RelativePath): boolean {
+    if (replica.role !== "producer") return false;
+    const { index, isIgnored } = this.#parts;
+    const lacking = views.filter(({ replica: { role }, seen }) =>
+      role === "producer" && seen.kind !== "directory"
+    );
+    using directory = parent?.openSubdirectory(nameOf(path));
+    return some(directory, (name) => {
+      const below = join(path, name);
+      const entry = index.get(below);
+      const had = recordIn(entry, replica.id);
+      if (had?.kind !== "file" || had.status !== "current" || isOutdated(had, entry)) return false;
+      if (isIgnored(below)) return false;
+      const status = directory?.status(name);
+      if (status === undefined || !matches(had, status)) return false;
+      return lacking.every(({ replica: { id } }) => {
+        const record = recordIn(entry, id);
+        return record === undefined || isOutdated(record, entry);
+      });
+    });
+  }
+}
+
+/** Whether one of the directory's first entries is such. */
+function some(directory: Directory | undefined, isSuch: (name: FileName) => boolean): boolean {
+  let looked = 0;
+  for (const { name } of directory?.entries() ?? []) {
+    if (isSuch(name)) return true;
+    if (++looked >= MOST_LOOKED_AT) break;
+  }
+  return false;
 }

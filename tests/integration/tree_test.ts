@@ -1,12 +1,12 @@
 /** Directories and whole trees, made, moved and removed by any producer (I3). */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { GUEST_ID } from "../support/channel.ts";
 import { must } from "../support/command.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
 import { readTree } from "../support/tree.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 onEachFilesystem(
@@ -208,6 +208,37 @@ onEachFilesystem(
       await only.settled("taken");
       const copy = only.export.list("taken").find((name) => name.includes("sync-conflict"));
       assertEquals(await only.export.readText(`taken/${copy}`), "file\n");
+    });
+
+    test("I7: nor long, if what the other writes there is known to stay", async ({ only }) => {
+      const [ann, bob, cid] = [only.share("ann"), only.share("bob"), only.share("cid")];
+      await ann.shell(`
+        mkdir -p busy/place busy/other
+        echo 0 > busy/place/file
+        ln -s nowhere busy/other/link
+      `);
+      await waitFor("it is there", () => cid.has("busy/place/file") && bob.has("busy/other"));
+      await only.quiet();
+      let isWriting = true;
+      const writing = (async () => {
+        for (let number = 1; isWriting; number++) {
+          Deno.writeTextFileSync(ann.at("busy/place/file"), `${number}`);
+          await sleep(20);
+        }
+      })();
+      try {
+        await bob.shell("cd busy; rm -r other place; echo file > other; echo file > place");
+        const hasCopy = (of: string) =>
+          cid.list("busy").some((name) => name.startsWith(`${of}.sync-conflict`));
+        await waitFor("the file that replaced it is there", () => hasCopy("place"));
+        // Of a link nobody knows whether it stays: that takes the gate six seconds.
+        assert(!hasCopy("other"), "it took as long as where nobody knows");
+      } finally {
+        isWriting = false;
+        await writing;
+      }
+      await ann.shell("rm busy/other/link");
+      await only.settled("busy");
     });
   },
 );

@@ -31,7 +31,8 @@ export async function check(world: World, guests: Guests, action: InfectedAction
         .map(([path, content]) =>
           `the last version of ${path} (${content.slice(0, 20).trim()}), which is in ` +
           (only.producers.filter((name) => contents(only.share(name).path).has(content)).join() ||
-            "no share")
+            "no share") +
+          `; the export has ${headAt(`${only.export.path}/${path}`)} there`
         );
       return lost.length === 0;
     },
@@ -69,4 +70,15 @@ function contents(directory: string, found = new Set<string>()): Set<string> {
     else if (entry.isFile) found.add(Deno.readTextFileSync(path));
   }
   return found;
+}
+
+/** In words. */
+function headAt(path: string): string {
+  try {
+    const text = Deno.readTextFileSync(path);
+    return text === "" ? "an empty file" : text.slice(0, 20).trim();
+  } catch (error) {
+    if (error instanceof Error) return error.name;
+    throw error;
+  }
 }

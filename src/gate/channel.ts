@@ -14,7 +14,7 @@ import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
-import { type Layout, openLayout, openShare, renewedExport } from "./layout.ts";
+import { type Layout, openLayout, openQuarantine, openShare, renewedExport } from "./layout.ts";
 import { AFTER_SHORTAGE } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
 import { Publisher } from "./publisher.ts";
@@ -124,7 +124,7 @@ export class Channel {
         config: config.scanning,
         scanner,
         stager,
-        quarantine: layout.quarantine,
+        openQuarantine: () => openQuarantine(layout),
         ...verdictReports(config, reactor, ownLog),
         onTrouble,
       }),

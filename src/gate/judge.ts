@@ -22,7 +22,8 @@ export interface JudgeParts {
   readonly config: ScanningConfig;
   readonly scanner: Scanner;
   readonly stager: Stager;
-  readonly quarantine: Directory;
+  /** The caller closes it. Throws where it cannot be used. */
+  openQuarantine(): Directory;
   onMalware(place: Replica, path: RelativePath, signature: string): void;
   /** `travels`: the channel lets it through all the same. */
   onScanError(place: Replica, path: RelativePath, reason: string, travels: boolean): void;
@@ -98,7 +99,8 @@ export class Judge {
     const { channel, stager, onTrouble } = this.#parts;
     const { source, staged, size } = snapshot;
     try {
-      await quarantine(this.#parts.quarantine, stager, {
+      using directory = this.#parts.openQuarantine();
+      await quarantine(directory, stager, {
         channel,
         share: author.producer,
         path,

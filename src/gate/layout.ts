@@ -54,7 +54,6 @@ export interface Layout extends Disposable {
   readonly staging: Directory;
   readonly share: Directory;
   readonly export: Directory;
-  readonly quarantine: Directory;
   readonly recovery: Directory;
   readonly indexPath: string;
 }
@@ -90,11 +89,11 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
       staging: open(STAGING),
       share: open(SHARE),
       export: open(EXPORT_DIRECTORY),
-      quarantine: open(QUARANTINE),
       recovery: open(RECOVERY, own),
       indexPath: `${toText(basePath)}/${PRIVATE}/index.sqlite`,
       [Symbol.dispose]: () => opened.forEach((descriptor) => descriptor.close()),
     };
+    open(QUARANTINE);
     emptyDirectory(layout.staging);
     proveAbilities(layout, basePath, producers);
     return layout;
@@ -239,16 +238,15 @@ function proveAbilities(
   const places: readonly (readonly [Directory, ByteString])[] = [
     [layout.share, SHARE],
     [layout.export, EXPORT_DIRECTORY],
-    [layout.quarantine, QUARANTINE],
     [layout.recovery, join(PRIVATE, RECOVERY)],
   ];
   for (const [directory, path] of places) {
     if (!areLinkable(staging, directory)) throw new LayoutFault(apart(hostPath(basePath, path)));
   }
-  for (const producer of producers) {
-    using root = layout.share.openBeneath(producer);
-    if (root === undefined || areLinkable(staging, root)) continue;
-    throw new LayoutFault(apart(hostPath(basePath, SHARE, producer)));
+  for (const path of [QUARANTINE, ...producers.map((producer) => join(SHARE, producer))]) {
+    using directory = layout.base.openBeneath(path);
+    if (directory === undefined || areLinkable(staging, directory)) continue;
+    throw new LayoutFault(apart(hostPath(basePath, path)));
   }
 }
 
@@ -337,6 +335,18 @@ export function renewedExport(layout: Layout, held: Directory): Directory | unde
   if (directory !== undefined && areLinkable(layout.staging, directory)) return directory;
   directory?.close();
   throw new LayoutFault("it is no directory any more into which files can be renamed");
+}
+
+/** The quarantine, which may have been removed, and made again since. Throws SystemError, LayoutFault. */
+export function openQuarantine({ base, staging }: Layout): Directory {
+  const directory = base.openBeneath(QUARANTINE);
+  if (directory !== undefined && areLinkable(staging, directory)) return directory;
+  directory?.close();
+  throw new LayoutFault(
+    directory === undefined
+      ? "the directory is not there: make it again"
+      : "the directory is a mount or a subvolume of its own",
+  );
 }
 
 /** A path of the host's own, for messages. */

@@ -40,17 +40,19 @@ const LOCKED = 0;
 const DIRECTORY_MODE = 0o700;
 
 export class Quarantine {
-  readonly #directory: Directory;
+  readonly #place: ByteString;
   readonly #onStray: OnStray;
+  #directory: Directory;
 
-  constructor(directory: Directory, onStray: OnStray) {
-    this.#directory = directory;
+  private constructor(place: ByteString, onStray: OnStray) {
+    this.#place = place;
     this.#onStray = onStray;
+    this.#directory = openOrMake(place);
   }
 
   /** Opens the directory, made if it is missing; its parent must be there. Throws SystemError. */
   static open(path: ByteString, onStray: OnStray): Quarantine {
-    return new Quarantine(openOrMake(path), onStray);
+    return new Quarantine(path, onStray);
   }
 
   get path(): ByteString {
@@ -59,6 +61,7 @@ export class Quarantine {
 
   /** Throws SystemError where nothing was kept; the file is still in its place then. */
   async keep(scanned: ScannedFile, finding: Finding): Promise<Kept> {
+    this.#renew();
     const time = new Date();
     const { name, description } = this.#reserve(finding, time);
     using _ = description;
@@ -75,6 +78,14 @@ export class Quarantine {
 
   close(): void {
     this.#directory.close();
+  }
+
+  /** It may have been removed, and made again since. While it is not there, nothing can be kept. */
+  #renew(): void {
+    if (statusOf(this.#directory).links > 0) return;
+    const renewed = Directory.openTrusted(this.#place);
+    this.#directory.close();
+    this.#directory = renewed;
   }
 
   /** A name that is free for the file, with its description. */

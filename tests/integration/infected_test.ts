@@ -136,6 +136,20 @@ onEachFilesystem(
       }
     });
 
+    test("quarantine: not there, the file is deleted and that is told; made again, it is used", async (world) => {
+      const channel = world.channel("quarantine");
+      const ann = channel.share("ann");
+      await Deno.remove(channel.quarantine, { recursive: true });
+      await ann.write("without", infected());
+      await world.gate.logged(/ann\/without could not be put into quarantine .*: deleted instead/);
+      await waitFor("it is gone", () => !ann.has("without"));
+      await Deno.mkdir(channel.quarantine);
+      await ann.write("with", infected());
+      await waitFor("it is gone", () => !ann.has("with"));
+      const kept = [...Deno.readDirSync(channel.quarantine)].map(({ name }) => name);
+      assertEquals(kept.length, 2, String(kept));
+    });
+
     test("I3: delete and quarantine: what the gate removes is not a user's deletion", async (world) => {
       for (const action of ["delete", "quarantine"]) {
         const channel = world.channel(action);

@@ -137,6 +137,16 @@ for (const where of ["disk", "memory"] as const) {
   });
 }
 
+Deno.test("a quarantine that was removed and made again is used", async () => {
+  using bench = new Bench();
+  await bench.keep(fileName("first"));
+  Deno.removeSync(bench.directory, { recursive: true });
+  await assertRejects(() => bench.keep(fileName("second")), SystemError, "ENOENT");
+  Deno.mkdirSync(bench.directory);
+  await bench.keep(fileName("third"));
+  assertEquals(bench.kept.length, 2, String(bench.kept));
+});
+
 Deno.test("a file that has other names is copied: they do not lead into the quarantine", async () => {
   using bench = new Bench();
   const name = fileName("evil");

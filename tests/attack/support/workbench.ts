@@ -19,7 +19,7 @@ import { libc } from "../../../ffi/libc.ts";
 import type { InfectedAction } from "../../../src/gate/config/channel_config.ts";
 import { FileIndex } from "../../../src/gate/file_index.ts";
 import { Judge } from "../../../src/gate/judge.ts";
-import { type Layout, openLayout, openShare } from "../../../src/gate/layout.ts";
+import { type Layout, openLayout, openQuarantine, openShare } from "../../../src/gate/layout.ts";
 import { Publisher } from "../../../src/gate/publisher.ts";
 import { Reconciler } from "../../../src/gate/reconciler.ts";
 import { Recovery } from "../../../src/gate/recovery.ts";
@@ -96,7 +96,7 @@ export class Workbench {
       },
       scanner: new ContentScanner(),
       stager,
-      quarantine: this.#layout.quarantine,
+      openQuarantine: () => openQuarantine(this.#layout),
       onMalware: () => {},
       onScanError: () => {},
       onTrouble,

@@ -17,7 +17,7 @@ import {
   openDatabase,
   setAside,
 } from "./index_database.ts";
-import { KnownDirectory } from "./known_directory.ts";
+import { KnownPage, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
 import {
@@ -36,16 +36,19 @@ const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
 
 /**
- * All entries of a directory in one row: rows, and blobs of their own, cost more than what is in them. No name
+ * Many entries of a directory in one row: rows, and blobs of their own, cost more than what is in them. No name
  * holds a slash; text of any bytes stays as it is through the casts (sqlite.org/lang_expr.html#castexpr).
  */
-const WHOLE_DIRECTORY = `
+const PAGE_OF_DIRECTORY = `
   SELECT group_concat(name, '/') AS names,
     CAST(group_concat(CAST(packed AS TEXT), '') AS BLOB) AS packed
-  FROM entry WHERE directory = ?
+  FROM (
+    SELECT name, packed FROM entry WHERE directory = ? AND name > ?
+    ORDER BY name LIMIT ${PAGE_NAMES}
+  )
 `;
 
-const NOTHING_KNOWN = new KnownDirectory([], new Uint32Array(0));
+const NOTHING_KNOWN = new KnownPage([], new Uint32Array(0));
 
 export class FileIndex implements Disposable {
   readonly #database: DatabaseSync;
@@ -54,7 +57,7 @@ export class FileIndex implements Disposable {
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
-  readonly #directory: StatementSync;
+  readonly #page: StatementSync;
   readonly #held: StatementSync;
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
   readonly #recent = new Map<RelativePath, IndexEntry>();
@@ -77,7 +80,7 @@ export class FileIndex implements Disposable {
     this.#get = database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?");
     this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)");
     this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
-    this.#directory = database.prepare(WHOLE_DIRECTORY);
+    this.#page = database.prepare(PAGE_OF_DIRECTORY);
     this.#held = database.prepare(
       "SELECT directory, name FROM entry WHERE held = 1 AND (directory, name) > (?, ?) " +
         "ORDER BY directory, name LIMIT ?",
@@ -147,13 +150,13 @@ export class FileIndex implements Disposable {
     this.put(path, withMadeDirectory(this.get(path), model, made));
   }
 
-  /** What is known of the entries of one directory. */
-  directory(path: RelativePath): KnownDirectory {
+  /** What is known of the next names of `directory` in order behind `after`; see `KnownDirectory`. */
+  page(directory: RelativePath, after: string): KnownPage {
     return this.#attempt(() => {
-      const row = this.#directory.get(path);
+      const row = this.#page.get(directory, after);
       if (typeof row?.names !== "string") return NOTHING_KNOWN;
       const names = row.names.split("/") as FileName[]; // only file names are ever written
-      return new KnownDirectory(names, wordsOf(packedOf(row)));
+      return new KnownPage(names, wordsOf(packedOf(row)));
     }, NOTHING_KNOWN);
   }
 

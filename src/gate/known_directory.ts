@@ -1,28 +1,67 @@
 /** What the index holds of the entries of one directory, packed as it came: most of it is only compared. */
 
-import type { FileName } from "../../ffi/byte_string.ts";
+import type { FileName, RelativePath } from "../../ffi/byte_string.ts";
 import { kindAt, sameAccessAt, sameVersionAt } from "../../ffi/status_words.ts";
+import type { Pace } from "./pace.ts";
 import { currentStatusAt, endOf, statusAt, unpackEntry } from "./packed_entry.ts";
 import { type IndexEntry, type ReplicaId, TRAVELLING_MODE } from "./replica_record.ts";
 
-export class KnownDirectory {
-  readonly names: readonly FileName[];
-  readonly #words: Uint32Array;
+/** The most names of a page: some milliseconds of work. */
+export const PAGE_NAMES = 4096;
+
+/** A run of names in order, with what is known of them. */
+export class KnownPage {
+  /** Where each entry begins. */
   readonly #starts: Uint32Array;
-  readonly #positions = new Map<FileName, number>();
 
   /** `words`: the entries of all `names` in their order. Throws if they are not. */
-  constructor(names: readonly FileName[], words: Uint32Array) {
-    this.names = names;
-    this.#words = words;
+  constructor(readonly names: readonly FileName[], readonly words: Uint32Array) {
     this.#starts = new Uint32Array(names.length);
     let at = 0;
-    for (const [position, name] of names.entries()) {
+    for (const position of names.keys()) {
       this.#starts[position] = at;
-      this.#positions.set(name, position);
       at = endOf(words, at);
     }
     if (at !== words.length) throw new RangeError("index: names and entries do not match");
+  }
+
+  startOf(position: number): number {
+    const start = this.#starts[position];
+    if (start === undefined) throw new RangeError("no such position");
+    return start;
+  }
+}
+
+/** Where the pages come from. */
+export interface KnownPages {
+  /** The next names of `directory` in order behind `after` (all names are behind ""), with what is known of them. */
+  page(directory: RelativePath, after: string): KnownPage;
+}
+
+export class KnownDirectory {
+  readonly names: FileName[] = [];
+  readonly #positions = new Map<FileName, number>();
+  /** All but the last are full. */
+  readonly #pages: KnownPage[] = [];
+
+  /** Reads what is known of `directory`, with a rest after each page: it may have as many names as a guest likes. */
+  static async read(
+    index: KnownPages,
+    directory: RelativePath,
+    pace: Pace,
+  ): Promise<KnownDirectory> {
+    const known = new KnownDirectory();
+    for (;;) {
+      const page = index.page(directory, known.names.at(-1) ?? "");
+      known.#add(page);
+      if (page.names.length < PAGE_NAMES) return known;
+      await pace.rest();
+    }
+  }
+
+  #add(page: KnownPage): void {
+    this.#pages.push(page);
+    for (const name of page.names) this.#positions.set(name, this.names.push(name) - 1);
   }
 
   /** Where `name` stands in `names`; `undefined` if it is not known. */
@@ -31,32 +70,35 @@ export class KnownDirectory {
   }
 
   entryAt(position: number): IndexEntry {
-    return unpackEntry(this.#words, this.#startOf(position));
+    const { words, start } = this.#place(position);
+    return unpackEntry(words, start);
   }
 
   /** Whether a replica has the channel's version there, if these are the words of what it has. */
   isCurrent(position: number, replica: ReplicaId, status: Uint32Array): boolean {
-    return this.#matches(currentStatusAt(this.#words, this.#startOf(position), replica), status);
+    const { words, start } = this.#place(position);
+    return matches(words, currentStatusAt(words, start, replica), status);
   }
 
   /** Whether a replica has what is known of it there, of whatever version. */
   isRecorded(position: number, replica: ReplicaId, status: Uint32Array): boolean {
-    return this.#matches(statusAt(this.#words, this.#startOf(position), replica), status);
+    const { words, start } = this.#place(position);
+    return matches(words, statusAt(words, start, replica), status);
   }
 
-  #matches(at: number, status: Uint32Array): boolean {
-    if (at < 0) return false;
-    const kind = kindAt(this.#words, at);
-    if (kind !== kindAt(status, 0)) return false;
-    // A directory's own times say nothing.
-    return kind === "directory"
-      ? sameAccessAt(this.#words, at, status, 0, TRAVELLING_MODE)
-      : sameVersionAt(this.#words, at, status, 0);
+  #place(position: number): { readonly words: Uint32Array; readonly start: number } {
+    const page = this.#pages[Math.floor(position / PAGE_NAMES)];
+    if (page === undefined) throw new RangeError("no such position");
+    return { words: page.words, start: page.startOf(position % PAGE_NAMES) };
   }
+}
 
-  #startOf(position: number): number {
-    const start = this.#starts[position];
-    if (start === undefined) throw new RangeError("no such position");
-    return start;
-  }
+function matches(words: Uint32Array, at: number, status: Uint32Array): boolean {
+  if (at < 0) return false;
+  const kind = kindAt(words, at);
+  if (kind !== kindAt(status, 0)) return false;
+  // A directory's own times say nothing.
+  return kind === "directory"
+    ? sameAccessAt(words, at, status, 0, TRAVELLING_MODE)
+    : sameVersionAt(words, at, status, 0);
 }

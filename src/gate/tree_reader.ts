@@ -9,6 +9,7 @@ import { pause } from "../../ffi/clock.ts";
 import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
+import { KnownDirectory } from "./known_directory.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 
@@ -87,7 +88,7 @@ async function readDirectory(
   reading: Reading,
   pace: Pace,
 ): Promise<Task[]> {
-  const known = parts.index.directory(directory);
+  const known = await KnownDirectory.read(parts.index, directory, pace);
   const comparison = new DirectoryComparison(directory, known, parts.isIgnored);
   const present = parts.replicas.filter(({ root }) => root !== undefined);
   for (const replica of present) {

@@ -4,9 +4,10 @@
  */
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
+import { KnownDirectory } from "./known_directory.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
-import { recordIn } from "./replica_record.ts";
+import { recordIn, type ReplicaRecord } from "./replica_record.ts";
 import type { TreeReaderParts } from "./tree_reader.ts";
 
 /** Tells the entries at any depth below `directory` that are known in `replica`, and not there. */
@@ -18,7 +19,7 @@ export async function findVanished(
   const pace = new Pace();
   const rest = [directory];
   for (let at = rest.pop(); at !== undefined && !parts.isStopped(); at = rest.pop()) {
-    const known = knownIn(parts, replica, at);
+    const known = await knownIn(parts, replica, at, pace);
     if (known.size === 0 || replica.root === undefined) continue;
     const present = new Set<FileName>();
     using held = replica.root.openBeneath(at);
@@ -36,12 +37,18 @@ export async function findVanished(
   }
 }
 
-function knownIn({ index }: TreeReaderParts, replica: Replica, directory: RelativePath) {
-  const known = index.directory(directory);
-  return new Map(
-    known.names.flatMap((name, position) => {
-      const record = recordIn(known.entryAt(position), replica.id);
-      return record === undefined ? [] : [[name, record.kind] as const];
-    }),
-  );
+async function knownIn(
+  { index }: TreeReaderParts,
+  replica: Replica,
+  directory: RelativePath,
+  pace: Pace,
+): Promise<Map<FileName, ReplicaRecord["kind"]>> {
+  const known = await KnownDirectory.read(index, directory, pace);
+  const kinds = new Map<FileName, ReplicaRecord["kind"]>();
+  for (const [position, name] of known.names.entries()) {
+    const record = recordIn(known.entryAt(position), replica.id);
+    if (record !== undefined) kinds.set(name, record.kind);
+    if (pace.isDue()) await pace.rest();
+  }
+  return kinds;
 }

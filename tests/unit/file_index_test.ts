@@ -57,7 +57,7 @@ Deno.test("I3: what is put later counts, and what has no records is forgotten", 
   assertEquals(index.get(path(1)), entryOf(2));
   index.put(path(1), { ...entryOf(3), records: [] });
   assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
-  assertEquals(index.directory(fromText("directory") as RelativePath).names, []);
+  assertEquals(index.page(fromText("directory") as RelativePath, "").names, []);
 });
 
 Deno.test("I3: what could not be written is as if it had never been known", () => {
@@ -139,7 +139,7 @@ Deno.test("I3: a record that nobody can have written makes its directory unknown
   }
   const troubles: string[] = [];
   using index = open(file, troubles);
-  assertEquals(index.directory(fromText("directory") as RelativePath).names, []);
+  assertEquals(index.page(fromText("directory") as RelativePath, "").names, []);
   assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
   assertEquals(troubles.length, 1);
 });

@@ -3,14 +3,14 @@
 // @ts-types="../support/assert.d.ts"
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
-import { fileName } from "../../ffi/byte_string.ts";
+import { fileName, fromText, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { packStatus, STATUS_WORDS, unpackStatus } from "../../ffi/status_words.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
-import { KnownDirectory } from "../../src/gate/known_directory.ts";
+import { KnownDirectory, KnownPage, PAGE_NAMES } from "../../src/gate/known_directory.ts";
 import { packEntry, unpackEntry, wordsOf } from "../../src/gate/packed_entry.ts";
+import { Pace } from "../../src/gate/pace.ts";
 import { type IndexEntry, matches, recordOf } from "../../src/gate/replica_record.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -73,19 +73,20 @@ Deno.test("a piece of an entry is none", () => {
   }));
 });
 
-Deno.test("I3: packed, a version is current exactly if the record says so", () => {
-  const property = fc.property(entry, fc.nat(), change, (original, which, changed) => {
+Deno.test("I3: packed, a version is current exactly if the record says so", async () => {
+  const property = fc.asyncProperty(entry, fc.nat(), change, async (original, which, changed) => {
     const record = original.records[which % original.records.length];
     if (record === undefined) throw new Error("there is one");
     const seen = { ...record, links: 1, device: 1, mountId: 1, blocks: 0, ...changed };
-    const known = new KnownDirectory([fileName("x")], wordsOf(packEntry(original)));
+    const page = new KnownPage([fileName("x")], wordsOf(packEntry(original)));
+    const known = await KnownDirectory.read({ page: () => page }, ROOT, new Pace());
     const isRecorded = matches(record, seen);
     assertEquals(known.isRecorded(0, record.replica, wordsFor(seen)), isRecorded);
     const isCurrent = isRecorded && record.status === "current" &&
       record.version === original.version;
     assertEquals(known.isCurrent(0, record.replica, wordsFor(seen)), isCurrent);
   });
-  fc.assert(property, { numRuns: 1000 });
+  await fc.assert(property, { numRuns: 1000 });
 });
 
 function wordsFor(seen: FileStatus): Uint32Array {
@@ -94,9 +95,9 @@ function wordsFor(seen: FileStatus): Uint32Array {
   return words;
 }
 
-Deno.test("I3: a whole directory out of the index is the sum of its entries", () => {
+Deno.test("I3: a whole directory out of the index is the sum of its entries", async () => {
   const contents = fc.dictionary(name, entry, { maxKeys: 20 });
-  fc.assert(fc.property(contents, (entries) => {
+  await fc.assert(fc.asyncProperty(contents, async (entries) => {
     using index = FileIndex.open(":memory:", (message) => {
       throw new Error(message);
     });
@@ -104,11 +105,36 @@ Deno.test("I3: a whole directory out of the index is the sum of its entries", ()
       index.put(`d/${fromText(text)}` as RelativePath, original);
       index.put(fromText(text) as RelativePath, original); // in another directory
     }
-    const known = index.directory(fromText("d") as RelativePath);
+    const known = await KnownDirectory.read(index, fromText("d") as RelativePath, new Pace());
     const found = known.names.map((text, position) => [text, known.entryAt(position)]);
     const expected = Object.entries(entries).map(([text, original]) => [fromText(text), original]);
     assertEquals(new Map(found as [string, unknown][]), new Map(expected as [string, unknown][]));
   }));
+});
+
+Deno.test("I3, I7: a directory of many pages is read whole, and others have their turn in between", async () => {
+  const [original] = fc.sample(entry, 1);
+  if (original === undefined) throw new Error("there is one");
+  for (const count of [PAGE_NAMES - 1, PAGE_NAMES, PAGE_NAMES + 1, 2 * PAGE_NAMES + 7]) {
+    using index = FileIndex.open(":memory:", (message) => {
+      throw new Error(message);
+    });
+    const names = Array.from({ length: count }, (_, i) => fileName(`${i % 7}-${i}`));
+    for (const [i, name] of names.entries()) {
+      index.put(`d/${name}` as RelativePath, { ...original, version: i });
+    }
+    const pace = new Pace();
+    let rests = 0;
+    pace.rest = () => Promise.resolve(void rests++);
+    const known = await KnownDirectory.read(index, fromText("d") as RelativePath, pace);
+    assertEquals(known.names, names.toSorted((a, b) => a < b ? -1 : 1));
+    for (const [i, name] of names.entries()) {
+      const position = known.positionOf(name) ?? -1;
+      assertEquals(known.names[position], name);
+      assertEquals(known.entryAt(position).version, i);
+    }
+    assertEquals(rests, Math.floor(count / PAGE_NAMES));
+  }
 });
 
 Deno.test("statx(2) by words tells what it tells as an object", () => {

@@ -174,8 +174,7 @@ testOnEachFilesystem("a request while it starts is not lost, and does not end it
 async function stoppedWhileItStarts(options: GateOptions): Promise<Gate> {
   for (let attempt = 0; attempt < 20; attempt++) {
     const gate = Gate.launch(options);
-    while (gate.status === undefined && !catchesHangup(gate.child.pid)) await sleep(1);
-    await sleep(2); // from its handler to our listener it is a few instructions
+    while (gate.status === undefined && !hasOpenedIndex(gate.child.pid)) await sleep(1);
     gate.signal("SIGSTOP");
     if (gate.timesReady === 0 && gate.status === undefined) return gate;
     await gate[Symbol.asyncDispose](); // it was quicker
@@ -183,9 +182,14 @@ async function stoppedWhileItStarts(options: GateOptions): Promise<Gate> {
   throw new Error("it is always ready before it can be stopped");
 }
 
-/** Whether a process has a handler for SIGHUP: the first bit of the last digit. */
-function catchesHangup(pid: number): boolean {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  const digits = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
-  return (Number.parseInt(digits.at(-1) ?? "0", 16) & 1) === 1;
+/** Its listeners are set before that. */
+function hasOpenedIndex(pid: number): boolean {
+  const folder = `/proc/${pid}/fd`;
+  return [...Deno.readDirSync(folder)].some(({ name }) => {
+    try {
+      return Deno.readLinkSync(`${folder}/${name}`).endsWith("/index.sqlite");
+    } catch {
+      return false; // closed meanwhile
+    }
+  });
 }

@@ -75,7 +75,7 @@ export class Directory extends Descriptor {
     if (path.length >= PATH_MAX) throw new SystemError("open", ERRNO.ENAMETOOLONG, path);
     if (path.includes("\0")) throw new SystemError("open", ERRNO.EINVAL, path); // C would cut it off there
     const flags = O.PATH | O.DIRECTORY | O.CLOEXEC;
-    return new Directory(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open"));
+    return new Directory(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open", path));
   }
 
   /**

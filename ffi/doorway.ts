@@ -40,7 +40,10 @@ function makeLink(link: FileName, target: ByteString): Directory | SystemError {
     links.makeSymbolicLink(link, target);
     return links.duplicate();
   } catch (error) {
-    if (error instanceof SystemError) return error;
+    // Whichever step it was: that is the place to look at.
+    if (error instanceof SystemError) {
+      return new SystemError(error.call, error.errno, fromText(DOORWAY));
+    }
     throw error;
   }
 }

@@ -26,7 +26,7 @@ import { formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { GuestNotifier } from "./guest_notifier.ts";
 import { InUse, LayoutFault } from "./layout.ts";
-import type { GATE } from "./options.ts";
+import { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
 import { serve } from "./serve.ts";
 
@@ -160,6 +160,12 @@ function chooseScanner(
   if (!configs.some(({ scanning }) => scanning.enable)) return new NoScanner();
   const { clamdSocket, clamdConfig, scanConcurrency } = options;
   const limits = readClamdLimits(clamdConfig);
+  // The usual one may be missing, or not be meant for us.
+  if (limits === undefined && clamdConfig !== GATE.commands.run.options.clamdConfig.default) {
+    log.warn("--clamd-config {clamdConfig} cannot be read: clamd's limits are not known from it", {
+      clamdConfig: displayText(clamdConfig),
+    });
+  }
   if (limits?.alertExceedsMax === false) {
     log.warn(
       `{clamdConfig} does not set "AlertExceedsMax yes": members of archives beyond clamd's ` +

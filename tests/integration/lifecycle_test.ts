@@ -101,6 +101,15 @@ Deno.test("what runs unscanned is told", async () => {
   assertMatch(gate.log, /<4>docs: scanning is off: every file counts as clean/);
 });
 
+Deno.test("a configuration of clamd's that was named and cannot be read is told", async () => {
+  await using gate = Gate.launch({
+    configuration: { docs: { basePath: "/nonexistent/x", producers: ["ann"] } },
+    arguments: ["--clamd-config", "/nonexistent/clamd.conf"],
+  });
+  await gate.exit();
+  assertMatch(gate.log, /<4>--clamd-config \/nonexistent\/clamd\.conf cannot be read/);
+});
+
 Deno.test("no good channel at all: it says so and ends with an error, without a stack trace", async () => {
   await using gate = Gate.launch({
     configuration: { docs: { basePath: "/nonexistent/x", producers: ["ann"] } },

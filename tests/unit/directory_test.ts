@@ -132,6 +132,13 @@ Deno.test("I2: names that lead elsewhere cannot be made", () => {
   }
 });
 
+Deno.test("a path of the host's own that leads to no directory is named, escaped", () => {
+  using place = new Place();
+  const path = fromText(place.inside("no\nsuch"));
+  const error = assertThrows(() => Directory.openTrusted(path), SystemError);
+  assertMatch(error.message, /^open \/.*\/no\\x0asuch: ENOENT/);
+});
+
 Deno.test("a path of the host's own with a NUL in it is refused, not cut off", () => {
   using place = new Place();
   const error = assertThrows(

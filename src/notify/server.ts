@@ -82,6 +82,7 @@ export class NotificationServer implements Disposable {
     name: string,
     handshakePort: number | undefined,
   ): Promise<void> {
+    const { log } = this.#options;
     const reader = new LineReader();
     const buffer = new Uint8Array(BUFFER_SIZE);
     let mayShakeHands = handshakePort !== undefined;
@@ -90,13 +91,22 @@ export class NotificationServer implements Disposable {
       if (count === 0) return;
       this.#peers.heard(peer);
       const { lines, tooLong } = reader.push(buffer.subarray(0, count));
-      if (tooLong > 0) this.#options.log.warn("a line of {name} is too long: dropped", { name });
+      if (tooLong > 0) log.warn("a line of {name} is too long: dropped", { name });
       for (const line of lines) {
         const port = mayShakeHands ? portAskedFor(line) : undefined;
         mayShakeHands = false;
         if (port === undefined) this.#refresh(line, name);
-        else if (port !== handshakePort) return;
-        else await peer.write(toBytes(fromText(`OK ${port}\n`)), WRITE_TIMEOUT_MS);
+        else if (port !== handshakePort) {
+          log.warn(
+            "{name} asks for port {port}, but this is {own}: compare notify.port and --port",
+            {
+              name,
+              port,
+              own: handshakePort,
+            },
+          );
+          return;
+        } else await peer.write(toBytes(fromText(`OK ${port}\n`)), WRITE_TIMEOUT_MS);
       }
       await nextTurn(); // a peer that talks without a pause leaves room for the others (I7)
     }

@@ -14,7 +14,7 @@ import { hostSideAddress } from "../transport/hybrid_vsock.ts";
 import { UserNotifier } from "../user_notification/user_notifier.ts";
 import { Client } from "./client.ts";
 import { deleting, type Disposal, leaving, quarantining } from "./disposal.ts";
-import type { VclientOptions } from "./options.ts";
+import { VCLIENT, type VclientOptions } from "./options.ts";
 import { Quarantine } from "./quarantine.ts";
 import { existingDirectory, placeOf, reaches } from "./trusted_path.ts";
 import { type PlannedTree, planTrees } from "./watched_places.ts";
@@ -28,6 +28,9 @@ export async function startClient(
   stillStarting: StillStarting,
 ): Promise<Service> {
   const onTrouble = (message: string) => log.warn("{message}", { message });
+  if (!options.socket && options.clamdSocket !== VCLIENT.options.clamdSocket.default) {
+    log.warn("--clamd-socket changes nothing without --socket");
+  }
   const quarantine = openQuarantine(options, onTrouble);
   const trees = findTrees(options, quarantine, log);
   let isAsked = false;

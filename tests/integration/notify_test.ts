@@ -88,6 +88,7 @@ Deno.test("virtiofs-notify", async (t) => {
     assert(trigger(docs));
     assertEquals(await notify("CONNECT 9\ndocs\n"), "");
     assert(trigger(docs), "what follows is not for us");
+    await daemon.logged(/a local peer asks for port 9, but this is 3401/);
     await notify("docs\n");
   });
 

@@ -72,7 +72,10 @@ Deno.test("without a scanner it refuses to start, and says what was tried and wh
     local.log,
     /no scanner answers \(there is no socket .*\/none\.ctl.*Start clamd.*--wait/,
   );
-  const proxied = await refused("-w", path, "--uds", `${path}/vm`, "--port", "77");
+  const proxied = await refused(
+    ...["-w", path, "--uds", `${path}/vm`, "--port", "77", "--clamd-socket", "/none"],
+  );
+  assertMatch(proxied.log, /--clamd-socket changes nothing without --socket/);
   assertEquals(proxied.code, 1);
   assertMatch(proxied.log, /no socket .*\/vm_77.*Start clamd-vproxy.*\/vm_77.*--wait/);
 });

@@ -22,9 +22,14 @@ export class Descriptor implements Disposable {
   }
 
   close(): void {
-    if (this.#number < 0) return;
-    libc.close(this.#number);
+    if (this.#number >= 0) libc.close(this.release());
+  }
+
+  /** Gives up the number, which is the caller's to close. */
+  protected release(): number {
+    const number = this.fd;
     this.#number = -1;
+    return number;
   }
 
   [Symbol.dispose](): void {

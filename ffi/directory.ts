@@ -10,6 +10,7 @@ import { type ByteString, type FileName, type RelativePath, writeBytes } from ".
 import { Descriptor } from "./descriptor.ts";
 import { type DirectoryEntry, parseDirents } from "./dirent.ts";
 import { check, ERRNO, SystemError } from "./errno.ts";
+import { FileDescriptor } from "./file_descriptor.ts";
 import { type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
 import { errno, libc } from "./libc.ts";
 import { readLastStatus } from "./status_words.ts";
@@ -195,7 +196,7 @@ export class Directory extends Descriptor {
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */
   openHandle(name: FileName): Descriptor | undefined {
     const opened = this.#open(name, O.PATH | O.NOFOLLOW | O.CLOEXEC);
-    return opened === undefined ? undefined : new Descriptor(opened);
+    return opened === undefined ? undefined : new FileDescriptor(opened);
   }
 
   #open(name: FileName, flags: number): number | undefined {
@@ -209,7 +210,8 @@ export class Directory extends Descriptor {
   /** A file without a name on this directory's filesystem, readable and writable (O_TMPFILE), mode 0600. */
   createUnnamed(): Descriptor {
     const flags = O.TMPFILE | O.RDWR | O.CLOEXEC;
-    return new Descriptor(check(libc.openat(this.fd, z(DOT), flags, 0o600), "open(O_TMPFILE)"));
+    const opened = check(libc.openat(this.fd, z(DOT), flags, 0o600), "open(O_TMPFILE)");
+    return new FileDescriptor(opened);
   }
 
   /** A new file, readable and writable; EEXIST if the name is taken. */
@@ -298,7 +300,7 @@ export class Directory extends Descriptor {
 /** Opens again what a descriptor holds, with other flags, whatever its name has become. */
 export function reopen(handle: Descriptor, flags: number): Descriptor {
   const path = `/proc/self/fd/${handle.fd}` as ByteString;
-  return new Descriptor(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open"));
+  return new FileDescriptor(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open"));
 }
 
 const DOT = "." as ByteString;

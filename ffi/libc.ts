@@ -30,6 +30,7 @@ const SYMBOLS = {
 
   // Descriptors
   close: { parameters: ["i32"], result: "i32" },
+  closeBlocking: { name: "close", parameters: ["i32"], result: "i32", nonblocking: true },
   // The third argument is variadic: int, or a pointer in the second form.
   fcntl: { parameters: ["i32", "i32", "i64"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },

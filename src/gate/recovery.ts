@@ -18,6 +18,7 @@ import {
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { closingFiles } from "../../ffi/file_descriptor.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
@@ -31,6 +32,8 @@ import { type FileIdentity, sameContentIdentity, sameIdentity } from "./replica_
  */
 const LINGER_MS = 5000;
 const MOST_LINGERING = 4096;
+/** Large ones that the kernel has still to give up, above which the others linger on: each takes a descriptor. */
+const MOST_CLOSING = 64;
 /** What could not be put back (share away, disk full, read-only) is tried again after this. */
 const PUT_BACK_AGAIN_MS = 5000;
 
@@ -163,7 +166,7 @@ export class Recovery implements Disposable {
     if (this.#waiting.length > 0 && now >= this.#putBackAgainAt) this.putBackWaiting();
     for (let first = this.#lingering[0]; first !== undefined; first = this.#lingering[0]) {
       const force = everything || this.#lingering.length > MOST_LINGERING;
-      if (!force && first.until > now) break;
+      if (!force && (first.until > now || closingFiles() >= MOST_CLOSING)) break;
       this.#lingering.shift();
       this.#discard(first, now, force);
     }

@@ -39,6 +39,7 @@ export class Client implements Disposable {
   readonly #trees: readonly WatchedTree[];
   /** The scanner does not answer: files wait. */
   #isPaused = false;
+  #isStopped = false;
   #doubtedAt = -Infinity;
   #whenBack = Promise.withResolvers<void>();
 
@@ -77,8 +78,8 @@ export class Client implements Disposable {
     if (this.#isPaused) await this.#whenBack.promise;
   }
 
-  /** Scans what is there, and says how far it is. */
-  async scanExisting(): Promise<void> {
+  /** Scans what is there, and says how far it is. `false` if it is stopped before it is through. */
+  async scanExisting(): Promise<boolean> {
     const { log } = this.#parts;
     const startedAt = performance.now();
     log.info("scanning what is in the directories already");
@@ -88,11 +89,13 @@ export class Client implements Disposable {
     );
     await Promise.all(this.#trees.map((tree) => tree.scanExisting()));
     clearInterval(telling);
+    if (this.#isStopped) return false;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     log.info("scanned what was in the directories, in {seconds} s: {counts}", {
       seconds,
       counts: this.#counts,
     });
+    return true;
   }
 
   get directories(): number {
@@ -128,11 +131,13 @@ export class Client implements Disposable {
 
   /** Begins nothing more; settles when the scans in flight have ended. */
   async finish(): Promise<void> {
+    this.#isStopped = true;
     for (const tree of this.#trees) tree.stop();
     await this.#scheduler.stop();
   }
 
   [Symbol.dispose](): void {
+    this.#isStopped = true;
     for (const tree of this.#trees) tree.stop();
     this.#parts.scanner.close();
   }

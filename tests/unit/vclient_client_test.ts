@@ -141,7 +141,7 @@ Deno.test("--scan-existing scans it, and knows when it is through", async () => 
     Array.from({ length: 3000 }, (_, i) => [`${i % 7}/${i}`, i % 500 === 0 ? `evil${i}` : `${i}`]),
   );
   await using bench = await Bench.start({ files });
-  await bench.client.scanExisting();
+  assert(await bench.client.scanExisting());
   assertGreater(bench.client.scanned, 2900);
   await waitFor("the last ones", () => bench.client.scanned === 3000);
   await waitFor(
@@ -150,6 +150,18 @@ Deno.test("--scan-existing scans it, and knows when it is through", async () => 
   );
   for (let i = 0; i < 3000; i += 500) assert(!bench.has(`${i % 7}/${i}`));
   assert(bench.has("1/1"));
+});
+
+Deno.test("--scan-existing that is stopped before the end does not say that it was through", async () => {
+  await using bench = await Bench.start({ files: { one: "one", two: "two", three: "three" } });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bench.scanner.pause = promise;
+  const scanning = bench.client.scanExisting();
+  await waitFor("it has begun", () => / to scan/.test(bench.client.status));
+  const finished = bench.client.finish();
+  resolve();
+  assertEquals(await scanning, false);
+  await finished;
 });
 
 Deno.test("excluded directories and files are not scanned, wherever they come from", async () => {

@@ -72,7 +72,7 @@ export class FileSteps {
       if (isBeingWritten(source, job.path)) return WHILE_WRITTEN;
     }
 
-    const kept = this.#keepLosers(step.setAside.map((loser) => look.view(loser)), job);
+    const kept = await this.#keepLosers(step.setAside.map((loser) => look.view(loser)), job);
     if (kept === undefined) return undefined;
     // What a diode has of its own, where the name is taken, is no version of the channel.
     const isVersion = author.replica.role !== "diode" || step.targets.length > 0;
@@ -194,28 +194,28 @@ export class FileSteps {
   }
 
   /** Whose files are kept beside the winner; `undefined` if one is not what was seen any more. */
-  #keepLosers(losers: readonly View[], job: Job): Set<ReplicaId> | undefined {
+  async #keepLosers(losers: readonly View[], job: Job): Promise<Set<ReplicaId> | undefined> {
     const kept = new Set<ReplicaId>();
     for (const view of losers) {
-      const outcome = this.#keepLoser(view, job);
+      const outcome = await this.#keepLoser(view, job);
       if (outcome === "changed") return undefined;
       if (outcome === "kept") kept.add(view.replica.id);
     }
     return kept;
   }
 
-  #keepLoser(view: View, job: Job): "kept" | "discarded" | "changed" {
+  async #keepLoser(view: View, job: Job): Promise<"kept" | "discarded" | "changed"> {
     const { publisher, onConflict } = this.#parts;
-    const outcome = publisher.setAside(view, job.path);
+    const outcome = await publisher.setAside(view, job.path);
     if (outcome === "changed") return "changed";
     const end = outcome === "too many" ? "discarded" : "kept";
     onConflict(view.replica, job.path, end);
     return end;
   }
 
-  setAside(view: View, entry: IndexEntry, job: Job): undefined {
+  async setAside(view: View, entry: IndexEntry, job: Job): Promise<undefined> {
     try {
-      const outcome = this.#keepLoser(view, job);
+      const outcome = await this.#keepLoser(view, job);
       if (outcome === "changed") return;
       if (outcome === "discarded" && view.seen.kind === "file") {
         this.#parts.publisher.remove(view, job.path, view.seen.status, true);

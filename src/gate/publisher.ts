@@ -16,6 +16,7 @@ import { isErrno } from "../../ffi/errno.ts";
 import { setOwnerAndMode } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
+import { Pace } from "./pace.ts";
 import type { Outcome, Recovery } from "./recovery.ts";
 import type { Origin } from "./recovery_journal.ts";
 import { type Replica, View } from "./replica.ts";
@@ -134,16 +135,13 @@ export class Publisher {
    * Keeps the loser of a conflict under another name in its own share; the watcher tells of it, and it travels from
    * there. `changed`: it is not what was seen any more.
    */
-  setAside(
+  async setAside(
     { replica, parent, seen }: View,
     path: RelativePath,
-  ): "kept" | "too many" | "changed" {
+  ): Promise<"kept" | "too many" | "changed"> {
     if (parent === undefined || seen.kind !== "file") return "changed";
     const name = nameOf(path);
-    let copies = 0;
-    for (const entry of parent.entries()) {
-      if (isConflictCopyOf(entry.name, name) && ++copies >= MOST_CONFLICT_COPIES) return "too many";
-    }
+    if (await hasMostCopies(parent, name)) return "too many";
     const time = new Date();
     for (let attempt = 0; attempt < 1000; attempt++) {
       const kept = conflictName(name, replica.producer, time, attempt);
@@ -258,6 +256,17 @@ export class Publisher {
     }
     return outcome;
   }
+}
+
+/** Whether one more conflict copy would be too many. A directory holds as many names as a guest likes (I7). */
+async function hasMostCopies(directory: Directory, name: FileName): Promise<boolean> {
+  const pace = new Pace();
+  let copies = 0;
+  for (const entry of directory.entries()) {
+    if (isConflictCopyOf(entry.name, name) && ++copies >= MOST_CONFLICT_COPIES) return true;
+    if (pace.isDue()) await pace.rest();
+  }
+  return false;
 }
 
 /** The directory `name` in `from`, in place of that. */

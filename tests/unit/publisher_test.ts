@@ -1,10 +1,11 @@
 /** What publishing leaves behind where it fails, and how much it does at a time. */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
+import { nextTurn } from "../../ffi/reactor.ts";
 import { Publisher } from "../../src/gate/publisher.ts";
 import { Recovery } from "../../src/gate/recovery.ts";
 import { Replica } from "../../src/gate/replica.ts";
@@ -29,7 +30,7 @@ interface Bench {
 }
 
 /** Two replicas on a real file system, and what publishes there. */
-function withBench(use: (bench: Bench) => void): void {
+async function withBench(use: (bench: Bench) => void | Promise<void>): Promise<void> {
   const path = Deno.makeTempDirSync({ prefix: "publisher-" });
   try {
     for (const name of ["ann", "bob", "staging", "recovery"]) Deno.mkdirSync(`${path}/${name}`);
@@ -44,7 +45,7 @@ function withBench(use: (bench: Bench) => void): void {
       return made;
     };
     const [ann, bob] = [replica("ann"), replica("bob")];
-    use({ path, ann, bob, publisher });
+    await use({ path, ann, bob, publisher });
     ann.detach();
     bob.detach();
     recovery.close();
@@ -53,8 +54,8 @@ function withBench(use: (bench: Bench) => void): void {
   }
 }
 
-Deno.test("I6: parent directories that cannot be made cost no descriptors", () => {
-  withBench(({ path, ann, bob, publisher }) => {
+Deno.test("I6: parent directories that cannot be made cost no descriptors", async () => {
+  await withBench(({ path, ann, bob, publisher }) => {
     Deno.mkdirSync(`${path}/ann/above/below`, { recursive: true });
     const like = Deno.statSync(path);
     Deno.removeSync(`${path}/staging`); // nothing can be made there any more
@@ -72,8 +73,8 @@ Deno.test("I6: parent directories that cannot be made cost no descriptors", () =
   });
 });
 
-Deno.test("I7: of many parents that are missing some are made at a time, and in the end all", () => {
-  withBench(({ path, ann, bob, publisher }) => {
+Deno.test("I7: of many parents that are missing some are made at a time, and in the end all", async () => {
+  await withBench(({ path, ann, bob, publisher }) => {
     const names = Array(300).fill("d").join("/");
     Deno.mkdirSync(`${path}/ann/${names}`, { recursive: true, mode: 0o750 });
     const like = attributesOf(Deno.statSync(`${path}/ann/${names}`));
@@ -87,5 +88,19 @@ Deno.test("I7: of many parents that are missing some are made at a time, and in 
     assertEquals(outcomes, [...Array(4).fill("unfinished"), "done"]);
     assertEquals((Deno.statSync(`${path}/bob/${names}`).mode ?? 0) & 0o777, 0o750);
     assertEquals(descriptors(), before);
+  });
+});
+
+Deno.test("I7: others have their turn while a loser of a conflict is kept beside 20,000 other files", async () => {
+  await withBench(async ({ path, bob, publisher }) => {
+    for (let i = 0; i < 20_000; i++) Deno.writeTextFileSync(`${path}/bob/file-${i}`, "");
+    const at = fromText("file-0") as RelativePath;
+    using loser = bob.view(at);
+    let outcome: string | undefined;
+    publisher.setAside(loser, at).then((is) => outcome = is);
+    let turns = 0;
+    for (; outcome === undefined; turns++) await nextTurn();
+    assertEquals(outcome, "kept");
+    assert(turns > 3, `${turns} turns`);
   });
 });

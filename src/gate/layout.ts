@@ -64,6 +64,8 @@ export interface Layout extends Disposable {
  */
 export function openLayout(basePath: ByteString, producers: readonly FileName[]): Layout {
   using base = openBase(basePath);
+  // Before anything is made: what is to be mounted here may be missing.
+  proveReflinkIfThereIsRoom(base, basePath);
   for (const { name, mode } of OWN_DIRECTORIES) makeOwn(base, name, mode, basePath);
   const opened: Descriptor[] = [];
   const hold = (directory: Directory): Directory => {
@@ -229,12 +231,7 @@ function proveAbilities(
   producers: readonly FileName[],
 ): void {
   const { staging } = layout;
-  try {
-    proveReflink(staging, basePath);
-  } catch (error) {
-    // A guest may have filled the disk. That disproves nothing, and what cannot be written is tried again.
-    if (!(error instanceof NoRoom)) throw error;
-  }
+  proveReflinkIfThereIsRoom(staging, basePath);
   const places: readonly (readonly [Directory, ByteString])[] = [
     [layout.share, SHARE],
     [layout.export, EXPORT_DIRECTORY],
@@ -247,6 +244,15 @@ function proveAbilities(
     using directory = layout.base.openBeneath(path);
     if (directory === undefined || areLinkable(staging, directory)) continue;
     throw new LayoutFault(apart(hostPath(basePath, path)));
+  }
+}
+
+/** A guest may have filled the disk. That disproves nothing, and what cannot be written is tried again. */
+function proveReflinkIfThereIsRoom(directory: Directory, basePath: ByteString): void {
+  try {
+    proveReflink(directory, basePath);
+  } catch (error) {
+    if (!(error instanceof NoRoom)) throw error;
   }
 }
 

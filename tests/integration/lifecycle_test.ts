@@ -5,6 +5,7 @@ import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@
 import { FakeClamd } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate } from "../support/gate.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -99,6 +100,15 @@ Deno.test("what runs unscanned is told", async () => {
   await using gate = Gate.launch({ configuration: { docs } });
   await gate.exit();
   assertMatch(gate.log, /<4>docs: scanning is off: every file counts as clean/);
+});
+
+Deno.test("nothing is made where the file system will not do, as where a disk is not mounted", async () => {
+  const basePath = scratchDirectory("not-mounted", "memory");
+  await Deno.mkdir(`${basePath}/share`);
+  await using gate = Gate.launch({ configuration: { docs: { basePath, producers: ["ann"] } } });
+  assertEquals((await gate.exit()).code, 1, gate.tail());
+  assertMatch(gate.log, /channel docs is skipped: .*use btrfs/);
+  assertEquals([...Deno.readDirSync(basePath)].map(({ name }) => name), ["share"]);
 });
 
 Deno.test("a configuration of clamd's that was named and cannot be read is told", async () => {

@@ -4,8 +4,14 @@ import { pause } from "../../ffi/clock.ts";
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
 const FIRST_DELAY_MS = 1000;
-/** No file waits longer than this for another attempt. */
+/** No file waits longer than this for another attempt, unless there are very many of them. */
 const LAST_DELAY_MS = 15_000;
+/**
+ * An attempt takes some 0.2 ms, and a guest may have a million sparse files that are too large to be scanned: trying
+ * them must not be all that the daemon does, for ever.
+ */
+const REST_PER_FILE_MS = 1;
+const LONGEST_REST_MS = 5 * 60_000;
 /** Paths that are asked for at a time (I6), and how many of them may be left when more are asked for. */
 const PAGE = 200;
 const FEW = 50;
@@ -63,20 +69,22 @@ export class HeldFiles {
 
   async #attempt(): Promise<void> {
     this.#again = false;
-    const some = await this.#askForAll();
-    this.#delayMs = some ? Math.min(this.#delayMs * 2, LAST_DELAY_MS) : FIRST_DELAY_MS;
-    const delayMs = this.#again ? 0 : this.#delayMs;
+    const held = await this.#askForAll();
+    this.#delayMs = held > 0 ? Math.min(this.#delayMs * 2, LAST_DELAY_MS) : FIRST_DELAY_MS;
+    const restMs = Math.min(held * REST_PER_FILE_MS, LONGEST_REST_MS);
+    const delayMs = this.#again ? 0 : Math.max(this.#delayMs, restMs);
     this.#again = undefined;
     this.#schedule(delayMs);
   }
 
-  /** Whether anything is held. */
-  async #askForAll(): Promise<boolean> {
+  /** How many files are held, as far as they were asked for. */
+  async #askForAll(): Promise<number> {
+    let held = 0;
     let last: RelativePath | undefined;
     do {
       const page = this.#parts.paths(PAGE, last);
-      if (page.length === 0) return last !== undefined;
-      if (!await this.#parts.isScannerAvailable()) return true;
+      held += page.length;
+      if (page.length === 0 || !await this.#parts.isScannerAvailable()) return held;
       for (const path of page) {
         this.#due.add(path);
         this.#parts.lookAt(path);
@@ -84,7 +92,7 @@ export class HeldFiles {
       last = page.length < PAGE ? undefined : page.at(-1);
       await this.#untilFewAreDue();
     } while (last !== undefined && !this.#stopped);
-    return true;
+    return held;
   }
 
   async #untilFewAreDue(): Promise<void> {

@@ -72,3 +72,15 @@ Deno.test("a look that nobody asked for is no attempt, and an attempt is one onc
   assert(bench.files.begin(path));
   assert(!bench.files.begin(path));
 });
+
+Deno.test("I6: the more files are held, the longer it rests between two attempts at all of them", async () => {
+  using bench = new Bench(paths(5_000));
+  bench.files.start();
+  bench.files.now();
+  await waitFor("all are tried", () => {
+    bench.work();
+    return bench.begun.size === 5_000;
+  });
+  await sleep(3_000);
+  assertEquals(bench.waiting.length, 0, "tried again already");
+});

@@ -14,6 +14,7 @@ const SYMBOLS = {
   // Memory and errno
   addressOf: { name: "memcpy", parameters: ["buffer", "buffer", "usize"], result: "usize" },
   memcmp: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
+  malloc_trim: { parameters: ["usize"], result: "i32" },
   copyFromAddress: { name: "memcpy", parameters: ["buffer", "usize", "usize"], result: "void" },
   __errno_location: { parameters: [], result: "usize" },
 

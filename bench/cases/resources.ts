@@ -76,8 +76,8 @@ async function memoryAfter(
   await using stage = await Stage.set();
   const channel = await stage.channel(runtime, { producers: ["ann", "bob"] });
   const gate = await channel.start();
-  const looks = sized(effort, { full: 10, quick: 5, smoke: 1 });
-  /** After a rest, the least of some looks: garbage is collected when it pleases. */
+  const looks = sized(effort, { full: 30, quick: 30, smoke: 1 });
+  /** The least of some looks: garbage is collected when the gate has rested for some seconds. */
   const rest = async () => {
     await gate.quiet();
     let least = Infinity;

@@ -9,6 +9,7 @@ import { readServiceEnvironment } from "../service_manager/environment.ts";
 import { revokeAllPermissions } from "../service_manager/permissions.ts";
 import { ServiceManager } from "../service_manager/service_manager.ts";
 import { stopSignal } from "../service_manager/stop_signal.ts";
+import { collectWhileIdle } from "./idle_collection.ts";
 
 /** Why a daemon cannot start, in words for whoever can change it. */
 export class StartFailure extends Error {
@@ -83,6 +84,7 @@ async function serve(
 ): Promise<void> {
   revokeAllPermissions();
   using _watchdog = manager.startWatchdog();
+  using _collection = collectWhileIdle();
   manager.ready(service.status);
   log.info("{status}", { status: service.status });
   let said = service.status;

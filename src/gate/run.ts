@@ -8,6 +8,7 @@ import { Reactor } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
 import type { Invocation } from "../command_line/definition.ts";
+import { collectWhileIdle } from "../daemon/idle_collection.ts";
 import { configureLogging, type Logger, logger } from "../logging/logging.ts";
 import { ClamdScanner } from "../scanning/clamd.ts";
 import { readClamdLimits } from "../scanning/clamd_configuration.ts";
@@ -62,7 +63,8 @@ export async function run(options: RunOptions): Promise<number> {
     onFailure: (error) => log.warn("the service manager cannot be told: {error}", { error }),
   });
   // From the very beginning: after a reload the service manager goes on waiting for them.
-  using _ = manager.startWatchdog();
+  using _watchdog = manager.startWatchdog();
+  using _collection = collectWhileIdle();
   const configs = readChannels(options, log);
   if (configs.length === 0) {
     log.fatal("no channel can run: see the faults above, or try 'verify --config {config}'", {

@@ -37,6 +37,7 @@ export function intercept(next: Interceptor | undefined): void {
 /** How our code learns of errno, addresses and bytes: no system calls. */
 const PLUMBING: ReadonlySet<string> = new Set([
   "addressOf",
+  "malloc_trim",
   "memcmp",
   "copyFromAddress",
   "__errno_location",

@@ -50,10 +50,10 @@ interface Options {
   readonly cases: readonly (Case | GrowthCase)[];
 }
 
-/** Reads the command line; a text is what is wrong with it, or what was asked for. */
-function optionsOf(args: readonly string[]): Options | string {
-  const flag = { type: "boolean", default: false } as const;
-  const { values } = parseArgs({
+const flag = { type: "boolean", default: false } as const;
+
+function valuesOf(args: readonly string[]) {
+  return parseArgs({
     args: [...args],
     options: {
       quick: flag,
@@ -65,7 +65,17 @@ function optionsOf(args: readonly string[]): Options | string {
       only: { type: "string", multiple: true, default: [] },
       rounds: { type: "string" },
     },
-  });
+  }).values;
+}
+
+/** Reads the command line; a text is what is wrong with it, or what was asked for. */
+function optionsOf(args: readonly string[]): Options | string {
+  let values: ReturnType<typeof valuesOf>;
+  try {
+    values = valuesOf(args);
+  } catch (error) {
+    return `${messageOf(error)}\n\n${USAGE}`;
+  }
   if (values.help) return USAGE;
   if (values.list) return CASES.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join("\n");
   const unknown = values.only.filter((name) => !CASES.some((one) => one.name === name));

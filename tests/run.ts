@@ -147,7 +147,16 @@ function endOnSignal(signal: Deno.Signal, code: number): void {
   });
 }
 
+const USAGE = `Usage: deno task test [FILTER …]
+
+A FILTER is part of a test file's path, or of a test's name. Without any, all tests run.`;
+
 async function main(filters: readonly string[]): Promise<number> {
+  const option = filters.find((filter) => filter.startsWith("-"));
+  if (option !== undefined) {
+    say(option === "--help" ? USAGE : `there is no option ${option}\n\n${USAGE}`);
+    return option === "--help" ? 0 : 2;
+  }
   endOnSignal("SIGINT", 130);
   endOnSignal("SIGTERM", 143);
   const abandoned = abandonedScratch();

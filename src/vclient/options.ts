@@ -103,9 +103,6 @@ export function usageProblem(options: VclientOptions): string | undefined {
   if (options.action === "quarantine" && options.quarantineDir === undefined) {
     return "--action quarantine needs --quarantine-dir DIRECTORY";
   }
-  if (options.action !== "quarantine" && options.quarantineDir !== undefined) {
-    return `--quarantine-dir goes with --action quarantine, not with ${options.action}`;
-  }
   if (options.socket && options.uds !== undefined) {
     return "--socket is a clamd in this machine, --uds a proxy: give one of them";
   }

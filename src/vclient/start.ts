@@ -31,6 +31,9 @@ export async function startClient(
   if (!options.socket && options.clamdSocket !== VCLIENT.options.clamdSocket.default) {
     log.warn("--clamd-socket changes nothing without --socket");
   }
+  if (options.action !== "quarantine" && options.quarantineDir !== undefined) {
+    log.warn("--quarantine-dir changes nothing without --action quarantine");
+  }
   const quarantine = openQuarantine(options, onTrouble);
   const trees = findTrees(options, quarantine, log);
   let isAsked = false;
@@ -74,10 +77,10 @@ async function becomeReady(
 }
 
 function openQuarantine(
-  { quarantineDir }: VclientOptions,
+  { action, quarantineDir }: VclientOptions,
   onStray: (message: string) => void,
 ): Quarantine | undefined {
-  if (quarantineDir === undefined) return undefined;
+  if (action !== "quarantine" || quarantineDir === undefined) return undefined;
   try {
     return Quarantine.open(placeOf("--quarantine-dir", quarantineDir), onStray);
   } catch (error) {

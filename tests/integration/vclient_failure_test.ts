@@ -29,7 +29,6 @@ Deno.test("mistakes on the command line are named, and end it with 2", async () 
     const [args, message] of [
       [[], /--watch DIRECTORY is required/],
       [["-w", path, "--action", "quarantine"], /quarantine needs --quarantine-dir/],
-      [["-w", path, "--quarantine-dir", path], /--quarantine-dir goes with --action quarantine/],
       [["-w", path, "--action", "remove"], /--action needs one of log, delete, quarantine/],
       [["-w", path, "--socket", "--uds", "/x"], /--socket is a clamd in this machine/],
       [["-w", path, "--scan-concurrency", "0"], /--scan-concurrency needs a whole number/],
@@ -74,7 +73,10 @@ Deno.test("without a scanner it refuses to start, and says what was tried and wh
   );
   const proxied = await refused(
     ...["-w", path, "--uds", `${path}/vm`, "--port", "77", "--clamd-socket", "/none"],
+    ...["--quarantine-dir", `${path}/never`],
   );
+  assertMatch(proxied.log, /--quarantine-dir changes nothing without --action quarantine/);
+  assertEquals([...Deno.readDirSync(path)].map(({ name }) => name).includes("never"), false);
   assertMatch(proxied.log, /--clamd-socket changes nothing without --socket/);
   assertEquals(proxied.code, 1);
   assertMatch(proxied.log, /no socket .*\/vm_77.*Start clamd-vproxy.*\/vm_77.*--wait/);

@@ -9,6 +9,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { messageOf } from "../../ffi/errno.ts";
 import { FILESYSTEM_KINDS, type FilesystemKind } from "../support/loop_filesystem.ts";
 import { sleep } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -106,16 +107,37 @@ export function inWords({ operations, misfortunes }: SoakCounts): string {
   return `${operations} operations, ${total} misfortunes`;
 }
 
+const USAGE = `Usage: deno task soak [OPTIONS]
+
+  --minutes N        how long [default: 5]
+  --seed N           the first seed, to repeat a failure [default: another one each time]
+  --filesystem KIND  ${FILESYSTEM_KINDS.join(" or ")} [default: by the seed]`;
+
+/** What the command line says; a text is what is wrong with it, or what was asked for. */
+function optionsOf(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        minutes: { type: "string", default: "5" },
+        seed: { type: "string" },
+        filesystem: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    });
+    return values.help ? USAGE : values;
+  } catch (error) {
+    return `${messageOf(error)}\n\n${USAGE}`;
+  }
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      minutes: { type: "string", default: "5" },
-      seed: { type: "string" },
-      filesystem: { type: "string" },
-    },
-  });
   const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+  const values = optionsOf(Deno.args);
+  if (typeof values === "string") {
+    say(values);
+    return Deno.exit(values === USAGE ? 0 : 2);
+  }
   const kinds = FILESYSTEM_KINDS.filter((kind) => (values.filesystem ?? kind) === kind);
   const until = performance.now() + Number(values.minutes) * 60_000;
   const total: SoakCounts = { operations: 0, misfortunes: new Map() };

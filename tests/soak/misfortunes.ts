@@ -89,7 +89,10 @@ export const MISFORTUNES: Readonly<Record<string, (scene: Scene) => Promise<void
   /** The kernel refuses it while the gate has files open for writing: it happens before a start. */
   async "started on a read-only disk"({ world }) {
     await world.gate.kill();
+    // One that stood still keeps what a gate that was killed meanwhile had handed to it, and that the disk writable.
+    await world.clamd.kill();
     await world.filesystem.remount("ro");
+    await world.clamd.start();
     try {
       await using unlucky = launch(world);
       await sleep(1500);

@@ -134,6 +134,7 @@ export class Channel {
       onSeen: (replica, path, seen, isKnown) => shareOf(replica)?.seen(path, seen, isKnown),
       orphansMayGo: () => this.#shares.every((share) => share.isComplete),
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
+      isBeingRead: (directory) => this.#readings.cover(directory),
       lookAt,
       reread: (directory) => this.#readings.requestAll(directory),
       onPublished: (path, what, from) => {

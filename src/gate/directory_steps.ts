@@ -102,7 +102,9 @@ export class DirectorySteps {
   /** Its entries are still to be deleted, are news from elsewhere, or stay. */
   #notEmpty(left: readonly View[], look: Look, job: Job): Rest | undefined {
     // What is below goes first: a renamed file, say, waits until its new name was scanned.
-    if (left.some((view) => this.#holdsPending(view, job.path))) {
+    if (
+      this.#parts.isBeingRead(job.path) || left.some((view) => this.#holdsPending(view, job.path))
+    ) {
       return { kind: "later", delayMs: this.#removals.wait(job.path) };
     }
     if (left.some((view) => this.#holdsNews(view, look, job.path))) {

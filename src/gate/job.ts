@@ -52,6 +52,8 @@ export interface ReconcilerParts {
   onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void;
   /** Whether the path is to be looked at sooner or later, as far as is known. */
   isPending(path: RelativePath): boolean;
+  /** Whether a directory is going to be read, or is being read: more in it may turn out to be looked at. */
+  isBeingRead(directory: RelativePath): boolean;
   /** Another path, or everything below a directory, is to be looked at. */
   lookAt(path: RelativePath): void;
   reread(directory: RelativePath): void;

@@ -34,6 +34,8 @@ export class Readings {
   readonly #waiting: ReadonlyMap<Replica, Map<RelativePath, Wanted>>;
   /** Thousands of small readings must not come in one turn of the event loop (I7). */
   readonly #pace = new Pace(1);
+  /** What is being read. */
+  #directory: RelativePath | undefined;
   #started = false;
   #running: Promise<void> | undefined;
 
@@ -69,6 +71,15 @@ export class Readings {
     if (share !== undefined) this.request(share, directory, "everything");
   }
 
+  /** Whether `path` is going to be read, or is being read. */
+  cover(path: RelativePath): boolean {
+    if (this.#directory !== undefined && isWithin(path, this.#directory)) return true;
+    for (const waiting of this.#waiting.values()) {
+      for (const directory of waiting.keys()) if (isWithin(path, directory)) return true;
+    }
+    return false;
+  }
+
   /** Settles when nothing is being read; to be waited for after the tree's parts have stopped. */
   async ended(): Promise<void> {
     await this.#running;
@@ -95,11 +106,14 @@ export class Readings {
   }
 
   async #attempt(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {
+    this.#directory = directory;
     try {
       this.#parts.beforeRead();
       await this.#read(share, directory, what);
     } catch (error) {
       setTimeout(() => this.request(share, directory, what), this.#afterFailure(share, error));
+    } finally {
+      this.#directory = undefined;
     }
   }
 
@@ -121,4 +135,8 @@ export class Readings {
     const single = what === "changed" && share.role !== "diode";
     await readTree(single ? { ...tree, replicas: [share] } : tree, directory);
   }
+}
+
+function isWithin(path: RelativePath, directory: RelativePath): boolean {
+  return directory === ROOT || path === directory || path.startsWith(`${directory}/`);
 }

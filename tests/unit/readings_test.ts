@@ -18,6 +18,7 @@ class Bench implements Disposable {
   readonly found: string[] = [];
   readonly readings: Readings;
   read = 0;
+  onFound = () => {};
   /** How many readings had ended when something was first found. */
   readBefore: number | undefined;
   #stopped = false;
@@ -39,6 +40,7 @@ class Bench implements Disposable {
         isIgnoredDirectory: () => false,
         lookAt: (path) => {
           this.found.push(display(path));
+          this.onFound();
           this.readBefore ??= this.read;
         },
         isStopped: () => this.#stopped,
@@ -138,4 +140,24 @@ Deno.test("after the stop nothing is read", async () => {
   bench.readings.start();
   await allRead(bench);
   assertEquals(bench.found, []);
+});
+
+Deno.test("I3: a path is covered from when a directory above it was asked for until that is read", async () => {
+  using bench = new Bench();
+  const covered = () =>
+    ["in", "in/deep/er", "inner"].map((path) =>
+      bench.readings.cover(fromText(path) as RelativePath)
+    );
+  Deno.mkdirSync(`${bench.path}/bob/in`);
+  Deno.writeTextFileSync(`${bench.path}/bob/in/theirs`, "");
+  assertEquals(covered(), [false, false, false]);
+  bench.request(0, "in", "everything");
+  assertEquals(covered(), [true, true, false]);
+  bench.onFound = () => assertEquals(covered(), [true, true, false], "while it is read");
+  bench.readings.start();
+  await allRead(bench);
+  assertEquals(bench.found, ["in/theirs"]);
+  assertEquals(covered(), [false, false, false]);
+  bench.readings.requestAll(ROOT);
+  assertEquals(covered(), [true, true, true]);
 });

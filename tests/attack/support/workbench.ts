@@ -62,6 +62,8 @@ class ContentScanner implements Scanner {
 /** The parts of a channel with two producers, wired as `Channel` does, on the directory `basePath`. */
 export class Workbench {
   readonly troubles: string[] = [];
+  /** Whether the channel is said to be reading everything. */
+  isBeingRead = false;
   readonly #layout: Layout;
   readonly #index: FileIndex;
   readonly #recovery: Recovery;
@@ -121,6 +123,7 @@ export class Workbench {
       onSeen: () => {},
       orphansMayGo: () => true,
       isPending: () => false,
+      isBeingRead: () => this.isBeingRead,
       lookAt: (path) => void this.#lookAt.add(path),
       reread: () => {},
       onPublished: () => {},

@@ -19,9 +19,8 @@ export function cloneNow(source: Descriptor, target: Descriptor): void {
 
 /** The same on the thread pool: the event loop goes on meanwhile. Both descriptors stay open until it is done. */
 export async function clone(source: Descriptor, target: Descriptor): Promise<void> {
-  const result = await onThreadPool(() =>
-    libc.ioctlBlocking(target.fd, FICLONE, BigInt(source.fd))
-  );
+  const run = () => libc.ioctlBlocking(target.fd, FICLONE, BigInt(source.fd));
+  const result = await onThreadPool(run, statusOf(source).blocks);
   // errno of another thread is out of reach: the repetition fails in the same way, or succeeds.
   if (result < 0) cloneNow(source, target);
 }
@@ -45,7 +44,8 @@ export async function copy(source: Descriptor, target: Descriptor): Promise<void
   const end = Math.min(size, statusOf(source).size); // it may have become shorter meanwhile
   // A hole at the end.
   if (statusOf(target).size < end) check(libc.ftruncate(target.fd, BigInt(end)), "ftruncate");
-  if (await onThreadPool(() => libc.fdatasyncBlocking(target.fd)) < 0) {
+  const flush = () => libc.fdatasyncBlocking(target.fd);
+  if (await onThreadPool(flush, statusOf(target).blocks) < 0) {
     throw new SystemError("fdatasync", ERRNO.EIO);
   }
 }

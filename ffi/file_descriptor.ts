@@ -24,17 +24,18 @@ export function closingFiles(): number {
 export class FileDescriptor extends Descriptor {
   override close(): void {
     if (!this.isOpen) return;
-    if (this.#hasFewPieces()) return super.close();
+    const blocks = this.#blocks();
+    if (blocks <= FEW_BLOCKS) return super.close();
     const number = this.release();
     closing++;
-    onThreadPool(() => libc.closeBlocking(number)).finally(() => closing--);
+    onThreadPool(() => libc.closeBlocking(number), blocks).finally(() => closing--);
   }
 
-  #hasFewPieces(): boolean {
+  #blocks(): number {
     try {
-      return statusOf(this).blocks <= FEW_BLOCKS;
+      return statusOf(this).blocks;
     } catch (error) {
-      if (error instanceof SystemError) return false; // nobody knows
+      if (error instanceof SystemError) return Infinity; // nobody knows
       throw error;
     }
   }

@@ -4,6 +4,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { display, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Reactor } from "../../ffi/reactor.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { clone, writeAll } from "../../ffi/file_content.ts";
 import { onThreadPool } from "../../ffi/thread_pool.ts";
 import { LinkedNames } from "../../src/gate/linked_names.ts";
 import { MoveMemory } from "../../src/gate/move_memory.ts";
@@ -123,6 +125,32 @@ Deno.test("I6, I7: eight blocking calls run at a time, and the others wait", asy
     await sleep(0);
   }
   assertEquals(await Promise.all(results), Array.from({ length: 20 }, (_, number) => number));
+});
+
+Deno.test("I7: whatever goes through large files leaves threads to the others", async () => {
+  using directory = Directory.openTrusted(fromText(scratchDirectory("large")));
+  using large = directory.createUnnamed();
+  for (let mebibytes = 0; mebibytes < 17; mebibytes++) writeAll(large, new Uint8Array(2 ** 20));
+  using small = directory.createUnnamed();
+  writeAll(small, new Uint8Array(1));
+  const ends: (() => void)[] = [];
+  const untilEnded = () => new Promise<void>((resolve) => ends.push(resolve));
+  const results = Array.from({ length: 20 }, () => onThreadPool(untilEnded, Infinity));
+  assertEquals(ends.length, 4);
+  const settled: string[] = [];
+  const cloning = Object.entries({ large, small }).map(async ([name, file]) => {
+    using target = directory.createUnnamed();
+    await clone(file, target).catch(() => {}); // not every filesystem can
+    settled.push(name);
+  });
+  await waitFor("the small one has its turn", () => settled.length > 0);
+  assertEquals(settled, ["small"]);
+  for (let ended = 0; ended < results.length; ended++) {
+    await waitFor("the next one runs", () => ends.length > 0);
+    ends.shift()?.();
+  }
+  await Promise.all([...results, ...cloning]);
+  assertEquals(settled, ["small", "large"]);
 });
 
 Deno.test("I6, I7: messages that nobody takes wait up to a limit, and are dropped with a word", async () => {

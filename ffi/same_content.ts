@@ -1,6 +1,6 @@
 /** Whether two open files hold the same bytes. */
 
-import { nextData } from "./data_range.ts";
+import { type DataRange, nextData } from "./data_range.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { check } from "./errno.ts";
 import { statusOf } from "./file_status.ts";
@@ -27,8 +27,11 @@ export async function sameContent(a: Descriptor, b: Descriptor): Promise<boolean
   }
   const left = new Uint8Array(PIECE);
   const right = new Uint8Array(PIECE);
+  let inA = nextData(a, 0);
+  let inB = nextData(b, 0);
   for (let offset = 0;;) {
-    const [inA, inB] = [nextData(a, offset), nextData(b, offset)];
+    inA = dataFrom(a, inA, offset);
+    inB = dataFrom(b, inB, offset);
     const range = inA === undefined || inB !== undefined && inB.start < inA.start ? inB : inA;
     if (range === undefined) return statusOf(a).size === statusOf(b).size;
     for (offset = range.start; offset < range.end;) {
@@ -43,6 +46,19 @@ export async function sameContent(a: Descriptor, b: Descriptor): Promise<boolean
       offset += length;
     }
   }
+}
+
+/**
+ * What is left of `range` from `offset` on, or the next one. It is asked for only once, since the kernel goes through all
+ * pieces of a range to find its end: a guest's other file may have a hundred thousand before that.
+ */
+function dataFrom(
+  file: Descriptor,
+  range: DataRange | undefined,
+  offset: number,
+): DataRange | undefined {
+  if (range === undefined || range.end <= offset) return range && nextData(file, offset);
+  return { start: Math.max(range.start, offset), end: range.end };
 }
 
 function startAlike(

@@ -2,7 +2,7 @@
  * Runs jobs side by side, in turn for each source (a guest's share), so that a flood from one delays the
  * others by no more than the jobs already running (I7). Few run at a time while they are quick; jobs that wait for
  * something make room for others, up to the limit; and one that takes long gives its place away, so that
- * stuck ones block nobody: up to a hard limit for all, and one for each source. Where they take each other what they
+ * stuck ones block nobody: up to a hard limit for all, and one for the sources that have such jobs. Where they take each other what they
  * need, fewer run.
  */
 
@@ -16,7 +16,7 @@ const LONG_MS = 2000;
 /** How often running jobs are looked at: a timer for each would cost more than many of them take. */
 const LOOK_MS = 25;
 const HARD_LIMIT = 64;
-/** Places of the hard limit that no single source can take from the others. */
+/** Places of the hard limit that sources with jobs that take long leave to the others. */
 const FOR_OTHERS = 8;
 /** With so few places, leaving one to others would make a source's own files wait for a single slow one. */
 const FEW_PLACES = 8;
@@ -135,9 +135,14 @@ export class Scheduler {
     return false;
   }
 
-  /** Who has jobs that take long leaves a place (and so a thread of the scanner) to the others. */
-  #hasRoom({ running, long }: Client): boolean {
+  /**
+   * Who has jobs that take long leaves a place (and so a thread of the scanner) to the others. All of them together:
+   * guests may have agreed on it.
+   */
+  #hasRoom({ long }: Client): boolean {
     if (long === 0 || this.#clients.length === 1) return true;
+    let running = 0;
+    for (const client of this.#clients) if (client.long > 0) running += client.running;
     const places = this.#limits.places();
     const most = places > FEW_PLACES ? places - 1 : HARD_LIMIT - FOR_OTHERS;
     return running < most;

@@ -4,6 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { nextTurn } from "../../ffi/reactor.ts";
 import { Scheduler } from "../../src/scheduling/scheduler.ts";
+import { SimulatedClock } from "../support/simulated_clock.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 /** Its last look around has passed. */
@@ -62,6 +63,28 @@ Deno.test("I7: whoever has jobs that take long leaves a place to the others", as
   for (const end of stuck.ends) end();
   await stopped;
   await sleep(LOOKS_MS);
+});
+
+Deno.test("I7: two sources of stuck jobs together leave others a place, however few there are", async () => {
+  for (const places of [4, 10]) {
+    const clock = new SimulatedClock();
+    const scheduler = new Scheduler({ places: () => places }, clock);
+    const stuck = [stuckSource(), stuckSource()];
+    const quick = quickSource(0);
+    for (const { take } of [...stuck, quick]) scheduler.add(take);
+    scheduler.wake();
+    for (let i = 0; i < 100; i++) {
+      await nextTurn();
+      clock.pass(2_100); // they have taken long
+    }
+    quick.wanted = 50;
+    scheduler.wake();
+    await nextTurn();
+    await waitFor("the third is served", () => quick.served === 50);
+    const stopped = scheduler.stop();
+    for (const end of stuck.flatMap(({ ends }) => ends)) end();
+    await stopped;
+  }
 });
 
 Deno.test("I7: with few places, stuck jobs do not hold up their own source either", async () => {

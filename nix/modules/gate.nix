@@ -156,7 +156,7 @@ in
       default = false;
       description = ''
         Whether the service runs as the user `virtiofs-gate`, with the capabilities CAP_CHOWN,
-        CAP_DAC_OVERRIDE and CAP_FOWNER, instead of as root with only these.
+        CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_LEASE, instead of as root with only these.
       '';
     };
 

@@ -17,8 +17,8 @@
 }:
 let
   # Owners and modes are kept (CHOWN, FOWNER), in directories that belong to the guests' users
-  # (DAC_OVERRIDE).
-  capabilities = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER";
+  # (DAC_OVERRIDE), and whether a guest still has one of its files open is asked by a lease (LEASE).
+  capabilities = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_LEASE";
   hardening = import ./hardening.nix;
 in
 {

@@ -187,7 +187,7 @@ testModules("without root: a user of its own, and three capabilities", async (ev
   const system = await evaluate(gate("unprivileged = true;"));
   const service = system.services["virtiofs-gate"]?.serviceConfig;
   assertEquals(service?.User, "virtiofs-gate");
-  assertEquals(service?.AmbientCapabilities, "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER");
+  assertEquals(service?.AmbientCapabilities, "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_LEASE");
 });
 
 testModules("a guest: both services, with what they may see", async (evaluate) => {

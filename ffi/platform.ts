@@ -73,3 +73,6 @@ export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
+
+/** In bytes: sizeof(sockaddr_un.sun_path), less its NUL (unix(7)). */
+export const LONGEST_SOCKET_PATH = 107;

@@ -4,6 +4,7 @@ import { type ByteString, fromText, writeBytes } from "./byte_string.ts";
 import { Descriptor } from "./descriptor.ts";
 import { check, ERRNO, SystemError } from "./errno.ts";
 import { addressOf, errno, libc } from "./libc.ts";
+import { LONGEST_SOCKET_PATH } from "./platform.ts";
 
 const AF_UNIX = 1;
 const AF_VSOCK = 40;
@@ -18,7 +19,6 @@ const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
-const SUN_PATH_MAX = 108;
 
 /** Any context: a listener's own address on the host, whatever its number. */
 export const VMADDR_CID_ANY = 0xffffffff;
@@ -53,8 +53,12 @@ function encode(address: Address): Uint8Array<ArrayBuffer> {
 }
 
 function encodeUnix(path: ByteString): Uint8Array<ArrayBuffer> {
-  if (path.length === 0 || path.length >= SUN_PATH_MAX) {
-    throw new SystemError("socket path (at most 107 bytes)", ERRNO.ENAMETOOLONG, path);
+  if (path.length === 0 || path.length > LONGEST_SOCKET_PATH) {
+    throw new SystemError(
+      `socket path (at most ${LONGEST_SOCKET_PATH} bytes)`,
+      ERRNO.ENAMETOOLONG,
+      path,
+    );
   }
   const abstract = path.startsWith("@");
   // A path ends in NUL; an abstract name begins with it and ends with the structure.

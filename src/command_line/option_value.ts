@@ -1,6 +1,7 @@
 /** The text of one option's value → what it stands for. */
 
 import { displayText } from "../../ffi/byte_string.ts";
+import { LONGEST_SOCKET_PATH } from "../../ffi/platform.ts";
 import type { ValuedOption } from "./definition.ts";
 import { closest } from "./suggestion.ts";
 
@@ -27,9 +28,6 @@ export function readValue(option: ValuedOption, text: string): ValueReading {
       });
   }
 }
-
-/** sizeof(sockaddr_un.sun_path), less its NUL: unix(7). */
-const LONGEST_SOCKET_PATH = 107;
 
 function readSocketPath(text: string): ValueReading {
   const { length } = new TextEncoder().encode(text);

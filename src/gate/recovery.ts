@@ -74,7 +74,8 @@ export class Recovery implements Disposable {
 
   /**
    * At startup: discards our own clones and known versions whose removal had been decided, puts everything
-   * else back beside whatever is there now, and begins a new journal, if there is room for one. What belongs to a share that is not there stays.
+   * else back beside whatever is there now, and begins a new journal, if there is room for one. What belongs to a
+   * share that is not there stays.
    */
   recover(): void {
     const lines = this.#journal.read();

@@ -2,6 +2,7 @@
 
 import { display } from "../../ffi/byte_string.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
+import { LONGEST_SOCKET_PATH } from "../../ffi/platform.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 
 /** An address, escaped. */
@@ -31,7 +32,7 @@ export function inWords(error: unknown, address: Address): string {
     return `clamd at ${at} ended the connection: did it crash, or was it restarted?`;
   }
   if (isErrno(error, "ENAMETOOLONG")) {
-    return `${at} is too long for the path of a socket (at most 107 bytes)`;
+    return `${at} is too long for the path of a socket (at most ${LONGEST_SOCKET_PATH} bytes)`;
   }
   return `clamd at ${at}: ${messageOf(error)}`;
 }

@@ -2,8 +2,8 @@
  * Runs jobs side by side, in turn for each source (a guest's share), so that a flood from one delays the
  * others by no more than the jobs already running (I7). Few run at a time while they are quick; jobs that wait for
  * something make room for others, up to the limit; and one that takes long gives its place away, so that
- * stuck ones block nobody: up to a hard limit for all, and one for the sources that have such jobs. Where they take each other what they
- * need, fewer run.
+ * stuck ones block nobody: up to a hard limit for all, and one for the sources that have such jobs. Where they
+ * take each other what they need, fewer run.
  */
 
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";

@@ -2,6 +2,7 @@
 
 import { display } from "../../ffi/byte_string.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
+import { LONGEST_SOCKET_PATH } from "../../ffi/platform.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 
 export function listenFailure(error: unknown, address: Address): string {
@@ -24,6 +25,8 @@ function reason(error: unknown, address: Address): string {
       : "no permission; ports below 1024 need CAP_NET_BIND_SERVICE";
   }
   if (isErrno(error, "ENOENT", "ENOTDIR")) return "its folder does not exist; create it";
-  if (isErrno(error, "ENAMETOOLONG")) return "its path has more than 107 bytes";
+  if (isErrno(error, "ENAMETOOLONG")) {
+    return `its path has more than ${LONGEST_SOCKET_PATH} bytes`;
+  }
   return messageOf(error);
 }

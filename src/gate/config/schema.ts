@@ -6,6 +6,7 @@
 
 import { z } from "zod";
 import { fileName } from "../../../ffi/byte_string.ts";
+import { LONGEST_SOCKET_PATH } from "../../../ffi/platform.ts";
 import { alternatives, describeValue, quote } from "./fault.ts";
 import { patternFault } from "../ignore_patterns.ts";
 
@@ -22,8 +23,6 @@ export const DEFAULTS = {
 const LONGEST_DEBOUNCE_MS = 3_600_000;
 /** 0xffffffff stands for "any" in vsock(7), as a CID and as a port. */
 const LARGEST_VSOCK_NUMBER = 2 ** 32 - 2;
-/** sizeof(sockaddr_un.sun_path), less its NUL: unix(7). */
-const LONGEST_SOCKET_PATH = 107;
 
 const bytesOf = (text: string) => new TextEncoder().encode(text).length;
 

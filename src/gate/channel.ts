@@ -12,7 +12,7 @@ import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
-import { compileIgnorePatterns } from "./ignore_patterns.ts";
+import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { type Layout, openLayout, openQuarantine, openShare, renewedExport } from "./layout.ts";
 import { AFTER_SHORTAGE } from "./job.ts";
@@ -28,9 +28,9 @@ import { Stager } from "./snapshot.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { verdictReports } from "./verdict_reports.ts";
 
-/** How full the common queue may be before reading a tree pauses. */
+/** How full a queue may be before the reading of a tree that fills it pauses. */
 const ROOM = 0.4;
-/** The queue of what no single guest's doing has brought up: readings of trees, held files. */
+/** The queue of what no single guest's doing has brought up: the start, held files. */
 const COMMON = "";
 const SWEEP_MS = 1000;
 const AFTER_FAILURE_MS = 5000;
@@ -57,7 +57,7 @@ export class Channel {
   readonly #replicas: readonly Replica[];
   readonly #recovery: Recovery;
   readonly #reconciler: Reconciler;
-  readonly #tree: TreeReaderParts;
+  readonly #rules: IgnoreRules;
   readonly #readings: Readings;
   readonly #held: HeldFiles;
   readonly #queue = new PathQueue();
@@ -78,8 +78,9 @@ export class Channel {
     this.#log = new ChannelLog(ownLog);
     const onTrouble = (message: string) => this.#log.trouble(message);
     const onShortage = (error: SystemError) => this.#onShortage(error);
-    const lookAt = (path: RelativePath) => this.#enqueue(COMMON, path);
-    const rules = compileIgnorePatterns(config.scanning);
+    const lookAt = (path: RelativePath, cause: RelativePath) =>
+      this.#enqueue(this.#queue.runningFor(cause) ?? COMMON, path);
+    const rules = this.#rules = compileIgnorePatterns(config.scanning);
     const layout = this.#layout = openLayout(config.basePath, config.producers);
     const index = this.#index = FileIndex.open(layout.indexPath, onTrouble, () => {
       this.#log.indexRestored();
@@ -114,11 +115,16 @@ export class Channel {
       replicas: this.#replicas,
       index,
       stager,
-      publisher: new Publisher(layout.staging, stager, this.#recovery, (path, model, made) => {
-        index.noteMadeDirectory(path, model, made);
-        // The others are still to get it, and an event may be taken for an echo now.
-        lookAt(path);
-      }),
+      publisher: new Publisher(
+        layout.staging,
+        stager,
+        this.#recovery,
+        (path, model, made, cause) => {
+          index.noteMadeDirectory(path, model, made);
+          // The others are still to get it, and an event may be taken for an echo now.
+          lookAt(path, cause);
+        },
+      ),
       judge: new Judge({
         channel: config.name,
         config: config.scanning,
@@ -136,7 +142,7 @@ export class Channel {
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
       isBeingRead: (directory) => this.#readings.cover(directory),
       lookAt,
-      reread: (directory) => this.#readings.requestAll(directory),
+      reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
       onPublished: (path, what, from) => {
         this.#log.published(path, what, from);
         this.#hasNews = true;
@@ -146,20 +152,11 @@ export class Channel {
       onShortage,
     });
 
-    this.#tree = {
-      index,
-      replicas: this.#replicas,
-      isIgnored: rules.isIgnored,
-      isIgnoredDirectory: rules.isIgnoredDirectory,
-      lookAt,
-      isStopped: () => this.#stopped,
-      onShortage,
-      room: () => this.#isFull ? this.#untilRoom() : undefined,
-    };
     this.#readings = new Readings({
       shares: producers,
-      tree: this.#tree,
-      beforeRead: () => this.#queue.repeatRunning(COMMON),
+      tree: (share) => this.#treeFor(share?.name ?? COMMON),
+      isStopped: () => this.#stopped,
+      beforeRead: () => this.#queue.repeatRunning(),
       onRead: () => scheduler.wake(),
       onTrouble,
     });
@@ -170,7 +167,7 @@ export class Channel {
     this.#held = new HeldFiles({
       paths: (limit, after) => index.heldPaths(limit, after),
       isScannerAvailable: async () => (await scanner.check()).available,
-      lookAt,
+      lookAt: (path) => this.#enqueue(COMMON, path),
     });
     scanner.onRecovery(() => this.#held.now());
     this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
@@ -194,7 +191,7 @@ export class Channel {
     for (const source of this.#sources) this.#scheduler.add(source);
     this.#started = true;
     const reading = await readTree(
-      this.#tree,
+      this.#treeFor(COMMON),
       ROOT,
       (counts) => onProgress(`read ${counts.files} files in ${counts.directories} directories`),
     );
@@ -254,7 +251,7 @@ export class Channel {
   #nextJob(queue: string): (() => Promise<void>) | undefined {
     const path = this.#queue.take(queue);
     if (path === undefined) {
-      if (this.#queue.takeOverflow(queue)) this.#readings.requestAll(ROOT);
+      if (this.#queue.takeOverflow(queue)) this.#readFor(queue, ROOT);
       return undefined;
     }
     return () => this.#work(path, queue);
@@ -292,12 +289,33 @@ export class Channel {
     this.#log.shortage(error);
   }
 
-  get #isFull(): boolean {
-    return this.#queue.fullness(COMMON) > ROOM;
+  /** What is found waits in `queue`: a large tree of one guest's is in nobody else's way (I7). */
+  #treeFor(queue: string): TreeReaderParts {
+    const { isIgnored, isIgnoredDirectory } = this.#rules;
+    return {
+      index: this.#index,
+      replicas: this.#replicas,
+      isIgnored,
+      isIgnoredDirectory,
+      lookAt: (path) => this.#enqueue(queue, path),
+      isStopped: () => this.#stopped,
+      onShortage: (error) => this.#onShortage(error),
+      room: () => this.#isFull(queue) ? this.#untilRoom(queue) : undefined,
+    };
   }
 
-  async #untilRoom(): Promise<void> {
-    while (this.#isFull && !this.#stopped) await pause(50);
+  #isFull(queue: string): boolean {
+    return this.#queue.fullness(queue) > ROOM;
+  }
+
+  async #untilRoom(queue: string): Promise<void> {
+    while (this.#isFull(queue) && !this.#stopped) await pause(50);
+  }
+
+  /** Has everything below `directory` read; what is found waits in `queue`. */
+  #readFor(queue: string, directory: RelativePath): void {
+    const share = this.#shares.find(({ replica }) => replica.name === queue);
+    this.#readings.requestAll(directory, share?.replica);
   }
 
   #sweep(): void {

@@ -38,7 +38,7 @@ export class DirectorySteps {
   settled(path: RelativePath): void {
     if (!this.#removals.end(path)) return;
     const above = parentOf(path);
-    if (this.#removals.has(above)) this.#parts.lookAt(above);
+    if (this.#removals.has(above)) this.#parts.lookAt(above, path);
   }
 
   make(step: StepOf<"make-directory">, look: Look, entry: IndexEntry, job: Job): undefined {

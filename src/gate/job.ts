@@ -54,8 +54,9 @@ export interface ReconcilerParts {
   isPending(path: RelativePath): boolean;
   /** Whether a directory is going to be read, or is being read: more in it may turn out to be looked at. */
   isBeingRead(directory: RelativePath): boolean;
-  /** Another path, or everything below a directory, is to be looked at. */
-  lookAt(path: RelativePath): void;
+  /** Another path is to be looked at, because of the one that is worked on. */
+  lookAt(path: RelativePath, cause: RelativePath): void;
+  /** Everything below a directory that is worked on is to be looked at. */
   reread(directory: RelativePath): void;
   /** Something changed in a share or the export. */
   onPublished(path: RelativePath, what: PublishedKind, from: Replica): void;
@@ -172,7 +173,7 @@ export function onHindrance(
     job.rest = SOON;
     return;
   }
-  parts.lookAt(outcome.at);
+  parts.lookAt(outcome.at, job.path);
   job.postponed.add(replica.id);
   job.rest = BLOCKED;
 }

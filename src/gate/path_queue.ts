@@ -22,7 +22,8 @@ interface Queue {
 export class PathQueue {
   readonly #waiting = new Map<string, Queue>();
   readonly #overflowed = new Set<string>();
-  readonly #running = new Set<RelativePath>();
+  /** By the queue that they were taken from. */
+  readonly #running = new Map<RelativePath, string>();
   /** Told again while they were running, and by whom. */
   readonly #again = new Map<RelativePath, string>();
 
@@ -56,7 +57,7 @@ export class PathQueue {
         this.#again.set(path, share);
         continue;
       }
-      this.#running.add(path);
+      this.#running.set(path, share);
       return path;
     }
     return undefined;
@@ -75,6 +76,11 @@ export class PathQueue {
     return this.#running.has(path);
   }
 
+  /** Whose queue a path that is worked on was taken from. */
+  runningFor(path: RelativePath): string | undefined {
+    return this.#running.get(path);
+  }
+
   /** Whether the path waits or is worked on, or may be one of those that were forgotten. */
   isPending(path: RelativePath): boolean {
     if (this.#overflowed.size > 0 || this.#running.has(path)) return true;
@@ -82,9 +88,9 @@ export class PathQueue {
     return false;
   }
 
-  /** Looks at all that is being worked on once more, on behalf of `share`. */
-  repeatRunning(share: string): void {
-    for (const path of this.#running) {
+  /** Looks at all that is being worked on once more. */
+  repeatRunning(): void {
+    for (const [path, share] of this.#running) {
       if (!this.#again.has(path)) this.#again.set(path, share);
     }
   }

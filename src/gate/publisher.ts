@@ -33,8 +33,13 @@ export type PublishOutcome =
   | { readonly kind: "unfinished" }
   | { readonly kind: "blocked"; readonly at: RelativePath };
 
-/** A directory that was to hold something was made at `target` like the one at `model`. */
-export type ParentMade = (path: RelativePath, model: DirectoryAt, made: DirectoryAt) => void;
+/** A directory that was to hold `cause` was made at `made` like the one at `model`. */
+export type ParentMade = (
+  path: RelativePath,
+  model: DirectoryAt,
+  made: DirectoryAt,
+  cause: RelativePath,
+) => void;
 
 export interface PublishOptions {
   /** Nobody needs the snapshot any more. */
@@ -226,7 +231,7 @@ export class Publisher {
         if (next === undefined) {
           if (like === undefined) return CHANGED;
           if (made++ === MOST_PARENTS) return UNFINISHED;
-          const outcome = this.#makeParent(target.viewIn(here, above), above, model, like);
+          const outcome = this.#makeParent(target.viewIn(here, above), above, model, like, path);
           if (outcome.kind !== "done") return outcome;
           next = here.openBeneath(name);
           if (next === undefined) return CHANGED;
@@ -246,13 +251,14 @@ export class Publisher {
     path: RelativePath,
     model: Replica,
     like: Directory,
+    cause: RelativePath,
   ): PublishOutcome {
     if (view.seen.kind === "file") return { kind: "blocked", at: path };
     const status = statusOf(like);
     const outcome = this.makeDirectory(view, path, model, status);
     if (outcome.kind === "done") {
       const made = { id: view.replica.id, status: outcome.status };
-      this.#onParentMade(path, { id: model.id, status }, made);
+      this.#onParentMade(path, { id: model.id, status }, made, cause);
     }
     return outcome;
   }

@@ -1,4 +1,7 @@
-/** Which trees of a channel are to be read again, and the reading: one at a time, in turn for each share. */
+/**
+ * Which trees of a channel are to be read again, and the reading: one at a time for each share, so that one with much to
+ * read does not hold up the others (I7).
+ */
 
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
@@ -21,7 +24,9 @@ const STRENGTH: readonly Wanted[] = ["vanished", "changed", "everything"];
 
 export interface ReadingsParts {
   readonly shares: readonly Replica[];
-  readonly tree: TreeReaderParts;
+  /** What a reading on behalf of a share, or of nobody in particular, works with. */
+  tree(share: Replica | undefined): TreeReaderParts;
+  isStopped(): boolean;
   /** A tree is going to be read. What is worked on meanwhile is neither as it was known nor as it will be. */
   beforeRead(): void;
   /** A tree was read: there may be paths to work on. */
@@ -30,8 +35,49 @@ export interface ReadingsParts {
 }
 
 export class Readings {
-  readonly #parts: ReadingsParts;
-  readonly #waiting: ReadonlyMap<Replica, Map<RelativePath, Wanted>>;
+  readonly #isStopped: () => boolean;
+  readonly #lanes: ReadonlyMap<Replica | undefined, Lane>;
+
+  constructor(parts: ReadingsParts) {
+    this.#isStopped = parts.isStopped;
+    this.#lanes = new Map(
+      [...parts.shares, undefined].map((share) => [share, new Lane(share, parts)]),
+    );
+  }
+
+  /** From now on what is requested is read. */
+  start(): void {
+    for (const lane of this.#lanes.values()) lane.start();
+  }
+
+  request(share: Replica, directory: RelativePath, what: Wanted): void {
+    this.#request(share, directory, what);
+  }
+
+  /** What differs at or below `directory` in any replica, on behalf of one share or of nobody in particular. */
+  requestAll(directory: RelativePath, share?: Replica): void {
+    this.#request(share, directory, "everything");
+  }
+
+  #request(share: Replica | undefined, directory: RelativePath, what: Wanted): void {
+    if (!this.#isStopped()) this.#lanes.get(share)?.request(directory, what);
+  }
+
+  /** Whether `path` is going to be read, or is being read. */
+  cover(path: RelativePath): boolean {
+    for (const lane of this.#lanes.values()) if (lane.covers(path)) return true;
+    return false;
+  }
+
+  /** Settles when nothing is being read; to be waited for after the tree's parts have stopped. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.running));
+  }
+}
+
+/** The readings on behalf of one share, or of nobody in particular: one after the other. */
+class Lane {
+  readonly #waiting = new Map<RelativePath, Wanted>();
   /** Thousands of small readings must not come in one turn of the event loop (I7). */
   readonly #pace = new Pace(1);
   /** What is being read. */
@@ -39,20 +85,22 @@ export class Readings {
   #started = false;
   #running: Promise<void> | undefined;
 
-  constructor(parts: ReadingsParts) {
-    this.#parts = parts;
-    this.#waiting = new Map(parts.shares.map((share) => [share, new Map()]));
+  constructor(
+    private readonly share: Replica | undefined,
+    private readonly parts: ReadingsParts,
+  ) {}
+
+  get running(): Promise<void> | undefined {
+    return this.#running;
   }
 
-  /** From now on what is requested is read. */
   start(): void {
     this.#started = true;
     this.#run();
   }
 
-  request(share: Replica, directory: RelativePath, what: Wanted): void {
-    const waiting = this.#waiting.get(share);
-    if (waiting === undefined || this.#parts.tree.isStopped()) return;
+  request(directory: RelativePath, what: Wanted): void {
+    const waiting = this.#waiting;
     if (waiting.size >= MOST_WAITING) {
       // Instead of many parts the whole, once.
       waiting.clear();
@@ -65,24 +113,10 @@ export class Readings {
     if (this.#started) this.#run();
   }
 
-  /** What differs at or below `directory` in any replica. */
-  requestAll(directory: RelativePath): void {
-    const [share] = this.#parts.shares;
-    if (share !== undefined) this.request(share, directory, "everything");
-  }
-
-  /** Whether `path` is going to be read, or is being read. */
-  cover(path: RelativePath): boolean {
+  covers(path: RelativePath): boolean {
     if (this.#directory !== undefined && isWithin(path, this.#directory)) return true;
-    for (const waiting of this.#waiting.values()) {
-      for (const directory of waiting.keys()) if (isWithin(path, directory)) return true;
-    }
+    for (const directory of this.#waiting.keys()) if (isWithin(path, directory)) return true;
     return false;
-  }
-
-  /** Settles when nothing is being read; to be waited for after the tree's parts have stopped. */
-  async ended(): Promise<void> {
-    await this.#running;
   }
 
   #run(): void {
@@ -91,48 +125,50 @@ export class Readings {
 
   async #readAll(): Promise<void> {
     await this.#pace.rest(); // not in the turn of whoever asked
-    while ([...this.#waiting.values()].some(({ size }) => size > 0)) {
-      for (const [share, waiting] of this.#waiting) {
-        const [due] = waiting;
-        if (this.#parts.tree.isStopped()) return;
-        if (due === undefined) continue;
-        const [directory, what] = due;
-        waiting.delete(directory);
-        await this.#attempt(share, directory, what);
-        this.#parts.onRead();
-        if (this.#pace.isDue()) await this.#pace.rest();
-      }
+    for (let [due] = this.#waiting; due !== undefined; [due] = this.#waiting) {
+      if (this.parts.isStopped()) return;
+      const [directory, what] = due;
+      this.#waiting.delete(directory);
+      await this.#attempt(directory, what);
+      this.parts.onRead();
+      if (this.#pace.isDue()) await this.#pace.rest();
     }
   }
 
-  async #attempt(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {
+  async #attempt(directory: RelativePath, what: Wanted): Promise<void> {
     this.#directory = directory;
     try {
-      this.#parts.beforeRead();
-      await this.#read(share, directory, what);
+      this.parts.beforeRead();
+      await this.#read(directory, what);
     } catch (error) {
-      setTimeout(() => this.request(share, directory, what), this.#afterFailure(share, error));
+      const again = () => {
+        if (!this.parts.isStopped()) this.request(directory, what);
+      };
+      setTimeout(again, this.#afterFailure(error));
     } finally {
       this.#directory = undefined;
     }
   }
 
   /** After how long it is tried again. */
-  #afterFailure(share: Replica, error: unknown): number {
+  #afterFailure(error: unknown): number {
     if (lacksDescriptors(error)) {
-      this.#parts.tree.onShortage(error);
+      this.parts.tree(this.share).onShortage(error);
       return AFTER_SHORTAGE_MS;
     }
-    const reason = messageOf(error);
-    this.#parts.onTrouble(`${display(share.name)} could not be read (${reason})`);
+    const place = this.share === undefined ? "the channel" : display(this.share.name);
+    this.parts.onTrouble(`${place} could not be read (${messageOf(error)})`);
     return AFTER_FAILURE_MS;
   }
 
-  async #read(share: Replica, directory: RelativePath, what: Wanted): Promise<void> {
-    const { tree } = this.#parts;
-    if (what === "vanished") return await findVanished(tree, share, directory);
+  async #read(directory: RelativePath, what: Wanted): Promise<void> {
+    const { share } = this;
+    const tree = this.parts.tree(share);
+    if (share !== undefined && what === "vanished") {
+      return await findVanished(tree, share, directory);
+    }
     // What a diode lacks is no change of its own: only the others tell that it is known.
-    const single = what === "changed" && share.role !== "diode";
+    const single = what === "changed" && share !== undefined && share.role !== "diode";
     await readTree(single ? { ...tree, replicas: [share] } : tree, directory);
   }
 }

@@ -88,6 +88,6 @@ export class VerdictSteps {
     const from = moves(replica)?.sourceOf(path);
     if (from === undefined) return;
     index.put(from, withoutRecord(index.get(from), replica.id));
-    lookAt(from);
+    lookAt(from, path);
   }
 }

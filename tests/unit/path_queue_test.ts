@@ -38,9 +38,11 @@ Deno.test("I3: what is worked on can be asked for once more, all at once", () =>
   for (const path of [A, B]) queue.add("ann", path);
   queue.take("ann");
   assertEquals([queue.isRunning(A), queue.isRunning(B)], [true, false]);
-  queue.repeatRunning("bob");
+  assertEquals([queue.runningFor(A), queue.runningFor(B)], ["ann", undefined]);
+  queue.repeatRunning();
   queue.done(A);
-  assertEquals([queue.take("bob"), queue.take("bob"), queue.take("ann")], [A, undefined, B]);
+  assertEquals([queue.runningFor(A), queue.take("bob")], [undefined, undefined]);
+  assertEquals([queue.take("ann"), queue.take("ann")], [B, A]);
 });
 
 Deno.test("I3: a path that is told while it is worked on is looked at once more", () => {

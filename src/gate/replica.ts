@@ -96,13 +96,15 @@ export class Replica {
     if (parent !== undefined || root === undefined) return false;
     const names = parentOf(path).split("/") as FileName[];
     const above = (length: number) => names.slice(0, length).join("/") as RelativePath;
-    // How many of them can be entered; not one by one, since a path is as long as a guest likes.
+    // How many of them can be entered; not one by one, since a path is as long as a guest likes. Mostly the top of a tree
+    // is gone, or what is lowest in it.
     let entered = 0;
-    for (let refused = names.length; entered + 1 < refused;) {
-      const middle = (entered + refused) >> 1;
-      using directory = root.openBeneath(above(middle));
-      if (directory === undefined) refused = middle;
-      else entered = middle;
+    let refused = names.length;
+    for (let tried = 1, step = 1; entered + 1 < refused; step *= 2) {
+      using directory = root.openBeneath(above(tried));
+      if (directory === undefined) refused = tried;
+      else entered = tried;
+      tried = Math.max(refused - step, (entered + refused) >> 1);
     }
     using last = entered === 0 ? root.duplicate() : root.openBeneath(above(entered));
     const next = names[entered];

@@ -4,7 +4,7 @@ import { pause } from "../../ffi/clock.ts";
 import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
-import type { Reactor } from "../../ffi/reactor.ts";
+import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
@@ -33,6 +33,7 @@ const ROOM = 0.4;
 /** The queue of what no single guest's doing has brought up: the start, held files. */
 const COMMON = "";
 const SWEEP_MS = 1000;
+const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
 
 export interface ChannelParts {
@@ -67,6 +68,7 @@ export class Channel {
   #hasNews = false;
   #started = false;
   #stopped = false;
+  #isSweeping = false;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
 
   /** Opens directories and index. Throws LayoutFault where the channel cannot run. */
@@ -319,13 +321,24 @@ export class Channel {
   }
 
   #sweep(): void {
+    this.#sweepRecovery();
+    if (this.#started) this.#keepExport();
+  }
+
+  /** A little in each turn of the event loop: a guest has files removed by the thousand (I7). */
+  async #sweepRecovery(): Promise<void> {
+    if (this.#isSweeping) return;
+    this.#isSweeping = true;
     try {
-      this.#recovery.sweep(performance.now());
+      while (!this.#stopped && this.#recovery.sweep(performance.now(), false, SWEEP_SLICE_MS)) {
+        await nextTurn();
+      }
     } catch (error) {
       if (lacksDescriptors(error)) this.#onShortage(error);
       else this.#log.trouble(`recovery: ${messageOf(error)}`);
+    } finally {
+      this.#isSweeping = false;
     }
-    if (this.#started) this.#keepExport();
   }
 
   /** By mistake, or to start afresh, the host may have removed it. */

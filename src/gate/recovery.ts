@@ -162,16 +162,22 @@ export class Recovery implements Disposable {
     return "changed";
   }
 
-  /** Discards what has been quiet since it was taken out, and puts back what has to; to be called now and then. */
-  sweep(now: number, everything = false): void {
+  /**
+   * Discards what has been quiet since it was taken out, and puts back what has to; to be called now and then. `true` if
+   * that took `mostMs`, and there is more.
+   */
+  sweep(now: number, everything = false, mostMs = Infinity): boolean {
     if (this.#waiting.length > 0 && now >= this.#putBackAgainAt) this.putBackWaiting();
+    const end = performance.now() + mostMs;
     for (let first = this.#lingering[0]; first !== undefined; first = this.#lingering[0]) {
       const force = everything || this.#lingering.length > MOST_LINGERING;
       if (!force && (first.until > now || closingFiles() >= MOST_CLOSING)) break;
+      if (performance.now() >= end) return true;
       this.#lingering.shift();
       this.#discard(first, now, force);
     }
     if (this.#journal.isLong) this.#rewriteJournal();
+    return false;
   }
 
   /** Tries again what could not be put back: a share is there again, or some time has passed. */

@@ -298,6 +298,21 @@ Deno.test("I6, I3: of too many replaced files the oldest are decided on at once,
   assertEquals([bench.contents(), bench.taken()], [["3!", "50!"], []]);
 });
 
+Deno.test("I7: what is done with many removed files leaves others their turn", () => {
+  using bench = new Bench();
+  const sweep = () => bench.recovery.sweep(performance.now() + 60_000, false, 1);
+  for (let number = 0; number < 1000; number++) {
+    const before = bench.write(`${number}`);
+    bench.recovery.remove(bench.parent, ORIGIN, before, true);
+  }
+  assert(sweep());
+  assert(bench.recovery.lingering > 0);
+  let turns = 1;
+  while (sweep()) turns++;
+  assert(turns < 1000, `${turns} turns`);
+  assertEquals([bench.recovery.lingering, bench.taken()], [0, []]);
+});
+
 Deno.test("what is of unknown origin stays in recovery, and is told", () => {
   using bench = new Bench();
   Deno.writeTextFileSync(`${bench.path}/recovery/taken-7`, "whose?");

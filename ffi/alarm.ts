@@ -27,8 +27,11 @@ export class Alarm implements Disposable {
   readonly #expirations = new Uint8Array(8);
   #dueAt = Infinity;
 
-  /** `onDue` is called once for each time that was set, and must not throw. EMFILE is thrown. */
-  constructor(reactor: Reactor, onDue: () => void) {
+  /**
+   * `onDue` is called once for each time that was set, and `onSoon` mostly a little before. Neither may throw. EMFILE is
+   * thrown.
+   */
+  constructor(reactor: Reactor, onDue: () => void, onSoon?: () => void) {
     this.#reactor = reactor;
     this.#timer = new Descriptor(
       check(libc.timerfd_create(CLOCK_MONOTONIC, O.CLOEXEC | O.NONBLOCK), "timerfd_create"),
@@ -36,9 +39,12 @@ export class Alarm implements Disposable {
     reactor.add(this.#timer, EPOLL.IN, () => {
       // Nothing to read: it was set anew since it went off.
       if (libc.read(this.#timer.fd, this.#expirations, 8n) !== 8) return;
-      if (performance.now() < this.#dueAt) {
+      const dueAt = this.#dueAt;
+      if (performance.now() < dueAt) {
+        onSoon?.();
+        if (!this.#timer.isOpen || this.#dueAt !== dueAt) return;
         reactor.expect();
-        this.#arm(this.#dueAt);
+        this.#arm(dueAt);
         return;
       }
       this.#dueAt = Infinity;

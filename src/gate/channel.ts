@@ -10,6 +10,7 @@ import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
 import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
+import { EarlySnapshot } from "./early_snapshot.ts";
 import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
@@ -57,6 +58,7 @@ export class Channel {
   readonly #export = new Replica("export", EXPORT);
   readonly #replicas: readonly Replica[];
   readonly #recovery: Recovery;
+  readonly #early: EarlySnapshot;
   readonly #reconciler: Reconciler;
   readonly #rules: IgnoreRules;
   readonly #readings: Readings;
@@ -97,6 +99,7 @@ export class Channel {
         rules,
         openRoot: (name) => openShare(layout, name),
         isEcho: (share, path) => this.#isEcho(share, path),
+        prepare: (share, path) => this.#prepare(share, path),
         lookAt: (share, path) => this.#enqueue(share.name, path),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         onFound: (share) => this.#onFound(share),
@@ -112,11 +115,13 @@ export class Channel {
     );
 
     const stager = new Stager(layout.staging);
+    const early = this.#early = new EarlySnapshot(stager);
     const shareOf = (replica: Replica) => this.#shares.find((share) => share.replica === replica);
     this.#reconciler = new Reconciler({
       replicas: this.#replicas,
       index,
       stager,
+      early,
       publisher: new Publisher(
         layout.staging,
         stager,
@@ -221,6 +226,7 @@ export class Channel {
   /** After the last job has ended. */
   async close(): Promise<void> {
     await this.#readings.ended();
+    this.#early.drop();
     this.#recovery.close();
     this.#index.close();
     for (const replica of this.#replicas) replica.detach();
@@ -242,6 +248,12 @@ export class Channel {
     } catch {
       return false; // looked at closely then
     }
+  }
+
+  /** `path` will be looked at in a moment: with nothing else to do, its snapshot can be taken now. */
+  #prepare(share: Replica, path: RelativePath): void {
+    if (!this.#started || this.#stopped || this.#scheduler.running > 0) return;
+    if (!this.#rules.isIgnored(path) && !this.#isEcho(share, path)) this.#early.take(share, path);
   }
 
   #enqueue(queue: string, path: RelativePath): void {
@@ -321,6 +333,7 @@ export class Channel {
   }
 
   #sweep(): void {
+    this.#early.drop();
     this.#sweepRecovery();
     if (this.#started) this.#keepExport();
   }

@@ -134,7 +134,9 @@ export class FileSteps {
     const known = job.snapshot(replica.id, seen.status);
     if (known !== undefined) return known;
     try {
-      const snapshot = await this.#parts.stager.take(parent, nameOf(job.path));
+      const { early, stager } = this.#parts;
+      const snapshot = early.claim(replica, job.path, seen.status) ??
+        await stager.take(parent, nameOf(job.path));
       if (snapshot !== undefined) job.keep(replica.id, snapshot);
       return snapshot;
     } catch (error) {

@@ -3,6 +3,7 @@
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
+import type { EarlySnapshot } from "./early_snapshot.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Judge } from "./judge.ts";
 import type { MoveMemory } from "./move_memory.ts";
@@ -40,6 +41,7 @@ export interface ReconcilerParts {
   readonly replicas: readonly Replica[];
   readonly index: FileIndex;
   readonly stager: Stager;
+  readonly early: EarlySnapshot;
   readonly publisher: Publisher;
   readonly judge: Judge;
   readonly conflictCopies: boolean;

@@ -28,6 +28,8 @@ export interface ShareParts {
   openRoot(producer: FileName): Directory | undefined;
   /** Whether nothing is new about what the share has at `path`: an event was the echo of the daemon's own work. */
   isEcho(share: Replica, path: RelativePath): boolean;
+  /** `path` is to be looked at in a moment, if it stays as it is. */
+  prepare(share: Replica, path: RelativePath): void;
   /** `path` is to be looked at. */
   lookAt(share: Replica, path: RelativePath): void;
   /** `directory`, and what is below it, is to be read. */
@@ -97,6 +99,12 @@ export class Share implements WatchSink {
   /** What a look at `path` found; `isKnown`: it was not changed. */
   seen(path: RelativePath, seen: Seen, isKnown: boolean): void {
     this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
+  }
+
+  soon(path: RelativePath): void {
+    const { replica } = this;
+    if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
+    this.#parts.prepare(replica, path);
   }
 
   changed(path: RelativePath): void {

@@ -113,6 +113,11 @@ export class Stager {
     this.#staging = staging;
   }
 
+  /** Whether a snapshot of a file of so many bytes is taken here and now. */
+  isQuick(size: number): boolean {
+    return size <= INLINE_BYTES && this.#slow === 0;
+  }
+
   /** A snapshot of the regular file `name`; `undefined` if there is none. */
   async take(parent: Directory, name: FileName): Promise<Snapshot | undefined> {
     const opened = parent.openRegular(name);
@@ -149,7 +154,7 @@ export class Stager {
    */
   copyAhead(snapshot: Snapshot, count: number): void {
     const { staged, size, source } = snapshot;
-    if (size > INLINE_BYTES || this.#slow > 0) return;
+    if (!this.isQuick(size)) return;
     while (snapshot.ahead < count) {
       const copy = this.#staging.createUnnamed();
       try {
@@ -183,7 +188,7 @@ export class Stager {
   }
 
   async #clone(source: Descriptor, target: Descriptor, size: number): Promise<void> {
-    if (size > INLINE_BYTES || this.#slow > 0) {
+    if (!this.isQuick(size)) {
       if (this.#slow > 0) this.#slow--;
       return await cloneOrCopy(source, target);
     }

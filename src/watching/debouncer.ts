@@ -110,6 +110,11 @@ export class Debouncer {
     return this.#waiting.values().next().value?.dueAt ?? Infinity;
   }
 
+  /** The path that is due next; `undefined` if there is none, or they are not kept apart. */
+  get next(): RelativePath | undefined {
+    return this.#everything === undefined ? this.#waiting.keys().next().value : undefined;
+  }
+
   /** What is due by now, at most `limit` of it, in the order of due times. It is forgotten here. */
   due(nowMs: number, limit = Infinity): Due[] {
     if (this.nextDueAt > nowMs) return [];

@@ -64,7 +64,7 @@ export class TreeWatch {
     private readonly sink: WatchSink,
     private readonly options: TreeWatchOptions,
   ) {
-    this.#alarm = new Alarm(reactor, () => this.#work());
+    this.#alarm = new Alarm(reactor, () => this.#work(), () => this.#tellSoon());
     this.#debouncer = new Debouncer(options.debounceMs);
     this.#rearms = new RearmSchedule(options.debounceMs);
     const findings = this.#findings();
@@ -219,6 +219,14 @@ export class TreeWatch {
       if (due.length === 0) return;
       for (const one of due) this.#tellDue(one);
     }
+  }
+
+  /** The alarm is about to go off. */
+  #tellSoon(): void {
+    const { next, nextDueAt } = this.#debouncer;
+    // Where more happens, what was prepared would only wait.
+    if (next === undefined || nextDueAt > this.#alarm.dueAt || this.pending > 1) return;
+    this.sink.soon?.(next);
   }
 
   #tellRootArmed(): void {

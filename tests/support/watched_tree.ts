@@ -23,6 +23,8 @@ export const DEBOUNCE_MS = 30;
 export class WatchedTree implements WatchSink, AsyncDisposable {
   /** All that was told, a line each: `changed PATH`, `reread PATH REASON`, `moved FROM TO`, `lost`, `found`. */
   readonly told: string[] = [];
+  /** What was to be told soon. */
+  readonly forewarned: string[] = [];
   readonly troubles: string[] = [];
   /** What a sink would know that looks at what it is told, at once. */
   readonly known = new Map<RelativePath, string>();
@@ -93,6 +95,10 @@ export class WatchedTree implements WatchSink, AsyncDisposable {
   /** Forgets what was told so far, and returns it. */
   take(): string[] {
     return this.told.splice(0);
+  }
+
+  soon(path: RelativePath): void {
+    this.forewarned.push(path);
   }
 
   changed(path: RelativePath): void {

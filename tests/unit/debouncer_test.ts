@@ -37,6 +37,18 @@ Deno.test("paths are due in the order of their last events", () => {
   assertEquals(debouncer.due(120), [path(A)]);
 });
 
+Deno.test("the path that will be due next is known", () => {
+  const debouncer = new Debouncer(100, { paths: 2, bytes: 1000 });
+  assertEquals(debouncer.next, undefined);
+  debouncer.touch(A, 0, SETTLED);
+  debouncer.touch(B, 10, SETTLED);
+  assertEquals(debouncer.next, A);
+  debouncer.touch(A, 20, SETTLED);
+  assertEquals(debouncer.next, B);
+  debouncer.touch("c" as RelativePath, 20, SETTLED);
+  assertEquals(debouncer.next, undefined, "they are not kept apart any more");
+});
+
 Deno.test("a file that is closed again and again is told after 10 debounces", () => {
   const debouncer = new Debouncer(100);
   let toldAt: number | undefined;

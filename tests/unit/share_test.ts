@@ -41,6 +41,7 @@ class Bench implements Disposable {
       },
       openRoot: () => this.openRoot(),
       isEcho: (_, one) => this.known.has(one),
+      prepare: (_, one) => this.asked.push(`prepare ${display(one)}`),
       lookAt: (_, one) => this.asked.push(`look at ${display(one)}`),
       read: (_, directory, what) => this.asked.push(`read ${display(directory)}: ${what}`),
       onFound: () => this.asked.push("found"),
@@ -84,6 +85,16 @@ Deno.test("I5: an event is followed if it is news; the root's and an ignored dir
   for (const one of ["guest's", "own", "ignored/a", "folder/a"]) bench.share.changed(path(one));
   bench.share.changed(ROOT);
   assertEquals(bench.asked, ["look at guest's", "look at folder/a"]);
+});
+
+Deno.test("what is going to be looked at is prepared, where that will be done at all", () => {
+  using bench = new Bench();
+  for (const one of ["a", "ignored/a", "folder/a"]) bench.share.soon(path(one));
+  bench.share.soon(ROOT);
+  assertEquals(bench.asked, ["prepare a", "prepare folder/a"]);
+  bench.share.rootLost();
+  bench.share.soon(path("a"));
+  assertEquals(bench.asked.length, 2);
 });
 
 Deno.test("I6: what has a path that is too long is told of now and then, and left alone", () => {

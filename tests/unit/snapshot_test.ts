@@ -11,6 +11,7 @@ import { Job } from "../../src/gate/job.ts";
 import { type Snapshot, Stager } from "../../src/gate/snapshot.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { type FilesystemKind, LoopFilesystem } from "../support/loop_filesystem.ts";
+import { openBelow } from "../support/open_files.ts";
 
 const CONTENT = "what the guest wrote\n".repeat(1000);
 const MODE = 0o640;
@@ -44,18 +45,6 @@ class Bench {
     assert(snapshot !== undefined);
     return snapshot;
   }
-}
-
-/** What this process has open there, unnamed files included. */
-function openBelow(path: string): string[] {
-  const targets = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`);
-    } catch {
-      return ""; // the directory's own
-    }
-  });
-  return targets.filter((target) => target.startsWith(`${path}/`)).sort();
 }
 
 function assertComplete(copy: Descriptor): void {

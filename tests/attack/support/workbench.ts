@@ -17,6 +17,7 @@ import { readSmall } from "../../../ffi/file_content.ts";
 import { statusOf } from "../../../ffi/file_status.ts";
 import { libc } from "../../../ffi/libc.ts";
 import type { InfectedAction } from "../../../src/gate/config/channel_config.ts";
+import { EarlySnapshot } from "../../../src/gate/early_snapshot.ts";
 import { FileIndex } from "../../../src/gate/file_index.ts";
 import { Judge } from "../../../src/gate/judge.ts";
 import { type Layout, openLayout, openQuarantine, openShare } from "../../../src/gate/layout.ts";
@@ -107,6 +108,7 @@ export class Workbench {
       replicas: this.#replicas,
       index: this.#index,
       stager,
+      early: new EarlySnapshot(stager),
       publisher: new Publisher(
         this.#layout.staging,
         stager,

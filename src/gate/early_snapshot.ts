@@ -1,0 +1,60 @@
+/**
+ * The snapshot of a small file can be taken in the last moment of its quiet time, while nothing else is to be done: if
+ * the file stays as it is, the job that follows finds it. One at a time.
+ */
+
+import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import type { Replica } from "./replica.ts";
+import { type ReplicaId, sameIdentity } from "./replica_record.ts";
+import type { Snapshot, Stager } from "./snapshot.ts";
+
+interface Taken {
+  readonly replica: ReplicaId;
+  readonly path: RelativePath;
+  readonly snapshot: Snapshot;
+}
+
+export class EarlySnapshot {
+  readonly #stager: Stager;
+  #taken: Taken | undefined;
+  /** What begins before something else does is no use any more when it ends. */
+  #sequence = 0;
+
+  constructor(stager: Stager) {
+    this.#stager = stager;
+  }
+
+  /** Takes one of what `replica` has at `path`, if that is a small file. The replica must be there. Never rejects. */
+  async take(replica: Replica, path: RelativePath): Promise<void> {
+    this.drop();
+    const own = this.#sequence;
+    try {
+      using view = replica.view(path);
+      if (view.parent === undefined || view.seen.kind !== "file") return;
+      if (!this.#stager.isQuick(view.seen.status.size)) return;
+      const snapshot = await this.#stager.take(view.parent, nameOf(path));
+      if (snapshot === undefined) return;
+      if (own === this.#sequence) this.#taken = { replica: replica.id, path, snapshot };
+      else snapshot[Symbol.dispose]();
+    } catch {
+      // The job will meet the same, and tell.
+    }
+  }
+
+  /** The snapshot, which is the caller's from now on, if it is that of the very version that was seen there. */
+  claim(replica: Replica, path: RelativePath, seen: FileStatus): Snapshot | undefined {
+    const taken = this.#taken;
+    if (taken?.path !== path || taken.replica !== replica.id) return undefined;
+    if (!taken.snapshot.stable || !sameIdentity(taken.snapshot.source, seen)) return undefined;
+    this.#taken = undefined;
+    return taken.snapshot;
+  }
+
+  /** Gives up what nobody has claimed. */
+  drop(): void {
+    this.#sequence++;
+    this.#taken?.snapshot[Symbol.dispose]();
+    this.#taken = undefined;
+  }
+}

@@ -16,6 +16,11 @@ const DEFAULT_LIMITS: QueueLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
 
 interface Queue {
   readonly paths: Set<RelativePath>;
+  /**
+   * Over `paths`: all behind it are still there, and none before it is. One that began anew would step over what was
+   * taken, each time.
+   */
+  order: Iterator<RelativePath>;
   bytes: number;
 }
 
@@ -50,7 +55,8 @@ export class PathQueue {
   take(share: string): RelativePath | undefined {
     const queue = this.#waiting.get(share);
     if (queue === undefined) return undefined;
-    for (const path of queue.paths) {
+    for (let next = queue.order.next(); !next.done; next = queue.order.next()) {
+      const path = next.value;
       queue.paths.delete(path);
       queue.bytes -= path.length;
       if (this.#running.has(path)) {
@@ -60,6 +66,7 @@ export class PathQueue {
       this.#running.set(path, share);
       return path;
     }
+    queue.order = queue.paths.values(); // one that has come to its end stays there
     return undefined;
   }
 
@@ -115,7 +122,10 @@ export class PathQueue {
 
   #queueOf(share: string): Queue {
     let queue = this.#waiting.get(share);
-    if (queue === undefined) this.#waiting.set(share, queue = { paths: new Set(), bytes: 0 });
+    if (queue === undefined) {
+      const paths = new Set<RelativePath>();
+      this.#waiting.set(share, queue = { paths, order: paths.values(), bytes: 0 });
+    }
     return queue;
   }
 }

@@ -22,6 +22,7 @@ import { closingFiles } from "../../ffi/file_descriptor.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
+import { Fifo } from "../scheduling/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
 import { type JournalLine, type Origin, RecoveryJournal } from "./recovery_journal.ts";
 import { type FileIdentity, sameContentIdentity, sameIdentity } from "./replica_record.ts";
@@ -55,7 +56,7 @@ export class Recovery implements Disposable {
   readonly #findReplica: FindReplica;
   readonly #onTrouble: (message: string) => void;
   readonly #journal: RecoveryJournal;
-  readonly #lingering: Lingering[] = [];
+  readonly #lingering = new Fifo<Lingering>();
   /** What is to be put back as soon as that is possible. */
   readonly #waiting: JournalLine[] = [];
   #putBackAgainAt = 0;
@@ -169,7 +170,11 @@ export class Recovery implements Disposable {
   sweep(now: number, everything = false, mostMs = Infinity): boolean {
     if (this.#waiting.length > 0 && now >= this.#putBackAgainAt) this.putBackWaiting();
     const end = performance.now() + mostMs;
-    for (let first = this.#lingering[0]; first !== undefined; first = this.#lingering[0]) {
+    for (
+      let { first } = this.#lingering;
+      first !== undefined;
+      first = this.#lingering.first
+    ) {
       const force = everything || this.#lingering.length > MOST_LINGERING;
       if (!force && (first.until > now || closingFiles() >= MOST_CLOSING)) break;
       if (performance.now() >= end) return true;
@@ -277,7 +282,7 @@ export class Recovery implements Disposable {
 
   /** With what is still of use only. */
   #rewriteJournal(): void {
-    this.#journal.rewrite([...this.#waiting, ...this.#lingering.map(({ line }) => line)]);
+    this.#journal.rewrite([...this.#waiting, ...[...this.#lingering].map(({ line }) => line)]);
   }
 }
 

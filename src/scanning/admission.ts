@@ -3,6 +3,8 @@
  * takes long gives its place to the next and goes on outside the limit, so that a stuck scan blocks nobody.
  */
 
+import { Fifo } from "../scheduling/fifo.ts";
+
 /** However many are slow, no more than this run: each holds a connection and a thread of the scanner. */
 export const RUNNING_MAX = 64;
 
@@ -17,8 +19,7 @@ export class Admission {
   #limit: number;
   #running = 0;
   #counted = 0;
-  readonly #waiting: ((ticket: Ticket) => void)[] = [];
-  #firstWaiting = 0;
+  readonly #waiting = new Fifo<(ticket: Ticket) => void>();
 
   constructor(limit: number) {
     this.#limit = clamp(limit);
@@ -38,7 +39,7 @@ export class Admission {
   }
 
   get waiting(): number {
-    return this.#waiting.length - this.#firstWaiting;
+    return this.#waiting.length;
   }
 
   /** A place, at once (not a promise) if there is one. */
@@ -77,17 +78,7 @@ export class Admission {
   }
 
   #admit(): void {
-    while (this.#hasPlace()) {
-      const next = this.#waiting[this.#firstWaiting];
-      if (next === undefined) break;
-      this.#firstWaiting++;
-      next(this.#newTicket());
-    }
-    // Shifting a long array one by one would copy it each time.
-    if (this.#firstWaiting > 1024 && this.#firstWaiting * 2 > this.#waiting.length) {
-      this.#waiting.splice(0, this.#firstWaiting);
-      this.#firstWaiting = 0;
-    }
+    while (this.waiting > 0 && this.#hasPlace()) this.#waiting.shift()?.(this.#newTicket());
   }
 }
 

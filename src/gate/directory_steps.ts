@@ -12,6 +12,7 @@ import {
   type Rest,
   type StepOf,
 } from "./job.ts";
+import { Pace } from "./pace.ts";
 import { isOutdated } from "./planning/situation.ts";
 import type { View } from "./replica.ts";
 import { Removals } from "./removals.ts";
@@ -25,6 +26,8 @@ import {
 
 /** Entries among which one is looked for that is still to be looked at. */
 const MOST_LOOKED_AT = 1_000;
+/** Each may ask the index and the disk. */
+const LOOKS_BETWEEN_CLOCKS = 8;
 
 export class DirectorySteps {
   readonly #parts: ReconcilerParts;
@@ -65,12 +68,12 @@ export class DirectorySteps {
     if (noted !== entry) this.#parts.index.put(job.path, noted);
   }
 
-  remove(
+  async remove(
     step: StepOf<"remove-directory">,
     look: Look,
     entry: IndexEntry,
     job: Job,
-  ): Rest | undefined {
+  ): Promise<Rest | undefined> {
     const left: View[] = [];
     for (const id of step.replicas) {
       const view = look.view(id);
@@ -96,18 +99,18 @@ export class DirectorySteps {
       this.#parts.index.put(job.path, withoutRecords(entry, ids));
       return undefined;
     }
-    return this.#notEmpty(left, look, job);
+    return await this.#notEmpty(left, look, job);
   }
 
   /** Its entries are still to be deleted, are news from elsewhere, or stay. */
-  #notEmpty(left: readonly View[], look: Look, job: Job): Rest | undefined {
+  async #notEmpty(left: readonly View[], look: Look, job: Job): Promise<Rest | undefined> {
+    const pace = new Pace(LOOKS_BETWEEN_CLOCKS);
+    const isPending = (view: View) => this.#holdsPending(view, job.path, pace);
     // What is below goes first: a renamed file, say, waits until its new name was scanned.
-    if (
-      this.#parts.isBeingRead(job.path) || left.some((view) => this.#holdsPending(view, job.path))
-    ) {
+    if (this.#parts.isBeingRead(job.path) || await anyOf(left, isPending)) {
       return { kind: "later", delayMs: this.#removals.wait(job.path) };
     }
-    if (left.some((view) => this.#holdsNews(view, look, job.path))) {
+    if (await anyOf(left, (view) => this.#holdsNews(view, look, job.path, pace))) {
       job.directoryStays = true;
       return undefined;
     }
@@ -122,23 +125,28 @@ export class DirectorySteps {
   }
 
   /** Whether something in the directory is still to be looked at. */
-  #holdsPending({ parent }: View, path: RelativePath): boolean {
+  async #holdsPending({ parent }: View, path: RelativePath, pace: Pace): Promise<boolean> {
     using directory = parent?.openSubdirectory(nameOf(path));
-    return some(directory, (name) => this.#parts.isPending(join(path, name)));
+    return await some(directory, (name) => this.#parts.isPending(join(path, name)), pace);
   }
 
   /**
    * Whether a share has a file in the directory, as the channel knows it, that nobody who lacks the directory had: so it
    * is not deleted, and stays.
    */
-  #holdsNews({ replica, parent }: View, { views }: Look, path: RelativePath): boolean {
+  async #holdsNews(
+    { replica, parent }: View,
+    { views }: Look,
+    path: RelativePath,
+    pace: Pace,
+  ): Promise<boolean> {
     if (replica.role !== "producer") return false;
     const { index, isIgnored } = this.#parts;
     const lacking = views.filter(({ replica: { role }, seen }) =>
       role === "producer" && seen.kind !== "directory"
     );
     using directory = parent?.openSubdirectory(nameOf(path));
-    return some(directory, (name) => {
+    const isNews = (name: FileName) => {
       const below = join(path, name);
       const entry = index.get(below);
       const had = recordIn(entry, replica.id);
@@ -150,16 +158,30 @@ export class DirectorySteps {
         const record = recordIn(entry, id);
         return record === undefined || isOutdated(record, entry);
       });
-    });
+    };
+    return await some(directory, isNews, pace);
   }
 }
 
-/** Whether one of the directory's first entries is such. */
-function some(directory: Directory | undefined, isSuch: (name: FileName) => boolean): boolean {
+/** Whether one of the directory's first entries is such. Others get their turn meanwhile (I7). */
+async function some(
+  directory: Directory | undefined,
+  isSuch: (name: FileName) => boolean,
+  pace: Pace,
+): Promise<boolean> {
   let looked = 0;
   for (const { name } of directory?.entries() ?? []) {
     if (isSuch(name)) return true;
     if (++looked >= MOST_LOOKED_AT) break;
+    if (pace.isDue()) await pace.rest();
   }
+  return false;
+}
+
+async function anyOf(
+  views: readonly View[],
+  isSuch: (view: View) => Promise<boolean>,
+): Promise<boolean> {
+  for (const view of views) if (await isSuch(view)) return true;
   return false;
 }

@@ -1,7 +1,8 @@
 /** When a directory that somebody removed is kept for what others have in it. */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { nextTurn } from "../../ffi/reactor.ts";
 import { Workbench } from "../attack/support/workbench.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
@@ -30,6 +31,25 @@ testOnEachFilesystem(
     bench.isBeingRead = false;
     for (let look = 0; look < MANY; look++) await bench.run("gone");
     assertEquals([ann.has("gone"), bob.has("gone")], [true, true]);
+    bench.close();
+  },
+);
+
+testOnEachFilesystem(
+  "I7: what many files in a removed directory mean is asked a few at a time",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind);
+    const basePath = await filesystem.directory();
+    Workbench.prepare(basePath);
+    const bench = new Workbench(basePath);
+    const ann = new Share("ann", `${basePath}/share/ann`);
+    await ann.shell("mkdir gone; cd gone; seq 1000 | xargs touch");
+    await bench.settle();
+    await ann.shell("rm -r gone");
+    let turns = 0;
+    const looked = bench.run("gone").then(() => true);
+    while (!await Promise.race([looked, nextTurn()])) turns++;
+    assert(turns > 0, "others had no turn");
     bench.close();
   },
 );

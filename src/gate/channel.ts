@@ -31,7 +31,7 @@ import { verdictReports } from "./verdict_reports.ts";
 
 /** How full a queue may be before the reading of a tree that fills it pauses. */
 const ROOM = 0.4;
-/** The queue of what no single guest's doing has brought up: the start, held files. */
+/** The queue of what no single guest's doing has brought up, such as the start. */
 const COMMON = "";
 const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
@@ -62,7 +62,7 @@ export class Channel {
   readonly #reconciler: Reconciler;
   readonly #rules: IgnoreRules;
   readonly #readings: Readings;
-  readonly #held: HeldFiles;
+  readonly #held: readonly HeldFiles[];
   readonly #queue = new PathQueue();
   readonly #retries: RetrySchedule;
   readonly #sources: readonly JobSource[];
@@ -171,12 +171,16 @@ export class Channel {
       lookAt: (path, queue) => this.#enqueue(queue, path),
       reread: () => this.#readings.requestAll(ROOT),
     });
-    this.#held = new HeldFiles({
-      paths: (limit, after) => index.heldPaths(limit, after),
-      isScannerAvailable: async () => (await scanner.check()).available,
-      lookAt: (path) => this.#enqueue(COMMON, path),
+    this.#held = this.#replicas.map((replica) =>
+      new HeldFiles({
+        paths: (limit, after) => index.heldPaths(replica.id, limit, after),
+        isScannerAvailable: async () => (await scanner.check()).available,
+        lookAt: (path) => this.#enqueue(replica === this.#export ? COMMON : replica.name, path),
+      })
+    );
+    scanner.onRecovery(() => {
+      for (const held of this.#held) held.now();
     });
-    scanner.onRecovery(() => this.#held.now());
     this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
       this.#nextJob(queue)
     );
@@ -204,7 +208,7 @@ export class Channel {
     );
     this.#log.treesRead(reading);
     this.#scheduler.wake();
-    this.#held.start();
+    for (const held of this.#held) held.start();
     this.#readings.start();
   }
 
@@ -218,7 +222,7 @@ export class Channel {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
-    this.#held.stop();
+    for (const held of this.#held) held.stop();
     for (const share of this.#shares) share.close();
     for (const source of this.#sources) this.#scheduler.remove(source);
   }
@@ -274,7 +278,8 @@ export class Channel {
   /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
   async #work(path: RelativePath, queue: string): Promise<void> {
     try {
-      const rest = await this.#reconciler.run(path, this.#held.begin(path));
+      const isAttempt = this.#held.some((held) => held.begin(path));
+      const rest = await this.#reconciler.run(path, isAttempt);
       if (rest.kind === "later") {
         this.#retries.later(path, queue, rest.delayMs, rest.isBlocked);
       }

@@ -82,7 +82,8 @@ export class FileIndex implements Disposable {
     this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
     this.#page = database.prepare(PAGE_OF_DIRECTORY);
     this.#held = database.prepare(
-      "SELECT directory, name FROM entry WHERE held = 1 AND (directory, name) > (?, ?) " +
+      "SELECT directory, name FROM entry " +
+        "WHERE held = ? AND held <> 0 AND (directory, name) > (?, ?) " +
         "ORDER BY directory, name LIMIT ?",
     );
   }
@@ -140,7 +141,7 @@ export class FileIndex implements Disposable {
         this.#delete.run(directory, name);
         return;
       }
-      const held = entry.records.some((record) => record.status === "held") ? 1 : 0;
+      const held = entry.records.find(({ status }) => status === "held")?.replica ?? 0;
       this.#put.run(directory, name, held, packEntry(entry));
     });
   }
@@ -160,13 +161,16 @@ export class FileIndex implements Disposable {
     }, NOTHING_KNOWN);
   }
 
-  /** Up to `limit` paths with something held, in order, behind `after`. */
-  heldPaths(limit: number, after: RelativePath | undefined): RelativePath[] {
+  /**
+   * Up to `limit` paths of which `replica` holds something that could not be scanned, in order, behind `after`. Each
+   * path is one replica's only.
+   */
+  heldPaths(replica: ReplicaId, limit: number, after: RelativePath | undefined): RelativePath[] {
     const directory = after === undefined ? "" : parentOf(after);
     const name = after === undefined ? "" : nameOf(after);
     return this.#attempt(
       () =>
-        this.#held.all(directory, name, limit).map((row) =>
+        this.#held.all(replica, directory, name, limit).map((row) =>
           (row.directory === "" ? String(row.name) : `${row.directory}/${row.name}`) as RelativePath
         ),
       [],

@@ -1,4 +1,4 @@
-/** Files that wait for a verdict: all are tried again when the scanner is back, and now and then anyway. */
+/** A share's files that wait for a verdict: all are tried again when the scanner is back, and now and then anyway. */
 
 import { pause } from "../../ffi/clock.ts";
 import type { RelativePath } from "../../ffi/byte_string.ts";

@@ -7,12 +7,13 @@ import { throughDoorway } from "../../ffi/doorway.ts";
 import { SystemError } from "../../ffi/errno.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 /** How long another daemon's last moments are waited for. */
 const OTHERS_END_MS = 2000;
 /** Another connection has locked the file. */
 const SQLITE_BUSY = 5;
 
+/** `held`: the replica whose own change could not be scanned, the first if there are several; 0 if there is none. */
 const SCHEMA = `
   CREATE TABLE entry (
     directory TEXT NOT NULL,
@@ -21,7 +22,7 @@ const SCHEMA = `
     packed BLOB NOT NULL,
     PRIMARY KEY (directory, name)
   ) WITHOUT ROWID;
-  CREATE INDEX held_entry ON entry (directory, name) WHERE held = 1;
+  CREATE INDEX held_entry ON entry (held, directory, name) WHERE held <> 0;
   CREATE TABLE replica (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,

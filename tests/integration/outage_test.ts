@@ -245,6 +245,33 @@ testOnEachFilesystem(
     }),
 );
 
+/** Files that one guest writes while there is no scanner. */
+const MANY = 2000;
+
+testOnEachFilesystem(
+  "I7: when the scanner is back, a guest's held file does not wait for all of another's",
+  (kind) =>
+    inWorld(kind, { channels: { docs: {} } }, async (world) => {
+      await world.startGate();
+      const [ann, bob, cid] = ["ann", "bob", "cid"].map((name) => world.only.share(name));
+      if (ann === undefined || bob === undefined || cid === undefined) throw new Error("no shares");
+      await ann.shell(
+        `mkdir a; cd a; for i in $(seq ${MANY}); do echo $i > $i; done; touch ../end`,
+      );
+      await bob.write("z/file", "the last by its name");
+      await bob.write("z/end", "");
+      await waitFor(
+        "what is empty needs no scanner, and has come behind the rest",
+        () => cid.has("end") && cid.has("z/end"),
+      );
+      await world.clamd.start();
+      await waitFor("it arrives", () => cid.has("z/file"));
+      const before = cid.list("a").length;
+      assert(before < MANY / 2, `${before} of another guest's files were first`);
+      await waitFor("the others arrive", () => cid.list("a").length === MANY);
+    }),
+);
+
 testOnEachFilesystem("I1: what is too large to be scanned is held, or let through if so wished", (
   kind,
 ) =>

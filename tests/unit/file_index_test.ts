@@ -60,6 +60,32 @@ Deno.test("I3: what is put later counts, and what has no records is forgotten", 
   assertEquals(index.page(fromText("directory") as RelativePath, "").names, []);
 });
 
+Deno.test("I3: what is held is listed in order, once, for the first of those who hold it", () => {
+  using index = open();
+  const heldBy = (number: number, ...replicas: readonly number[]) => {
+    const { records: [record], ...entry } = entryOf(number);
+    assert(record !== undefined);
+    const records = [1, 2, 3].map((replica) => ({
+      ...record,
+      replica,
+      status: replicas.includes(replica) ? "held" as const : "current" as const,
+    }));
+    index.put(path(number), { ...entry, records });
+  };
+  heldBy(3, 2);
+  heldBy(1, 2, 3);
+  heldBy(2, 3);
+  heldBy(4);
+  heldBy(5, 2);
+  heldBy(5);
+  const held = (replica: number, limit = 10, after?: RelativePath) =>
+    index.heldPaths(replica, limit, after);
+  assertEquals([held(1), held(2), held(3)], [[], [path(1), path(3)], [path(2)]]);
+  assertEquals(held(2, 1), [path(1)]);
+  assertEquals(held(2, 1, path(1)), [path(3)]);
+  assertEquals(held(0), []);
+});
+
 Deno.test("I3: what could not be written is as if it had never been known", () => {
   const file = `${scratchDirectory("index")}/index`;
   open(file).close();

@@ -6,6 +6,7 @@ import type { Channel } from "../support/channel.ts";
 import { SIGNATURE } from "../support/clamd.ts";
 import { EICAR, infected } from "../support/eicar.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
+import { Share } from "../support/share.ts";
 import { readTree } from "../support/tree.ts";
 import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -101,12 +102,13 @@ onEachFilesystem(
     test("I1: quarantine: mode 000, root, nothing overwritten, a record beside each", async (world) => {
       const channel = world.channel("quarantine");
       const before = (await readTree(channel.quarantine)).size;
+      // Made elsewhere, or it might be gone before it has its attributes.
+      const outside = new Share("outside", await world.filesystem.directory("outside"));
+      await Deno.mkdir(channel.share("bob").at("again"));
       for (const [round, size] of [200, 300, 400].entries()) {
-        await channel.share("bob").write("again/virus.exe", infected(size), {
-          mode: 0o751,
-          uid: 1000,
-          gid: 2000,
-        });
+        const attributes = { mode: 0o751, uid: 1000, gid: 2000 };
+        await outside.write("virus.exe", infected(size), attributes);
+        await channel.share("bob").shell(`mv '${outside.at("virus.exe")}' again/`);
         await left(channel, "bob", "again/virus.exe");
         await waitFor(
           "file and record are in quarantine",

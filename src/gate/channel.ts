@@ -169,7 +169,7 @@ export class Channel {
     });
     this.#retries = new RetrySchedule({
       lookAt: (path, queue) => this.#enqueue(queue, path),
-      reread: () => this.#readings.requestAll(ROOT),
+      reread: (queue) => this.#readFor(queue, ROOT),
     });
     this.#held = this.#replicas.map((replica) =>
       new HeldFiles({

@@ -4,7 +4,7 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
 
 export interface RetryLimits {
-  /** Paths that may wait; beyond them the disk is read again instead (I6). */
+  /** Paths that may wait for one queue; beyond them the disk is read again instead (I6). */
   readonly paths: number;
   /** After which time. */
   readonly rereadMs: number;
@@ -15,11 +15,13 @@ const DEFAULT_LIMITS: RetryLimits = { paths: 10_000, rereadMs: 10_000 };
 export interface RetryParts {
   /** It is time for `path`, in the queue that it came from. */
   lookAt(path: RelativePath, queue: string): void;
-  /** There were too many paths to remember them. */
-  reread(): void;
+  /** There were too many paths of a queue to remember them. */
+  reread(queue: string): void;
 }
 
 interface Appointment {
+  readonly at: number;
+  readonly queue: string;
   /** It waits for a directory above. */
   readonly isBlocked: boolean;
   /** Takes it back. */
@@ -29,8 +31,10 @@ interface Appointment {
 export class RetrySchedule {
   readonly #parts: RetryParts;
   readonly #appointments = new Map<RelativePath, Appointment>();
-  /** Stands for the paths beyond the limit. */
-  #cancelReread: (() => void) | undefined;
+  /** How many of them each queue has: one guest's failures are not to take the others' places (I7). */
+  readonly #counts = new Map<string, number>();
+  /** By queue; each stands for the paths beyond the limit, and takes the reading back. */
+  readonly #rereads = new Map<string, () => void>();
   #stopped = false;
 
   constructor(
@@ -42,23 +46,40 @@ export class RetrySchedule {
   }
 
   /**
-   * Looks at `path` again after `delayMs`; an earlier appointment stands. `isBlocked`: nothing becomes of it before a
-   * directory above it.
+   * Looks at `path` again after `delayMs`; of two appointments the sooner stands. `isBlocked`: nothing becomes of it
+   * before a directory above it.
    */
   later(path: RelativePath, queue: string, delayMs: number, isBlocked = false): void {
-    if (this.#stopped || this.#appointments.has(path)) return;
-    if (this.#appointments.size >= this.limits.paths) {
-      this.#cancelReread ??= this.clock.after(this.limits.rereadMs, () => {
-        this.#cancelReread = undefined;
-        this.#parts.reread();
-      });
-      return;
+    if (this.#stopped) return;
+    const at = this.clock.now() + delayMs;
+    const made = this.#appointments.get(path);
+    if (made !== undefined) {
+      if (made.at <= at) return;
+      made.cancel();
+      this.#forget(path, made.queue);
     }
+    const count = this.#counts.get(queue) ?? 0;
+    if (count >= this.limits.paths) return this.#rereadLater(queue);
     const cancel = this.clock.after(delayMs, () => {
-      this.#appointments.delete(path);
+      this.#forget(path, queue);
       this.#parts.lookAt(path, queue);
     });
-    this.#appointments.set(path, { cancel, isBlocked });
+    this.#appointments.set(path, { at, queue, cancel, isBlocked });
+    this.#counts.set(queue, count + 1);
+  }
+
+  #forget(path: RelativePath, queue: string): void {
+    this.#appointments.delete(path);
+    this.#counts.set(queue, (this.#counts.get(queue) ?? 0) - 1);
+  }
+
+  #rereadLater(queue: string): void {
+    if (this.#rereads.has(queue)) return;
+    const cancel = this.clock.after(this.limits.rereadMs, () => {
+      this.#rereads.delete(queue);
+      this.#parts.reread(queue);
+    });
+    this.#rereads.set(queue, cancel);
   }
 
   /**
@@ -66,14 +87,16 @@ export class RetrySchedule {
    * that were not remembered.
    */
   isPending(path: RelativePath): boolean {
-    if (this.#cancelReread !== undefined) return true;
+    if (this.#rereads.size > 0) return true;
     return this.#appointments.get(path)?.isBlocked === false;
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#cancelReread?.();
+    for (const cancel of this.#rereads.values()) cancel();
+    this.#rereads.clear();
     for (const { cancel } of this.#appointments.values()) cancel();
     this.#appointments.clear();
+    this.#counts.clear();
   }
 }

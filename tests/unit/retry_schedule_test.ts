@@ -20,21 +20,26 @@ class Bench {
   constructor(limits?: RetryLimits) {
     const look = (what: string) => void this.looks.push(`${this.clock.now()}: ${what}`);
     this.retries = new RetrySchedule(
-      { lookAt: (path, queue) => look(`${path} of ${queue}`), reread: () => look("everything") },
+      {
+        lookAt: (path, queue) => look(`${path} of ${queue}`),
+        reread: (queue) => look(`everything for ${queue}`),
+      },
       limits,
       this.clock,
     );
   }
 }
 
-Deno.test("a path is looked at again in the queue that it came from; an earlier appointment stands", () => {
+Deno.test("a path is looked at again in the queue that it came from; of two appointments the sooner stands", () => {
   const { clock, looks, retries } = new Bench();
   retries.later(A, "ann", 10);
-  retries.later(A, "bob", 5);
+  retries.later(A, "bob", 50);
+  retries.later(B, "ann", 5000);
   retries.later(B, "bob", 20);
   assert(retries.isPending(A));
   clock.pass(100);
   assertEquals(looks, ["10: a of ann", "20: b of bob"]);
+  assertEquals(clock.waiting, 0);
   assert(!retries.isPending(A));
   retries.later(A, "bob", 1);
   clock.pass(1);
@@ -57,10 +62,28 @@ Deno.test("I6, I3: more retries than can be kept end in reading everything again
   for (let name = 0; name < 10; name++) retries.later(`${name}` as RelativePath, "ann", 20);
   assertEquals(clock.waiting, 3);
   clock.pass(1000);
-  assertEquals(looks, ["20: 0 of ann", "20: 1 of ann", "50: everything"]);
+  assertEquals(looks, ["20: 0 of ann", "20: 1 of ann", "50: everything for ann"]);
   retries.later(A, "bob", 1);
   clock.pass(1);
   assertEquals(looks.at(-1), "1001: a of bob", "there is room again");
+});
+
+Deno.test("I7: one share's retries beyond the limit leave the others theirs", () => {
+  const { clock, looks, retries } = new Bench({ paths: 2, rereadMs: 50 });
+  for (let name = 0; name < 3; name++) retries.later(`${name}` as RelativePath, "ann", 20);
+  retries.later(A, "bob", 10);
+  clock.pass(10);
+  assertEquals(looks, ["10: a of bob"]);
+  // One that is taken over by another share makes room.
+  retries.later("0" as RelativePath, "bob", 1);
+  retries.later("3" as RelativePath, "ann", 2);
+  clock.pass(100);
+  assertEquals(looks.slice(1), [
+    "11: 0 of bob",
+    "12: 3 of ann",
+    "20: 1 of ann",
+    "50: everything for ann",
+  ]);
 });
 
 Deno.test("I3, I6: every path is looked at in time, with everything if it could not be kept", () => {

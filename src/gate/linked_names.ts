@@ -28,6 +28,7 @@ export class LinkedNames {
   readonly #asked = new Map<number, bigint>();
   /** Set while a search was begun lately; whether another one is due then. */
   #searched: { timer: ReturnType<typeof setTimeout>; again: boolean } | undefined;
+  #isClosed = false;
 
   constructor(parts: LinkedNamesParts) {
     this.#parts = parts;
@@ -48,10 +49,12 @@ export class LinkedNames {
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#searched?.timer);
   }
 
   #search(): void {
+    if (this.#isClosed) return; // the last jobs are still running
     if (this.#searched !== undefined) {
       this.#searched.again = true;
       return;

@@ -60,3 +60,11 @@ Deno.test("a name that became another file is none of the first one's any more",
 Deno.test("what was not changed asks for nothing", () => {
   assertEquals(asked((names) => names.seen(path("a"), file(7, 2), true)), []);
 });
+
+Deno.test("jobs that end after the share was closed start no search, and no timer", () => {
+  const said = asked((names) => {
+    names.close();
+    names.seen(path("a"), file(7, 2), false);
+  });
+  assertEquals(said, []);
+});

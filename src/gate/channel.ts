@@ -85,11 +85,13 @@ export class Channel {
     const lookAt = (path: RelativePath, cause: RelativePath) =>
       this.#enqueue(this.#queue.runningFor(cause) ?? COMMON, path);
     const rules = this.#rules = compileIgnorePatterns(config.scanning);
-    const layout = this.#layout = openLayout(config.basePath, config.producers);
+    using opening = new DisposableStack();
+    const layout = this.#layout = opening.use(openLayout(config.basePath, config.producers));
     const index = this.#index = FileIndex.open(layout.indexPath, onTrouble, () => {
       this.#log.indexRestored();
       this.#readings.requestAll(ROOT);
     });
+    opening.move(); // from here on it is `close` that lets go of it
 
     this.#shares = config.producers.map((producer) =>
       new Share(producer, {

@@ -4,6 +4,7 @@
  */
 
 import { displayText, fromText, toBytes } from "../../ffi/byte_string.ts";
+import { pause } from "../../ffi/clock.ts";
 import { Connection } from "../../ffi/connection.ts";
 import { messageOf } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
@@ -15,6 +16,8 @@ import { BACK_OFF_MS, NotifySchedule } from "./notify_schedule.ts";
 const CONNECT_TIMEOUT_MS = 2000;
 /** For the message, and again for the guest's end of the connection. */
 const MESSAGE_TIMEOUT_MS = 2000;
+/** How often is looked whether the last ones have arrived. */
+const LOOK_MS = 10;
 
 interface Recipient {
   readonly guest: Guest;
@@ -33,6 +36,7 @@ export class GuestNotifier implements Disposable {
   readonly #recipients = new Map<string, Recipient>();
   readonly #recipientsOf = new Map<string, readonly Recipient[]>();
   readonly #connections = new Set<Connection>();
+  #underWay = 0;
   #isClosed = false;
 
   constructor(
@@ -53,6 +57,21 @@ export class GuestNotifier implements Disposable {
   notify(channel: string): void {
     for (const recipient of this.#recipientsOf.get(channel) ?? []) {
       if (recipient.schedule.changed(channel)) this.#proceed(recipient);
+    }
+  }
+
+  /**
+   * After the last change: tells at once what is due, but to guests that were out of reach. Settles when that has
+   * arrived, and after `withinMs` at the latest.
+   */
+  async finish(withinMs: number): Promise<void> {
+    const giveUpAt = performance.now() + withinMs;
+    for (const recipient of this.#recipients.values()) {
+      recipient.schedule.hurry();
+      this.#proceed(recipient);
+    }
+    while (this.#underWay + this.#connections.size > 0 && performance.now() < giveUpAt) {
+      await pause(LOOK_MS);
     }
   }
 
@@ -100,6 +119,7 @@ export class GuestNotifier implements Disposable {
 
   async #send(recipient: Recipient, channel: string): Promise<void> {
     const { name: guest, schedule, ports } = recipient;
+    this.#underWay++;
     try {
       await this.#deliver(recipient.guest, ports.get(channel) ?? 0, channel);
       const isBack = schedule.sent(performance.now());
@@ -114,6 +134,7 @@ export class GuestNotifier implements Disposable {
         );
       }
     }
+    this.#underWay--;
     this.#proceed(recipient);
   }
 

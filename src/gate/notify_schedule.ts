@@ -34,6 +34,11 @@ export class NotifySchedule {
     return true;
   }
 
+  /** There will be no other change: what is due waits for nothing but a guest that is off. */
+  hurry(): void {
+    this.#notBefore.clear();
+  }
+
   /** What to do now; a channel that is to be sent counts as under way until `sent` or `failed`. */
   next(nowMs: number): NextStep {
     if (this.#underWay !== undefined || this.#due.size === 0) return REST;

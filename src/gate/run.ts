@@ -35,6 +35,8 @@ export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["o
 
 /** What may still be finished after a stop signal. */
 const LAST_WORDS_MS = 5000;
+/** For guests to hear of the last changes. */
+const LAST_NOTIFICATIONS_MS = 1000;
 /**
  * Files that are begun at once, whatever the scanner could take: quick scans need the processor, so that more of
  * them are done no sooner, and everybody's next file waits for all that were begun before it (I7).
@@ -111,6 +113,7 @@ export async function run(options: RunOptions): Promise<number> {
   for (const channel of channels) channel.stop();
   await Promise.race([scheduler.stop(), pause(LAST_WORDS_MS)]);
   for (const channel of channels) await channel.close();
+  await guests.finish(LAST_NOTIFICATIONS_MS);
   guests.close();
   scanner.close();
   if (anew !== undefined) {

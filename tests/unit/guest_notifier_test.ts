@@ -155,6 +155,20 @@ Deno.test("what was due in the back-off is sent right afterwards", () => {
   assertEquals(sendings.slice(1).map(({ startMs }) => startMs), [12_000, 12_005]);
 });
 
+Deno.test("before the end, what is due waits only for a guest that is off", () => {
+  const schedule = new NotifySchedule();
+  schedule.changed("docs");
+  assertEquals(schedule.next(0), { kind: "send", channel: "docs" });
+  schedule.sent(5);
+  schedule.changed("docs");
+  assertEquals(schedule.next(6), { kind: "wait", untilMs: 5 + INTERVAL_MS });
+  schedule.hurry();
+  assertEquals(schedule.next(6), { kind: "send", channel: "docs" });
+  schedule.failed(7);
+  schedule.hurry();
+  assertEquals(schedule.next(8), { kind: "wait", untilMs: 7 + BACK_OFF_MS });
+});
+
 /** Collects what is logged, by level and text. */
 function collectLog(): { records: LogRecord[] } & Disposable {
   const records: LogRecord[] = [];
@@ -195,6 +209,45 @@ Deno.test("over a hybrid socket: virtiofs-notify is told, also when it was away 
   assertEquals(warnings.length, 1);
   assertStringIncludes(warnings[0]?.message.join("") ?? "", path);
   server[Symbol.dispose]();
+  notifier.close();
+  await reactor.stop();
+});
+
+Deno.test("the end is not in the way of what is due: a guest hears of the last change at once", async () => {
+  using _log = collectLog();
+  const folder = scratchDirectory("guest-notifier");
+  const path = `${folder}/vm_3401`;
+  const reactor = new Reactor();
+  const guests: Guest[] = [{ kind: "hybrid", socket: path }];
+  const channels = [{ name: "docs", guestNotify: { guests, port: 3401 } }];
+  using server = new NotificationServer(reactor, {
+    channels: new Map([[fromText("docs"), fromText(folder)]]),
+    allowedCids: new Set(),
+    log: logger("notify"),
+  });
+  server.listen({ family: "unix", path }, 3401);
+  using notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
+  const isThere = () => [...Deno.readDirSync(folder)].some(({ name }) => name[0] === ".");
+  notifier.notify("docs");
+  await waitFor("the first one", isThere);
+  notifier.notify("docs"); // due in a second
+  await notifier.finish(30_000);
+  notifier.close();
+  await waitFor("the second one", () => !isThere());
+  server[Symbol.dispose]();
+  await reactor.stop();
+});
+
+Deno.test("the end waits for no guest that is off", async () => {
+  using log = collectLog();
+  const reactor = new Reactor();
+  const guests: Guest[] = [{ kind: "hybrid", socket: `${scratchDirectory("guest-notifier")}/vm` }];
+  const channels = [{ name: "docs", guestNotify: { guests, port: 3401 } }];
+  using notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
+  notifier.notify("docs");
+  await waitFor("a warning", () => log.records.length > 0);
+  notifier.notify("docs");
+  await notifier.finish(24 * 3600 * 1000);
   notifier.close();
   await reactor.stop();
 });

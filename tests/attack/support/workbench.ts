@@ -68,6 +68,7 @@ export class Workbench {
   readonly #layout: Layout;
   readonly #index: FileIndex;
   readonly #recovery: Recovery;
+  readonly #early: EarlySnapshot;
   readonly #reconciler: Reconciler;
   readonly #replicas: Replica[];
   #lookAt = new Set<RelativePath>();
@@ -86,6 +87,7 @@ export class Workbench {
       onTrouble,
     );
     const stager = new Stager(this.#layout.staging);
+    this.#early = new EarlySnapshot(stager);
     const judge = new Judge({
       channel: "docs",
       config: {
@@ -108,7 +110,7 @@ export class Workbench {
       replicas: this.#replicas,
       index: this.#index,
       stager,
-      early: new EarlySnapshot(stager),
+      early: this.#early,
       publisher: new Publisher(
         this.#layout.staging,
         stager,
@@ -148,9 +150,12 @@ export class Workbench {
     for (const share of SHARES) Deno.mkdirSync(`${basePath}/share/${share}`, { recursive: true });
   }
 
-  /** One look at a path, with all that follows from it. */
+  /** One look at a path, with all that follows from it, after the first share's watcher has told that it is near. */
   async run(path: string): Promise<void> {
+    const [first] = this.#replicas;
+    if (first !== undefined) await this.#early.take(first, relative(path));
     await this.#reconciler.run(relative(path), false);
+    this.#early.drop();
   }
 
   /** Makes what the index knows outlast a crash. */

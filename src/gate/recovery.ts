@@ -17,7 +17,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { closingFiles } from "../../ffi/file_descriptor.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
@@ -32,17 +32,32 @@ import { type FileIdentity, sameContentIdentity, sameIdentity } from "./replica_
  * for a second or so (virtiofs caches names), so it must be more than that.
  */
 const LINGER_MS = 5000;
+/** What a start takes for what an earlier daemon left; the rest comes later. */
+const FIRST_SWEEP_MS = 50;
 const MOST_LINGERING = 4096;
 /** Large ones that the kernel has still to give up, above which the others linger on: each takes a descriptor. */
 const MOST_CLOSING = 64;
-/** What could not be put back (share away, disk full, read-only) is tried again after this. */
-const PUT_BACK_AGAIN_MS = 5000;
+/** What could not be put back or given up (share away, disk full, immutable) is tried again after this. */
+const TRY_AGAIN_MS = 5000;
+/** Of that in one go (I7): two guests can make very much of it. */
+const MOST_TRIED_AT_ONCE = 500;
 
 interface Lingering {
   readonly line: JournalLine;
   /** As it was when it had been taken out. */
   readonly identity: FileIdentity;
   readonly until: number;
+}
+
+/** What could not be put back. */
+interface Waiting {
+  readonly line: JournalLine;
+  readonly isTold?: boolean;
+}
+
+/** What could not be given up, and is still to be if it is as it was when it had been taken out. */
+interface Doomed extends Waiting {
+  readonly identity: FileIdentity;
 }
 
 /** `changed`: what is there is not what was expected; it is as it was. */
@@ -57,9 +72,11 @@ export class Recovery implements Disposable {
   readonly #onTrouble: (message: string) => void;
   readonly #journal: RecoveryJournal;
   readonly #lingering = new Fifo<Lingering>();
-  /** What is to be put back as soon as that is possible. */
-  readonly #waiting: JournalLine[] = [];
-  #putBackAgainAt = 0;
+  /** What is to be put back or given up as soon as that is possible. */
+  readonly #waiting: (Waiting | Doomed)[] = [];
+  /** How many of the first of them are to be tried now. */
+  #due = 0;
+  #tryAgainAt = 0;
   #sequence = 0;
 
   constructor(
@@ -74,9 +91,9 @@ export class Recovery implements Disposable {
   }
 
   /**
-   * At startup: discards our own clones and known versions whose removal had been decided, puts everything
-   * else back beside whatever is there now, and begins a new journal, if there is room for one. What belongs to a
-   * share that is not there stays.
+   * At startup: discards our own clones and known versions whose removal had been decided (large and very many ones,
+   * and what is still open for writing, soon after), puts everything else back beside whatever is there now, and begins a new
+   * journal, if there is room for one. What belongs to a share that is not there stays.
    */
   recover(): void {
     const lines = this.#journal.read();
@@ -92,8 +109,8 @@ export class Recovery implements Disposable {
         continue;
       }
       const decided = status.inode === line.clone || sameContentIdentity(line.expected, status);
-      if (decided) this.#directory.removeFile(name);
-      else this.#giveBack(line);
+      if (decided) this.#lingering.push({ line, identity: status, until: 0 });
+      else this.#giveBack({ line });
     }
     try {
       this.#rewriteJournal();
@@ -103,6 +120,11 @@ export class Recovery implements Disposable {
     }
     // Names must not collide with what stays.
     this.#sequence = Date.now();
+    try {
+      this.sweep(performance.now(), false, FIRST_SWEEP_MS);
+    } catch (error) {
+      if (!lacksDescriptors(error)) throw error; // the next one will have them
+    }
   }
 
   /**
@@ -140,7 +162,7 @@ export class Recovery implements Disposable {
       // The clone is gone from there already, or the disk lets nothing happen.
     }
     if (this.#directory.status(place)?.inode === clone) this.#directory.removeFile(place);
-    else this.#giveBack(line);
+    else this.#giveBack({ line });
     return "changed";
   }
 
@@ -159,7 +181,7 @@ export class Recovery implements Disposable {
       throw error;
     }
     if (this.#tookOut(old, line, keep)) return "done";
-    this.#giveBack(line);
+    this.#giveBack({ line });
     return "changed";
   }
 
@@ -168,8 +190,9 @@ export class Recovery implements Disposable {
    * that took `mostMs`, and there is more.
    */
   sweep(now: number, everything = false, mostMs = Infinity): boolean {
-    if (this.#waiting.length > 0 && now >= this.#putBackAgainAt) this.putBackWaiting();
     const end = performance.now() + mostMs;
+    if (this.#due === 0 && now >= this.#tryAgainAt) this.#due = this.#waiting.length;
+    this.#tryWaiting();
     for (
       let { first } = this.#lingering;
       first !== undefined;
@@ -185,9 +208,31 @@ export class Recovery implements Disposable {
     return false;
   }
 
-  /** Tries again what could not be put back: a share is there again, or some time has passed. */
+  /** Begins to put back what could not be: a share is there again. */
   putBackWaiting(): void {
-    for (const line of this.#waiting.splice(0)) this.#giveBack(line);
+    this.#due = this.#waiting.length;
+    this.#tryWaiting();
+  }
+
+  #tryWaiting(): void {
+    if (this.#due === 0) return;
+    const tried = this.#waiting.splice(0, Math.min(this.#due, MOST_TRIED_AT_ONCE));
+    this.#due -= tried.length;
+    if (this.#due === 0) this.#tryAgainAt = performance.now() + TRY_AGAIN_MS;
+    for (const waiting of tried) {
+      if ("identity" in waiting) this.#tryToGiveUp(waiting);
+      else this.#giveBack(waiting);
+    }
+  }
+
+  #tryToGiveUp(waiting: Doomed): void {
+    try {
+      using held = this.#directory.openHandle(waiting.line.name); // so that it is closed on the thread pool
+      if (held !== undefined) this.#giveUp(waiting, statusOf(held));
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#wait(waiting);
+    }
   }
 
   get lingering(): number {
@@ -212,15 +257,28 @@ export class Recovery implements Disposable {
       if (status === undefined) return;
       if (!force && file !== undefined && hasWriters(file) === true) {
         this.#lingering.push({ ...item, until: now + LINGER_MS });
-      } else if (sameIdentity(status, identity)) {
-        this.#directory.removeFile(line.name);
       } else {
-        // Written to after it had been replaced or deleted elsewhere: a change of its own.
-        this.#giveBack(line);
+        this.#giveUp({ line, identity }, status);
       }
     } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (!lacksDescriptors(error)) return this.#wait({ line, identity }, cannotGiveUp(error));
       this.#lingering.push({ ...item, until: now + LINGER_MS });
       throw error;
+    }
+  }
+
+  /** Removes what is, by its `status`, still as it was when it had been taken out. Somebody holds a descriptor of it. */
+  #giveUp(waiting: Doomed, status: FileIdentity): void {
+    const { line, identity, ...told } = waiting;
+    // Written to after it had been replaced or deleted elsewhere: a change of its own.
+    if (!sameIdentity(status, identity)) return this.#giveBack({ line, ...told });
+    try {
+      this.#directory.removeFile(line.name);
+    } catch (error) {
+      // A guest that has another name of it can make it immutable.
+      if (!(error instanceof SystemError)) throw error;
+      this.#wait(waiting, cannotGiveUp(error));
     }
   }
 
@@ -231,24 +289,31 @@ export class Recovery implements Disposable {
     if (this.#directory.status(name)?.inode !== expected.inode) return false;
     if (!sameContentIdentity(identity, expected)) return false;
     if (keep) this.#lingering.push({ line, identity, until: performance.now() + LINGER_MS });
-    else this.#directory.removeFile(name);
+    else this.#giveUp({ line, identity }, identity);
     return true;
   }
 
   /** Puts something back, now or when it is possible. */
-  #giveBack(line: JournalLine): void {
+  #giveBack(waiting: Waiting): void {
+    const { line } = waiting;
     try {
-      if (this.#putBack(line.name, line)) return;
+      if (!this.#putBack(line.name, line)) this.#wait(waiting);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       if (this.#directory.status(line.name) === undefined) return; // taken out of recovery by hand
-      this.#onTrouble(
-        `${showOrigin(line)} cannot be put back now (${error.message}): ` +
-          `it is kept as recovery/${display(line.name)}, and tried again`,
-      );
+      this.#wait(waiting, `cannot be put back now (${error.message})`);
     }
-    this.#waiting.push(line);
-    this.#putBackAgainAt = performance.now() + PUT_BACK_AGAIN_MS;
+  }
+
+  /** It is tried again. `trouble`, for which it is, is told once. */
+  #wait(waiting: Waiting | Doomed, trouble?: string): void {
+    const { line, isTold = false } = waiting;
+    if (trouble !== undefined && !isTold) {
+      const place = `recovery/${display(line.name)}`;
+      this.#onTrouble(`${showOrigin(line)} ${trouble}: it is kept as ${place}, and tried again`);
+    }
+    if (this.#waiting.length === 0) this.#tryAgainAt = performance.now() + TRY_AGAIN_MS;
+    this.#waiting.push({ ...waiting, isTold: isTold || trouble !== undefined });
   }
 
   /** Back to where it came from, or beside what is there now. `false` if the share is not there. */
@@ -282,10 +347,14 @@ export class Recovery implements Disposable {
 
   /** With what is still of use only. */
   #rewriteJournal(): void {
-    this.#journal.rewrite([...this.#waiting, ...[...this.#lingering].map(({ line }) => line)]);
+    this.#journal.rewrite([...this.#waiting, ...this.#lingering].map(({ line }) => line));
   }
 }
 
 function showOrigin({ replica, path }: Origin): string {
   return `${display(replica)}/${display(path)}`;
+}
+
+function cannotGiveUp({ message }: SystemError): string {
+  return `cannot be given up now (${message})`;
 }

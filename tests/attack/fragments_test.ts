@@ -16,6 +16,7 @@ import { report } from "./support/size.ts";
 const BLOCK = 4096;
 const PIECES = 32_768;
 const TICKS_PER_SECOND = 100;
+const START_VARIES_S = 0.2;
 
 testOnEachFilesystem(
   `I7: no other work waits while the kernel gives up the ${PIECES} pieces of a guest's file, again and again`,
@@ -47,6 +48,43 @@ testOnEachFilesystem(
     const inAll = after.all - before.all;
     report(`pieces on ${kind}: ${inMain.toFixed(2)} of ${inAll.toFixed(2)} s in the main thread`);
     assert(inMain < inAll / 4, `${inMain} of ${inAll} s in the main thread`);
+    await world.verify();
+  },
+);
+
+testOnEachFilesystem(
+  `I7: a start does not wait while the kernel gives up the ${PIECES} pieces of what a crash left`,
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { producers: ["ann", "bob"], scanning: { enable: false } } },
+    });
+    const { only } = world;
+    const [ann, bob] = [only.share("ann"), only.share("bob")];
+    using share = Directory.openTrusted(fromText(ann.path));
+    await world.startGate();
+    await waitFor("it rests", () => lingering(only).length === 0);
+    const usual = processorTime(world.gate.child.pid);
+    {
+      using file = share.createUnnamed();
+      await fragment(file);
+      share.linkUnnamed(file, fileName("large"));
+    }
+    await waitFor("it arrives", () => [bob, only.export].every((place) => place.has("large")));
+    await Deno.chmod(ann.at("large"), 0o640);
+    await waitFor(
+      "it is replaced",
+      () => [bob, only.export].every((place) => modeOf(place.at("large")) === 0o640),
+    );
+    await world.gate.kill();
+    assert(lingering(only).length > 0, "it has not been given up yet");
+    await world.startGate();
+    await waitFor("nothing lingers", () => lingering(only).length === 0);
+    const { main, all } = processorTime(world.gate.child.pid);
+    report(
+      `a start on ${kind}: ${main} s in the main thread, usually ${usual.main}; in all ${all}`,
+    );
+    const most = usual.main + START_VARIES_S + (all - usual.all) / 4;
+    assert(main < most, `${main} of ${all} s in the main thread, usually ${usual.main}`);
     await world.verify();
   },
 );

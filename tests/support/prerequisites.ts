@@ -16,6 +16,7 @@ export const PACKAGES: readonly Package[] = [
   { name: "libc6-dev", program: "gencat", why: "the C library's headers, for gcc" },
   { name: "btrfs-progs", program: "mkfs.btrfs", why: "a btrfs in an image file" },
   { name: "xfsprogs", program: "mkfs.xfs", why: "an XFS in an image file" },
+  { name: "e2fsprogs", program: "chattr", why: "files that nobody may change" },
   { name: "mount", program: "losetup", why: "loop devices for both" },
   { name: "strace", program: "strace", why: "to see which system calls a daemon makes" },
   { name: "systemd", program: "systemd-analyze", why: "to score and run the units" },

@@ -190,6 +190,7 @@ Deno.test("crash before the exchange: our own clone is discarded", () => {
   Deno.renameSync(`${bench.folder}/doc.txt`, `${bench.path}/clone`);
   Deno.renameSync(`${bench.path}/recovery/${taken}`, `${bench.folder}/doc.txt`);
   Deno.renameSync(`${bench.path}/clone`, `${bench.path}/recovery/${taken}`);
+  prepared.close();
   bench.restart();
   assertEquals([bench.contents(), bench.taken()], [["old"], []]);
 });

@@ -1,0 +1,86 @@
+/** Files and directories that nobody may change, by chattr(1): neither may the daemon, until somebody lifts that. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert, assertEquals } from "@std/assert";
+import { must } from "../support/command.ts";
+import { onEachFilesystem } from "../support/fixture.ts";
+import { waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+onEachFilesystem(
+  "flags",
+  (kind) =>
+    World.start(kind, { channels: { docs: { scanning: { infectedAction: "quarantine" } } } }),
+  (test) => {
+    for (const flag of ["i", "a"]) {
+      test(`I3, I7: files and directories with +${flag} in one share are in no other's way, and follow when that is lifted`, async (world) => {
+        const { only, gate } = world;
+        const [ann, bob, cid] = [only.share("ann"), only.share("bob"), only.share("cid")];
+        const top = `in-way-${flag}`;
+        for (
+          const name of ["changed", "removed", "inside/changed", "inside/removed", "gone/file"]
+        ) {
+          await ann.write(`${top}/${name}`, "first");
+        }
+        await only.settled(top);
+        const barred = ["changed", "removed", "inside", "gone"].map((name) =>
+          bob.at(`${top}/${name}`)
+        );
+        await must("chattr", [`+${flag}`, ...barred]);
+        await ann.write(`${top}/changed`, "second");
+        await ann.write(`${top}/inside/changed`, "second");
+        await ann.write(`${top}/inside/new`, "new");
+        await ann.write(`${top}/inside/deep/new`, "new");
+        await ann.shell(`cd ${top}; rm removed inside/removed; rm -r gone`);
+        await ann.write(`${top}/beside`, "beside");
+        await waitFor(
+          "the others have all of it",
+          async () =>
+            await cid.readText(`${top}/changed`) === "second" &&
+            await cid.readText(`${top}/inside/changed`) === "second" &&
+            await only.export.readText(`${top}/inside/deep/new`) === "new" &&
+            !cid.has(`${top}/removed`) && !cid.has(`${top}/inside/removed`) &&
+            !cid.has(`${top}/gone`) &&
+            await bob.readText(`${top}/beside`) === "beside",
+        );
+        await gate.logged(new RegExp(`bob/${top}/changed cannot be written`));
+        await must("chattr", [`-${flag}`, ...barred]);
+        await only.settled(top);
+        assertEquals(await bob.readText(`${top}/changed`), "second");
+      });
+    }
+
+    test("I3, I6, I7: what was replaced cannot be given up: nothing else lingers for that, nor is a start stopped by it", async (world) => {
+      const { only, gate } = world;
+      const [ann, bob] = [only.share("ann"), only.share("bob")];
+      await ann.write("lingering/file", "first");
+      await ann.write("lingering/other", "first");
+      await only.settled("lingering");
+      // Another name of what is going to be replaced stays in the guest's reach.
+      await Deno.link(bob.at("lingering/file"), bob.at("lingering/name"));
+      await only.settled("lingering");
+      await ann.write("lingering/file", "second");
+      await waitFor(
+        "it is replaced",
+        async () => await bob.readText("lingering/file") === "second",
+      );
+      await must("chattr", ["+i", bob.at("lingering/name")]);
+      await gate.logged(/lingering\/file cannot be put back now/);
+      const taken = () =>
+        [...Deno.readDirSync(`${only.stateDirectory}/recovery`)].map(({ name }) => name)
+          .filter((name) => name.startsWith("taken-"));
+      await ann.write("lingering/other", "second");
+      await waitFor(
+        "it is replaced",
+        async () => await bob.readText("lingering/other") === "second",
+      );
+      await waitFor("nothing else lingers", () => taken().length === 1);
+      await world.startGate();
+      await ann.write("lingering/after", "the start");
+      await waitFor("it goes on", () => bob.has("lingering/after"));
+      await must("chattr", ["-i", bob.at("lingering/name")]);
+      await only.settled("lingering");
+      await waitFor("it is given up", () => taken().length === 0);
+    });
+  },
+);

@@ -199,9 +199,15 @@ export class FileSteps {
   async #keepLosers(losers: readonly View[], job: Job): Promise<Set<ReplicaId> | undefined> {
     const kept = new Set<ReplicaId>();
     for (const view of losers) {
-      const outcome = await this.#keepLoser(view, job);
-      if (outcome === "changed") return undefined;
-      if (outcome === "kept") kept.add(view.replica.id);
+      try {
+        const outcome = await this.#keepLoser(view, job);
+        if (outcome === "changed") return undefined;
+        if (outcome === "kept") kept.add(view.replica.id);
+      } catch (error) {
+        // The winner goes to the others without it.
+        postpone(this.#parts, view.replica, error, "cannot be renamed", job);
+        return undefined;
+      }
     }
     return kept;
   }

@@ -50,6 +50,20 @@ onEachFilesystem(
       });
     }
 
+    test("I3, I7: the loser of a conflict cannot be kept beside: nobody else waits for that", async (world) => {
+      const { only, gate } = world;
+      const [ann, bob, cid] = [only.share("ann"), only.share("bob"), only.share("cid")];
+      gate.signal("SIGSTOP");
+      await bob.write("lost/file", "the loser", { mtimeNs: 1_700_000_000_000_000_000n });
+      await must("chattr", ["+i", bob.at("lost/file")]);
+      await ann.write("lost/file", "the winner");
+      gate.signal("SIGCONT");
+      await waitFor("it arrives", async () => await cid.readText("lost/file") === "the winner");
+      await must("chattr", ["-i", bob.at("lost/file")]);
+      await only.settled("lost");
+      assertEquals(only.export.list("lost").length, 2);
+    });
+
     test("I3, I6, I7: what was replaced cannot be given up: nothing else lingers for that, nor is a start stopped by it", async (world) => {
       const { only, gate } = world;
       const [ann, bob] = [only.share("ann"), only.share("bob")];

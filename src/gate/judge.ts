@@ -35,6 +35,8 @@ const CLEAN: Judgement = { kind: "clean" };
 export class Judge {
   readonly #parts: JudgeParts;
   readonly #memory = new VersionMemory();
+  /** Told, and in quarantine, but still to be removed. */
+  readonly #stuck = new VersionMemory();
 
   constructor(parts: JudgeParts) {
     this.#parts = parts;
@@ -60,7 +62,7 @@ export class Judge {
         if (snapshot.stable) this.#memory.remember(snapshot.source);
         return CLEAN;
       case "infected": {
-        this.#parts.onMalware(author, path, verdict.signature);
+        if (!this.#isStuck(snapshot)) this.#parts.onMalware(author, path, verdict.signature);
         return { kind: "infected", signature: verdict.signature };
       }
       case "unscannable":
@@ -88,6 +90,17 @@ export class Judge {
     return passes ? CLEAN : { kind: "held" };
   }
 
+  /** This malware could not be removed: tried again, it is no news. `true` if it was none before. */
+  cannotBeRemoved(snapshot: Snapshot): boolean {
+    const isNews = !this.#isStuck(snapshot);
+    this.#stuck.remember(snapshot.source);
+    return isNews;
+  }
+
+  #isStuck({ stable, source }: Snapshot): boolean {
+    return stable && this.#stuck.has(source);
+  }
+
   /** With `quarantine`, keeps a clone of what was found. A failure leaves the removal as it is. */
   async keepEvidence(
     snapshot: Snapshot,
@@ -95,7 +108,7 @@ export class Judge {
     path: RelativePath,
     signature: string,
   ): Promise<void> {
-    if (this.action !== "quarantine") return;
+    if (this.action !== "quarantine" || this.#isStuck(snapshot)) return;
     const { channel, stager, onTrouble } = this.#parts;
     const { source, staged, size } = snapshot;
     try {

@@ -4,8 +4,11 @@
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
+import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { type Job, postpone, type ReconcilerParts } from "./job.ts";
 import type { Judgement } from "./judge.ts";
+import { showPlace } from "./publisher.ts";
+import type { Outcome } from "./recovery.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
@@ -77,9 +80,34 @@ export class VerdictSteps {
       return;
     }
     await judge.keepEvidence(snapshot, replica, job.path, signature);
-    const outcome = publisher.remove(author, job.path, snapshot.source, false);
+    let outcome: Outcome;
+    try {
+      outcome = publisher.remove(author, job.path, snapshot.source, false);
+    } catch (error) {
+      if (!(error instanceof SystemError) || lacksDescriptors(error)) throw error;
+      this.#hold(snapshot, author, error, entry, job);
+      return;
+    }
     // Another file took its place: the author still has something, made on what it had before.
     if (outcome === "changed" && before !== undefined) index.put(job.path, entry);
+  }
+
+  /** An immutable file, or a directory that is: it is tried now and then, as what waits for a verdict. */
+  #hold(
+    snapshot: Snapshot,
+    { replica }: View,
+    error: SystemError,
+    entry: IndexEntry,
+    job: Job,
+  ): void {
+    const { index, judge, onTrouble } = this.#parts;
+    const version = recordIn(entry, replica.id)?.version ?? 0;
+    index.put(job.path, withRecord(entry, recordOf(replica.id, snapshot.source, "held", version)));
+    job.postponed.add(replica.id);
+    if (!judge.cannotBeRemoved(snapshot)) return;
+    onTrouble(
+      `${showPlace(replica, job.path)} cannot be removed: ${error.message}; it is tried again`,
+    );
   }
 
   /** What became malware under a new name is not deleted under its old one. */

@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { must } from "../support/command.ts";
+import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
 import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -49,6 +50,36 @@ onEachFilesystem(
         assertEquals(await bob.readText(`${top}/changed`), "second");
       });
     }
+
+    test("I1, I6: malware that cannot be removed goes nowhere, is told once, and is removed when it can be", async (world) => {
+      const { only, gate } = world;
+      const ann = only.share("ann");
+      await ann.write("malware/directory/known", "clean");
+      await ann.write("malware/known", "clean");
+      await only.settled("malware");
+      gate.signal("SIGSTOP");
+      await ann.write("malware/file", EICAR);
+      await ann.write("malware/known", EICAR);
+      await ann.write("malware/directory/known", EICAR);
+      const barred = ["file", "known", "directory"].map((name) => ann.at(`malware/${name}`));
+      await must("chattr", ["+i", ...barred]);
+      gate.signal("SIGCONT");
+      await gate.logged(/malware .*malware\/file/);
+      await only.quiet();
+      // Attempts are a second apart at first.
+      const scans = world.clamd.scans;
+      await waitFor("it is tried again and again", () => world.clamd.scans >= scans + 6);
+      assertEquals(await only.infectedElsewhere(["ann"]), []);
+      assertEquals(await only.share("bob").readText("malware/known"), "clean");
+      assertEquals(world.user.lines.filter((line) => /malware/.test(line)).length, barred.length);
+      const quarantined = [...Deno.readDirSync(only.quarantine)].length;
+      assertEquals(quarantined, 2 * barred.length, "each with what is known of it");
+      await must("chattr", ["-i", ...barred]);
+      await only.settled("malware");
+      assertEquals(await ann.readText("malware/known"), "clean");
+      assertEquals(await ann.readText("malware/directory/known"), "clean");
+      assert(!ann.has("malware/file"));
+    });
 
     test("I3, I7: the loser of a conflict cannot be kept beside: nobody else waits for that", async (world) => {
       const { only, gate } = world;

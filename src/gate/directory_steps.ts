@@ -18,14 +18,16 @@ import type { View } from "./replica.ts";
 import { Removals } from "./removals.ts";
 import {
   type IndexEntry,
-  matches,
   recordIn,
+  type ReplicaId,
   withMadeDirectory,
   withoutRecords,
 } from "./replica_record.ts";
 
 /** Entries among which one is looked for that is still to be looked at. */
 const MOST_LOOKED_AT = 1_000;
+/** How deep is looked below the directory: each level takes a descriptor, and is looked at for each one above. */
+const MOST_LEVELS = 8;
 /** Each may ask the index and the disk. */
 const LOOKS_BETWEEN_CLOCKS = 8;
 
@@ -106,13 +108,13 @@ export class DirectorySteps {
   async #notEmpty(left: readonly View[], look: Look, job: Job): Promise<Rest | undefined> {
     const pace = new Pace(LOOKS_BETWEEN_CLOCKS);
     const isPending = (view: View) => this.#holdsPending(view, job.path, pace);
-    // What is below goes first: a renamed file, say, waits until its new name was scanned.
-    if (this.#parts.isBeingRead(job.path) || await anyOf(left, isPending)) {
-      return { kind: "later", delayMs: this.#removals.wait(job.path) };
-    }
     if (await anyOf(left, (view) => this.#holdsNews(view, look, job.path, pace))) {
       job.directoryStays = true;
       return undefined;
+    }
+    // What is below goes first: a renamed file, say, waits until its new name was scanned.
+    if (this.#parts.isBeingRead(job.path) || await anyOf(left, isPending)) {
+      return { kind: "later", delayMs: this.#removals.wait(job.path) };
     }
     const wasTried = this.#removals.has(job.path);
     const delayMs = this.#removals.attempt(job.path);
@@ -131,8 +133,8 @@ export class DirectorySteps {
   }
 
   /**
-   * Whether a share has a file in the directory, as the channel knows it, that nobody who lacks the directory had: so it
-   * is not deleted, and stays.
+   * Whether a share has a file in the directory, or some levels below, that nobody who lacks the directory had, in the
+   * channel's version of it or a later one: so it is not deleted, and stays.
    */
   async #holdsNews(
     { replica, parent }: View,
@@ -141,25 +143,39 @@ export class DirectorySteps {
     pace: Pace,
   ): Promise<boolean> {
     if (replica.role !== "producer") return false;
-    const { index, isIgnored } = this.#parts;
     const lacking = views.filter(({ replica: { role }, seen }) =>
       role === "producer" && seen.kind !== "directory"
-    );
-    using directory = parent?.openSubdirectory(nameOf(path));
-    const isNews = (name: FileName) => {
-      const below = join(path, name);
-      const entry = index.get(below);
-      const had = recordIn(entry, replica.id);
-      if (had?.kind !== "file" || had.status !== "current" || isOutdated(had, entry)) return false;
-      if (isIgnored(below)) return false;
-      const status = directory?.status(name);
-      if (status === undefined || !matches(had, status)) return false;
-      return lacking.every(({ replica: { id } }) => {
-        const record = recordIn(entry, id);
-        return record === undefined || isOutdated(record, entry);
-      });
+    ).map(({ replica: { id } }) => id);
+    let left = MOST_LOOKED_AT;
+    const holds = async (
+      above: Directory,
+      directory: RelativePath,
+      levels: number,
+    ): Promise<boolean> => {
+      using held = above.openBeneath(nameOf(directory));
+      for (const { name, kind } of held?.entries() ?? []) {
+        if (left-- <= 0) return false;
+        if (pace.isDue()) await pace.rest();
+        const below = join(directory, name);
+        const type = kind ?? held?.status(name)?.kind;
+        if (type === "file" && this.#isNews(below, replica.id, lacking)) return true;
+        if (type !== "directory" || held === undefined || levels === 1) continue;
+        if (await holds(held, below, levels - 1)) return true;
+      }
+      return false;
     };
-    return await some(directory, isNews, pace);
+    return parent !== undefined && await holds(parent, path, MOST_LEVELS);
+  }
+
+  #isNews(path: RelativePath, holder: ReplicaId, lacking: readonly ReplicaId[]): boolean {
+    const entry = this.#parts.index.get(path);
+    const had = recordIn(entry, holder);
+    if (had?.kind !== "file" || had.status !== "current" || isOutdated(had, entry)) return false;
+    if (this.#parts.isIgnored(path)) return false;
+    return lacking.every((id) => {
+      const record = recordIn(entry, id);
+      return record === undefined || isOutdated(record, entry);
+    });
   }
 }
 

@@ -210,35 +210,41 @@ onEachFilesystem(
       assertEquals(await only.export.readText(`taken/${copy}`), "file\n");
     });
 
-    test("I7: nor long, if what the other writes there is known to stay", async ({ only }) => {
-      const [ann, bob, cid] = [only.share("ann"), only.share("bob"), only.share("cid")];
-      await ann.shell(`
-        mkdir -p busy/place busy/other
-        echo 0 > busy/place/file
-        ln -s nowhere busy/other/link
-      `);
-      await waitFor("it is there", () => cid.has("busy/place/file") && bob.has("busy/other"));
-      await only.quiet();
-      let isWriting = true;
-      const writing = (async () => {
-        for (let number = 1; isWriting; number++) {
-          Deno.writeTextFileSync(ann.at("busy/place/file"), `${number}`);
-          await sleep(20);
+    for (const [depth, below] of ["", "one/", "one/two/three/"].entries()) {
+      const top = `busy-${depth}`;
+      test(`I7: nor long, if what the other writes in ${below || "it"} is known to stay`, async ({ only }) => {
+        const [ann, bob, cid] = [only.share("ann"), only.share("bob"), only.share("cid")];
+        await ann.shell(`
+          mkdir -p ${top}/place/${below} ${top}/other/${below}
+          echo 0 > ${top}/place/${below}file
+          ln -s nowhere ${top}/other/${below}link
+        `);
+        await waitFor(
+          "it is there",
+          () => cid.has(`${top}/place/${below}file`) && bob.has(`${top}/other/${below}`),
+        );
+        await only.quiet();
+        let isWriting = true;
+        const writing = (async () => {
+          for (let number = 1; isWriting; number++) {
+            Deno.writeTextFileSync(ann.at(`${top}/place/${below}file`), `${number}`);
+            await sleep(20);
+          }
+        })();
+        try {
+          await bob.shell(`cd ${top}; rm -r other place; echo file > other; echo file > place`);
+          const hasCopy = (of: string) =>
+            cid.list(top).some((name) => name.startsWith(`${of}.sync-conflict`));
+          await waitFor("the file that replaced it is there", () => hasCopy("place"));
+          // Of a link nobody knows whether it stays: that takes the gate six seconds.
+          assert(!hasCopy("other"), "it took as long as where nobody knows");
+        } finally {
+          isWriting = false;
+          await writing;
         }
-      })();
-      try {
-        await bob.shell("cd busy; rm -r other place; echo file > other; echo file > place");
-        const hasCopy = (of: string) =>
-          cid.list("busy").some((name) => name.startsWith(`${of}.sync-conflict`));
-        await waitFor("the file that replaced it is there", () => hasCopy("place"));
-        // Of a link nobody knows whether it stays: that takes the gate six seconds.
-        assert(!hasCopy("other"), "it took as long as where nobody knows");
-      } finally {
-        isWriting = false;
-        await writing;
-      }
-      await ann.shell("rm busy/other/link");
-      await only.settled("busy");
-    });
+        await ann.shell(`rm ${top}/other/${below}link`);
+        await only.settled(top);
+      });
+    }
   },
 );

@@ -16,8 +16,10 @@ const LONG_MS = 2000;
 /** How often running jobs are looked at: a timer for each would cost more than many of them take. */
 const LOOK_MS = 25;
 const HARD_LIMIT = 64;
-/** Places of the hard limit that sources with jobs that take long leave to the others. */
+/** Places of the hard limit that sources with jobs that take long leave to the others, also before that is known. */
 const FOR_OTHERS = 8;
+/** For how many times as long as its jobs took a source counts as one with jobs that take long. */
+const REMEMBERED_TIMES = 10;
 /** With so few places, leaving one to others would make a source's own files wait for a single slow one. */
 const FEW_PLACES = 8;
 /** How long jobs may be started in a row before the event loop has its turn: many need nothing to wait for. */
@@ -32,6 +34,8 @@ interface Client {
   running: number;
   /** Those of them that took long, and hold no place any more. */
   long: number;
+  /** Until when, in ms of the clock, those that took long and have ended still count. */
+  longUntil: number;
 }
 
 interface Running {
@@ -55,7 +59,7 @@ export class Scheduler {
   /** In the order in which they were started. */
   readonly #running = new Set<Running>();
   /** How many of them hold a place, and how many of these have just begun. */
-  #places = 0;
+  #held = 0;
   #quick = 0;
   #watched = false;
   #next = 0;
@@ -71,7 +75,7 @@ export class Scheduler {
   }
 
   add(source: JobSource): void {
-    this.#clients.push({ source, running: 0, long: 0 });
+    this.#clients.push({ source, running: 0, long: 0, longUntil: -Infinity });
   }
 
   remove(source: JobSource): void {
@@ -93,10 +97,14 @@ export class Scheduler {
   }
 
   #hasPlace(): boolean {
-    const places = this.#limits.places();
+    const places = this.#places();
     const quick = Math.min(places, this.#limits.quick?.() ?? places);
     const most = Math.min(HARD_LIMIT, this.#shortage.most(this.clock.now()));
-    return this.#places < places && this.#quick < quick && this.#running.size < most;
+    return this.#held < places && this.#quick < quick && this.#running.size < most;
+  }
+
+  #places(): number {
+    return Math.min(HARD_LIMIT - FOR_OTHERS, this.#limits.places());
   }
 
   #beginSlice(): number {
@@ -139,18 +147,19 @@ export class Scheduler {
    * Who has jobs that take long leaves a place (and so a thread of the scanner) to the others. All of them together:
    * guests may have agreed on it.
    */
-  #hasRoom({ long }: Client): boolean {
-    if (long === 0 || this.#clients.length === 1) return true;
+  #hasRoom(client: Client): boolean {
+    const now = this.clock.now();
+    if (this.#clients.length === 1 || !takesLong(client, now)) return true;
     let running = 0;
-    for (const client of this.#clients) if (client.long > 0) running += client.running;
-    const places = this.#limits.places();
+    for (const other of this.#clients) if (takesLong(other, now)) running += other.running;
+    const places = this.#places();
     const most = places > FEW_PLACES ? places - 1 : HARD_LIMIT - FOR_OTHERS;
     return running < most;
   }
 
   #start(job: () => Promise<void>, client: Client): void {
     const running: Running = { client, since: this.clock.now(), pace: "quick" };
-    this.#places++;
+    this.#held++;
     this.#quick++;
     client.running++;
     this.#running.add(running);
@@ -159,11 +168,17 @@ export class Scheduler {
       this.#running.delete(running);
       client.running--;
       if (running.pace === "quick") this.#quick--;
-      if (running.pace !== "long") this.#places--;
-      else client.long--;
+      if (running.pace !== "long") this.#held--;
+      else this.#forgetLater(running);
       this.wake();
       if (this.#running.size === 0) this.#idle.splice(0).forEach((resolve) => resolve());
     });
+  }
+
+  #forgetLater({ client, since }: Running): void {
+    client.long--;
+    const now = this.clock.now();
+    client.longUntil = Math.max(client.longUntil, now + (now - since) * REMEMBERED_TIMES);
   }
 
   #lookLater(): void {
@@ -183,11 +198,16 @@ export class Scheduler {
       if (running.pace === "slow" && age >= LONG_MS) {
         running.pace = "long";
         running.client.long++;
-        this.#places--;
+        this.#held--;
       }
     }
     this.#watched = false;
     if (this.#running.size > 0) this.#lookLater();
     this.wake();
   }
+}
+
+/** Whether it has jobs that take long, or had some not long ago. */
+function takesLong({ long, longUntil }: Client, now: number): boolean {
+  return long > 0 || longUntil > now;
 }

@@ -87,6 +87,50 @@ Deno.test("I7: two sources of stuck jobs together leave others a place, however 
   }
 });
 
+Deno.test("I7: two sources that begin as many long jobs as they may keep no third one waiting for their end", async () => {
+  const clock = new SimulatedClock();
+  const scheduler = new Scheduler({ places: () => 64 }, clock);
+  const stuck = [stuckSource(), stuckSource()];
+  const quick = quickSource(0);
+  for (const { take } of [...stuck, quick]) scheduler.add(take);
+  for (let i = 0; i < 100; i++) {
+    scheduler.wake();
+    await nextTurn();
+  }
+  clock.pass(2_100);
+  quick.wanted = 50;
+  scheduler.wake();
+  await waitFor("the third is served", () => quick.served === 50);
+  const stopped = scheduler.stop();
+  for (const end of stuck.flatMap(({ ends }) => ends)) end();
+  await stopped;
+});
+
+Deno.test("I7: who had jobs that took long leaves a place to the others for some time after them, too", async () => {
+  const clock = new SimulatedClock();
+  const scheduler = new Scheduler({ places: () => 10 }, clock);
+  const stuck = stuckSource();
+  scheduler.add(stuck.take);
+  scheduler.add(() => undefined);
+  scheduler.wake();
+  assertEquals(scheduler.running, 10);
+  clock.pass(5_000);
+  const endAll = async () => {
+    for (const end of stuck.ends.splice(0, stuck.ends.length)) end();
+    await nextTurn();
+    await nextTurn();
+  };
+  for (let wave = 0; wave < 3; wave++) {
+    await endAll();
+    assertEquals(scheduler.running, 9);
+  }
+  clock.pass(60_000);
+  await endAll();
+  const stopped = scheduler.stop();
+  while (scheduler.running > 0) await endAll();
+  await stopped;
+});
+
 Deno.test("I7: with few places, stuck jobs do not hold up their own source either", async () => {
   const scheduler = new Scheduler({ places: () => 2 });
   const stuck = stuckSource();

@@ -16,6 +16,9 @@ const LONG_MS = 2000;
 /** How late it may be noticed that a job is not quick any more: a look, and what the processor is kept busy. */
 const NOTICED_MS = 100;
 const HARD_LIMIT = 64;
+const FOR_OTHERS = 8;
+/** For how many times as long as they took jobs that took long are held against their source. */
+const REMEMBERED_TIMES = 10;
 
 interface Job {
   /** What its beginning costs the processor, and how long it waits then. */
@@ -47,8 +50,8 @@ class Source {
   readonly waiting: Job[] = [];
   /** How many jobs of each other source have begun while this one had some that waited. */
   readonly passedOver = new Map<Source, number>();
-  /** When the last of its jobs that took long has ended: the scheduler hears of it a little later. */
-  lastLongAt = -Infinity;
+  /** Until when its jobs that took long and have ended are held against it. */
+  longUntil = -Infinity;
 }
 
 interface Running {
@@ -116,7 +119,11 @@ class Model {
     clock.spend(spendsMs);
     if (takesMs > 0) await new Promise<void>((resolve) => clock.after(takesMs, () => resolve()));
     this.#running.delete(running);
-    if (clock.now() - running.since >= LONG_MS) source.lastLongAt = clock.now();
+    const took = clock.now() - running.since;
+    if (took < LONG_MS) return void this.#ended++;
+    // The scheduler hears of it a little later.
+    const until = clock.now() + REMEMBERED_TIMES * took + NOTICED_MS * (REMEMBERED_TIMES + 1);
+    source.longUntil = Math.max(source.longUntil, until);
     this.#ended++;
   }
 
@@ -131,15 +138,20 @@ class Model {
     ).length;
   }
 
+  /** Some of very many are left for others before anything has taken long. */
+  get #placesNow(): number {
+    return Math.min(this.#places.places, HARD_LIMIT - FOR_OTHERS);
+  }
+
   #assertMayBegin(source: Source): void {
-    const { places } = this.#places;
+    const places = this.#placesNow;
     const quick = Math.min(places, this.#places.quick ?? places);
     assert(this.#stopping === undefined, "it was stopped");
     assert(this.#younger(QUICK_MS) < quick, "too many at a time that have just begun");
     assert(this.#younger(LONG_MS) < places, "too many at a time");
     assert(this.#running.size < HARD_LIMIT, "more than the hard limit");
     if (this.#sources.length > 1 && this.#runningOf(source, LONG_MS + NOTICED_MS) > 0) {
-      const most = places > 8 ? places - 1 : HARD_LIMIT - 8;
+      const most = places > 8 ? places - 1 : HARD_LIMIT - FOR_OTHERS;
       assert(this.#runningOf(source) < most, "a source with long jobs leaves no place to others");
     }
     source.passedOver.clear();
@@ -153,8 +165,7 @@ class Model {
 
   /** With jobs that take long, for the sake of others. */
   #mayLeaveItsTurn(source: Source): boolean {
-    return this.#runningOf(source, LONG_MS - 1) > 0 ||
-      this.clock.now() - source.lastLongAt < NOTICED_MS;
+    return this.#runningOf(source, LONG_MS - 1) > 0 || this.clock.now() < source.longUntil;
   }
 
   #stop(): void {
@@ -167,7 +178,7 @@ class Model {
   /** A place is free, a source may use it, and has a job. */
   #assertNoneIsIdle(): void {
     if (this.#stopping !== undefined || this.clock.now() - this.#changedAt < NOTICED_MS) return;
-    const { places } = this.#places;
+    const places = this.#placesNow;
     const quick = Math.min(places, this.#places.quick ?? places);
     const hasPlace = this.#younger(QUICK_MS + NOTICED_MS) < quick &&
       this.#younger(LONG_MS + NOTICED_MS) < places && this.#running.size < HARD_LIMIT;

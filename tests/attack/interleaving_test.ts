@@ -80,7 +80,7 @@ testOnEachFilesystem(
         assertEquals(Deno.readTextFileSync(`${place}/new/below/file`), "content");
       }
     } finally {
-      bench.abandon();
+      await bench.abandon();
     }
   },
 );

@@ -142,7 +142,7 @@ export class Theatre implements Disposable {
       intercept(undefined);
     }
     if (died) {
-      bench.abandon();
+      await bench.abandon();
       index.putBack();
       this.#bench = undefined;
     }

@@ -14,8 +14,10 @@ import {
 } from "../../../ffi/byte_string.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { readSmall } from "../../../ffi/file_content.ts";
+import { closingFiles } from "../../../ffi/file_descriptor.ts";
 import { statusOf } from "../../../ffi/file_status.ts";
 import { libc } from "../../../ffi/libc.ts";
+import { nextTurn } from "../../../ffi/reactor.ts";
 import type { InfectedAction } from "../../../src/gate/config/channel_config.ts";
 import { EarlySnapshot } from "../../../src/gate/early_snapshot.ts";
 import { FileIndex } from "../../../src/gate/file_index.ts";
@@ -202,8 +204,10 @@ export class Workbench {
   }
 
   /** As if the process had ended: what is open is closed, and nothing is finished or flushed. */
-  abandon(): void {
+  async abandon(): Promise<void> {
     this.#index.close();
+    // Closed later by their numbers, which may be another file's by then.
+    while (closingFiles() > 0) await nextTurn();
     for (const fd of descriptorsBelow(this.basePath)) libc.close(fd);
   }
 

@@ -29,8 +29,8 @@ import {
 import type { Snapshot } from "./snapshot.ts";
 import { VerdictSteps } from "./verdict_steps.ts";
 
-/** The deletion of a name waits for the new one, which waits for the scanner. */
-const WHILE_HELD: Rest = { kind: "later", delayMs: 5000 };
+/** The deletion of a name waits for the new one, which may wait for the scanner. When it arrives, that is told. */
+const WHILE_NEW: Rest = { kind: "later", delayMs: 5000 };
 /** Its closing is told; this is for a writer that never closes it. */
 const WHILE_WRITTEN: Rest = { kind: "later", delayMs: 5000 };
 /** A writer that has done nothing for so long counts as done. */
@@ -89,6 +89,7 @@ export class FileSteps {
       return undefined;
     }
     this.#parts.index.put(job.path, updated);
+    this.#wakeFormerName(author.replica, job);
     // Changed while it was scanned: the watcher tells, after its quiet time.
     if (!sameIdentity(source.seen.status, snapshot.source)) return job.rest;
     // What is done to a share from here on comes with an event of its own: no need for another look.
@@ -273,6 +274,14 @@ export class FileSteps {
     return undefined;
   }
 
+  /** Its deletion waits for the new name, which has arrived. */
+  #wakeFormerName(replica: Replica, job: Job): void {
+    const { index, lookAt, moves } = this.#parts;
+    const from = moves(replica)?.sourceOf(job.path);
+    if (from === undefined || recordIn(index.get(from), replica.id) === undefined) return;
+    lookAt(from, job.path);
+  }
+
   /** A rename is told as a new file first, and as a deletion when that has arrived. */
   #waitsForNewName(look: Look, entry: IndexEntry, job: Job): Rest | undefined {
     const { index, moves, isIgnored } = this.#parts;
@@ -283,8 +292,8 @@ export class FileSteps {
       using target = replica.view(to);
       if (target.seen.kind !== "file") continue;
       const known = recordIn(index.get(to), replica.id);
-      if (known === undefined || !matches(known, target.seen.status)) return SOON;
-      if (known.status === "held") return WHILE_HELD;
+      const isNews = known === undefined || !matches(known, target.seen.status);
+      if (isNews || known.status === "held") return WHILE_NEW;
       if (known.status === "infected") {
         index.put(job.path, withoutRecord(entry, replica.id));
         return AT_ONCE;

@@ -10,6 +10,12 @@ export interface RetryLimits {
   readonly rereadMs: number;
 }
 
+/**
+ * For each path that waits for the same queue: whatever is asked for again and again must leave that queue time for what
+ * it waits for itself.
+ */
+const MS_PER_PATH = 1;
+
 const DEFAULT_LIMITS: RetryLimits = { paths: 10_000, rereadMs: 10_000 };
 
 export interface RetryParts {
@@ -46,31 +52,35 @@ export class RetrySchedule {
   }
 
   /**
-   * Looks at `path` again after `delayMs`; of two appointments the sooner stands. `isBlocked`: nothing becomes of it
-   * before a directory above it.
+   * Looks at `path` again after `delayMs`, or later if many wait; of two appointments the sooner stands. `isBlocked`:
+   * nothing becomes of it before a directory above it.
    */
   later(path: RelativePath, queue: string, delayMs: number, isBlocked = false): void {
     if (this.#stopped) return;
-    const at = this.clock.now() + delayMs;
+    const afterMs = Math.max(delayMs, this.#countOf(queue) * MS_PER_PATH);
+    const at = this.clock.now() + afterMs;
     const made = this.#appointments.get(path);
     if (made !== undefined) {
       if (made.at <= at) return;
       made.cancel();
       this.#forget(path, made.queue);
     }
-    const count = this.#counts.get(queue) ?? 0;
-    if (count >= this.limits.paths) return this.#rereadLater(queue);
-    const cancel = this.clock.after(delayMs, () => {
+    if (this.#countOf(queue) >= this.limits.paths) return this.#rereadLater(queue);
+    const cancel = this.clock.after(afterMs, () => {
       this.#forget(path, queue);
       this.#parts.lookAt(path, queue);
     });
     this.#appointments.set(path, { at, queue, cancel, isBlocked });
-    this.#counts.set(queue, count + 1);
+    this.#counts.set(queue, this.#countOf(queue) + 1);
+  }
+
+  #countOf(queue: string): number {
+    return this.#counts.get(queue) ?? 0;
   }
 
   #forget(path: RelativePath, queue: string): void {
     this.#appointments.delete(path);
-    this.#counts.set(queue, (this.#counts.get(queue) ?? 0) - 1);
+    this.#counts.set(queue, this.#countOf(queue) - 1);
   }
 
   #rereadLater(queue: string): void {

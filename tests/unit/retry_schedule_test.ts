@@ -68,6 +68,18 @@ Deno.test("I6, I3: more retries than can be kept end in reading everything again
   assertEquals(looks.at(-1), "1001: a of bob", "there is room again");
 });
 
+Deno.test("I7: the more paths wait for one queue, the rarer each of them is looked at", () => {
+  const MANY = 1000;
+  const { clock, looks, retries } = new Bench();
+  for (let name = 0; name < MANY; name++) retries.later(`${name}` as RelativePath, "ann", 100);
+  retries.later(A, "bob", 100);
+  clock.pass(100);
+  assert(looks.length < 200, `${looks.length} of ${MANY} at once`);
+  assertEquals(looks.at(-1), "100: a of bob");
+  clock.pass(MANY);
+  assertEquals(looks.length, MANY + 1);
+});
+
 Deno.test("I7: one share's retries beyond the limit leave the others theirs", () => {
   const { clock, looks, retries } = new Bench({ paths: 2, rereadMs: 50 });
   for (let name = 0; name < 3; name++) retries.later(`${name}` as RelativePath, "ann", 20);

@@ -20,7 +20,7 @@ import type { Directory } from "../../ffi/directory.ts";
 import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { closingFiles } from "../../ffi/file_descriptor.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
-import { statusOf } from "../../ffi/file_status.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { Fifo } from "../scheduling/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
@@ -42,10 +42,12 @@ const TRY_AGAIN_MS = 5000;
 /** Of that in one go (I7): two guests can make very much of it. */
 const MOST_TRIED_AT_ONCE = 500;
 
+type TakenIdentity = FileIdentity & Pick<FileStatus, "links">;
+
 interface Lingering {
   readonly line: JournalLine;
   /** As it was when it had been taken out. */
-  readonly identity: FileIdentity;
+  readonly identity: TakenIdentity;
   readonly until: number;
 }
 
@@ -57,7 +59,7 @@ interface Waiting {
 
 /** What could not be given up, and is still to be if it is as it was when it had been taken out. */
 interface Doomed extends Waiting {
-  readonly identity: FileIdentity;
+  readonly identity: TakenIdentity;
 }
 
 /** `changed`: what is there is not what was expected; it is as it was. */
@@ -269,10 +271,10 @@ export class Recovery implements Disposable {
   }
 
   /** Removes what is, by its `status`, still as it was when it had been taken out. Somebody holds a descriptor of it. */
-  #giveUp(waiting: Doomed, status: FileIdentity): void {
+  #giveUp(waiting: Doomed, status: TakenIdentity): void {
     const { line, identity, ...told } = waiting;
     // Written to after it had been replaced or deleted elsewhere: a change of its own.
-    if (!sameIdentity(status, identity)) return this.#giveBack({ line, ...told });
+    if (!isAsTaken(status, identity)) return this.#giveBack({ line, ...told });
     try {
       this.#directory.removeFile(line.name);
     } catch (error) {
@@ -353,6 +355,12 @@ export class Recovery implements Disposable {
 
 function showOrigin({ replica, path }: Origin): string {
   return `${display(replica)}/${display(path)}`;
+}
+
+/** What happens to one name of a file is a change of all its names: then the time of change tells nothing of content. */
+function isAsTaken(status: TakenIdentity, taken: TakenIdentity): boolean {
+  const hadNames = status.links > 1 || taken.links > 1;
+  return hadNames ? sameContentIdentity(status, taken) : sameIdentity(status, taken);
 }
 
 function cannotGiveUp({ message }: SystemError): string {

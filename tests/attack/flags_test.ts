@@ -110,7 +110,7 @@ onEachFilesystem(
         async () => await bob.readText("lingering/file") === "second",
       );
       await must("chattr", ["+i", bob.at("lingering/name")]);
-      await gate.logged(/lingering\/file cannot be put back now/);
+      await gate.logged(/lingering\/file cannot be given up now/);
       const taken = () =>
         [...Deno.readDirSync(`${only.stateDirectory}/recovery`)].map(({ name }) => name)
           .filter((name) => name.startsWith("taken-"));

@@ -170,6 +170,22 @@ Deno.test("I3: a replaced file is kept for as long as somebody may write to it",
   assertEquals(bench.contents(), ["new", "old, and more"]);
 });
 
+for (const end of ["a sweep", "a start"]) {
+  Deno.test(`two names of one file are removed, and neither is back after ${end}`, () => {
+    using bench = new Bench();
+    bench.write("old");
+    Deno.linkSync(`${bench.folder}/doc.txt`, `${bench.folder}/second.txt`);
+    for (const name of ["doc.txt", "second.txt"]) {
+      const origin = { ...ORIGIN, path: fromText(`folder/${name}`) as RelativePath };
+      assertEquals(bench.recovery.remove(bench.parent, origin, bench.status(name), true), "done");
+    }
+    assertEquals(bench.taken().length, 2);
+    if (end === "a start") bench.restart();
+    else bench.recovery.sweep(performance.now() + 60_000);
+    assertEquals([bench.contents(), bench.taken()], [[], []]);
+  });
+}
+
 Deno.test("crash after a replacement: the replaced version had been given up", () => {
   using bench = new Bench();
   const before = bench.write("old");

@@ -60,6 +60,8 @@ export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 
 export const FICLONE = 0x40049409n;
+export const FS_IOC_FSGETXATTR = 0x801c581fn;
+export const FS_IOC_FSSETXATTR = 0x401c5820n;
 
 /** `struct epoll_event` is packed on x86-64 only. */
 export const EPOLL_EVENT_SIZE = onArm ? 16 : 12;

@@ -15,6 +15,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import { setOwnerAndMode } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { inProjectOf } from "../../ffi/project.ts";
 import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
 import { Pace } from "./pace.ts";
 import type { Outcome, Recovery } from "./recovery.ts";
@@ -116,7 +117,7 @@ export class Publisher {
       return { kind: "done", status: asPublished(prepared, expected) };
     }
     try {
-      parent.linkUnnamed(prepared, name);
+      inProjectOf(parent, prepared, () => parent.linkUnnamed(prepared, name));
     } catch (error) {
       // Taken by somebody else meanwhile, or the directory is gone: look again.
       if (isErrno(error, "EEXIST", "ENOENT")) return CHANGED;
@@ -207,7 +208,7 @@ export class Publisher {
       using directory = this.#staging.openSubdirectory(place);
       if (directory === undefined) return CHANGED;
       setOwnerAndMode(directory, like.uid, like.gid, like.mode & 0o777);
-      this.#staging.rename(place, parent, name);
+      inProjectOf(parent, directory, () => this.#staging.rename(place, parent, name));
       return { kind: "done", status: statusOf(directory) };
     } catch (error) {
       this.#staging.removeDirectory(place);

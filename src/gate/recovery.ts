@@ -22,6 +22,7 @@ import { closingFiles } from "../../ffi/file_descriptor.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
+import { inProjectOf } from "../../ffi/project.ts";
 import { Fifo } from "../scheduling/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
 import { type JournalLine, type Origin, RecoveryJournal } from "./recovery_journal.ts";
@@ -148,8 +149,9 @@ export class Recovery implements Disposable {
     const line = { ...origin, name: place, expected, clone };
     this.#journal.append(line);
     this.#directory.linkUnnamed(prepared, place);
+    const exchange = () => this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
     try {
-      this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
+      inProjectOf(parent, prepared, exchange);
     } catch (error) {
       this.#directory.removeFile(place);
       if (isErrno(error, "ENOENT")) return "changed";
@@ -158,7 +160,7 @@ export class Recovery implements Disposable {
     if (this.#tookOut(old, line, keep)) return "done";
     // Somebody was quicker: what we took out is not what we had looked at. Exchange again.
     try {
-      this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
+      exchange();
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       // The clone is gone from there already, or the disk lets nothing happen.

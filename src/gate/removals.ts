@@ -5,8 +5,8 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 /** Attempts to remove a directory in which nothing seems to be going to change, before it is kept. */
 const MOST_ATTEMPTS = 6;
 const FIRST_DELAY_MS = 100;
-/** Between two looks at a directory that waits for what is inside. */
-const LONGEST_DELAY_MS = 8_000;
+/** Between two looks at a directory that waits for what is inside, unless very many wait (`RetrySchedule`). */
+const LONGEST_DELAY_MS = 2_000;
 /** Beyond them the one that was tried longest ago is forgotten, and begins anew (I6). */
 const MOST_REMOVALS = 10_000;
 

@@ -66,6 +66,13 @@ Deno.test("I6: of too many removals that wait, the one that was tried longest ag
   assertEquals([a, b].map((name) => removals.attempt(name)), [undefined, 100]);
 });
 
+Deno.test("I3: however long a removal has waited, the next look at it is not far", () => {
+  const removals = new Removals();
+  const delays = Array.from({ length: 20 }, () => removals.wait(path("a")));
+  assertEquals(delays.slice(0, 3), [100, 200, 400]);
+  assert(delays.every((delayMs) => delayMs <= 2_000), `${delays}`);
+});
+
 Deno.test("I6: of too many renames the oldest are forgotten", () => {
   const moves = new MoveMemory();
   for (let name = 0; name < 10_005; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));

@@ -15,6 +15,7 @@ import { FileIndex } from "./file_index.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
+import { LargeDirectories } from "./large_directories.ts";
 import { type Layout, openLayout, openQuarantine, openShare, renewedExport } from "./layout.ts";
 import { AFTER_SHORTAGE } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
@@ -62,6 +63,7 @@ export class Channel {
   readonly #reconciler: Reconciler;
   readonly #rules: IgnoreRules;
   readonly #readings: Readings;
+  readonly #large = new LargeDirectories();
   readonly #held: readonly HeldFiles[];
   readonly #queue = new PathQueue();
   readonly #retries: RetrySchedule;
@@ -316,6 +318,7 @@ export class Channel {
     return {
       index: this.#index,
       replicas: this.#replicas,
+      large: this.#large,
       isIgnored,
       isIgnoredDirectory,
       lookAt: (path) => this.#enqueue(queue, path),

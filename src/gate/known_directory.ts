@@ -44,17 +44,22 @@ export class KnownDirectory {
   /** All but the last are full. */
   readonly #pages: KnownPage[] = [];
 
-  /** Reads what is known of `directory`, with a rest after each page: it may have as many names as a guest likes. */
+  /**
+   * Reads what is known of `directory`, with a rest after each page: it may have as many names as a guest likes. `onLarge`
+   * is waited for where there are several pages.
+   */
   static async read(
     index: KnownPages,
     directory: RelativePath,
     pace: Pace,
+    onLarge?: () => Promise<void>,
   ): Promise<KnownDirectory> {
     const known = new KnownDirectory();
     for (;;) {
       const page = index.page(directory, known.names.at(-1) ?? "");
       known.#add(page);
       if (page.names.length < PAGE_NAMES) return known;
+      await onLarge?.();
       await pace.rest();
     }
   }

@@ -9,13 +9,16 @@ import { pause } from "../../ffi/clock.ts";
 import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
-import { KnownDirectory } from "./known_directory.ts";
+import { KnownDirectory, PAGE_NAMES } from "./known_directory.ts";
+import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 
 export interface TreeReaderParts {
   readonly index: FileIndex;
   readonly replicas: readonly Replica[];
+  /** Shared by all readings of the channel. */
+  readonly large: LargeDirectories;
   isIgnored(path: RelativePath): boolean;
   isIgnoredDirectory(path: RelativePath): boolean;
   /** A path that is to be looked at closely. */
@@ -88,7 +91,8 @@ async function readDirectory(
   reading: Reading,
   pace: Pace,
 ): Promise<Task[]> {
-  const known = await KnownDirectory.read(parts.index, directory, pace);
+  using turn = new DirectoryTurn(parts.large);
+  const known = await KnownDirectory.read(parts.index, directory, pace, () => turn.take());
   const comparison = new DirectoryComparison(directory, known, parts.isIgnored);
   const present = parts.replicas.filter(({ root }) => root !== undefined);
   for (const replica of present) {
@@ -96,6 +100,7 @@ async function readDirectory(
     if (held === undefined) continue;
     for (const entry of held.entries()) {
       comparison.see(replica, held, entry);
+      if (comparison.size >= PAGE_NAMES && !turn.isTaken) await turn.take();
       if (pace.isDue()) await pace.rest();
     }
   }

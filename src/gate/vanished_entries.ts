@@ -5,6 +5,7 @@
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { KnownDirectory } from "./known_directory.ts";
+import { DirectoryTurn } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { recordIn, type ReplicaRecord } from "./replica_record.ts";
@@ -19,22 +20,35 @@ export async function findVanished(
   const pace = new Pace();
   const rest = [directory];
   for (let at = rest.pop(); at !== undefined && !parts.isStopped(); at = rest.pop()) {
-    const known = await knownIn(parts, replica, at, pace);
-    if (known.size === 0 || replica.root === undefined) continue;
-    const present = new Set<FileName>();
-    using held = replica.root.openBeneath(at);
-    for (const { name } of held?.entries() ?? []) {
-      present.add(name);
-      if (pace.isDue()) await pace.rest();
-    }
-    for (const [name, kind] of known) {
-      const path = join(at, name);
-      if (kind === "directory" && !parts.isIgnoredDirectory(path)) rest.push(path);
-      if (!present.has(name)) parts.lookAt(path);
-    }
+    for (const below of await look(parts, replica, at, pace)) rest.push(below);
     if (pace.isDue()) await pace.rest();
     await parts.room();
   }
+}
+
+/** One directory: tells what is not there any more, and returns the directories in it. */
+async function look(
+  parts: TreeReaderParts,
+  replica: Replica,
+  directory: RelativePath,
+  pace: Pace,
+): Promise<RelativePath[]> {
+  using turn = new DirectoryTurn(parts.large);
+  const known = await knownIn(parts, replica, directory, pace, turn);
+  if (known.size === 0 || replica.root === undefined) return [];
+  const present = new Set<FileName>();
+  using held = replica.root.openBeneath(directory);
+  for (const { name } of held?.entries() ?? []) {
+    present.add(name);
+    if (pace.isDue()) await pace.rest();
+  }
+  const below: RelativePath[] = [];
+  for (const [name, kind] of known) {
+    const path = join(directory, name);
+    if (kind === "directory" && !parts.isIgnoredDirectory(path)) below.push(path);
+    if (!present.has(name)) parts.lookAt(path);
+  }
+  return below;
 }
 
 async function knownIn(
@@ -42,8 +56,9 @@ async function knownIn(
   replica: Replica,
   directory: RelativePath,
   pace: Pace,
+  turn: DirectoryTurn,
 ): Promise<Map<FileName, ReplicaRecord["kind"]>> {
-  const known = await KnownDirectory.read(index, directory, pace);
+  const known = await KnownDirectory.read(index, directory, pace, () => turn.take());
   const kinds = new Map<FileName, ReplicaRecord["kind"]>();
   for (const [position, name] of known.names.entries()) {
     const record = recordIn(known.entryAt(position), replica.id);

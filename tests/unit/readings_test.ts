@@ -6,9 +6,11 @@ import { display, fileName, fromText, type RelativePath, ROOT } from "../../ffi/
 import { Directory } from "../../ffi/directory.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
+import { LargeDirectories } from "../../src/gate/large_directories.ts";
 import { Readings, type Wanted } from "../../src/gate/readings.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import { statusOf } from "../../ffi/file_status.ts";
+import { sleep } from "../support/wait.ts";
 
 /** Two shares on a real file system; what is found in them. */
 class Bench implements Disposable {
@@ -20,6 +22,7 @@ class Bench implements Disposable {
   readonly foundFor: string[] = [];
   /** The first share's queue is full until it settles. */
   room: Promise<void> | undefined;
+  readonly large = new LargeDirectories();
   readonly readings: Readings;
   read = 0;
   onFound = () => {};
@@ -40,6 +43,7 @@ class Bench implements Disposable {
       tree: (share) => ({
         index: this.index,
         replicas: this.shares,
+        large: this.large,
         isIgnored: () => false,
         isIgnoredDirectory: () => false,
         lookAt: (path) => {
@@ -126,6 +130,33 @@ Deno.test("I7: a share with much to read does not hold up the other", async () =
   await bench.readings.ended();
   assert((bench.readBefore ?? 4_000) < 2_000, `${bench.readBefore} of ann's were first`);
   assertEquals([bench.read, bench.found], [4_001, ["theirs"]]);
+});
+
+Deno.test("I6, I7: large directories are read one at a time, and small ones wait for none of them", async () => {
+  using bench = new Bench();
+  for (const name of ["ann", "bob"]) {
+    Deno.mkdirSync(`${bench.path}/${name}/large`);
+    for (let number = 0; number < 5_000; number++) {
+      Deno.writeTextFileSync(`${bench.path}/${name}/large/${number}`, "");
+    }
+  }
+  Deno.mkdirSync(`${bench.path}/bob/small`);
+  Deno.writeTextFileSync(`${bench.path}/bob/small/file`, "");
+  const endOther = await bench.large.enter();
+  bench.request(0, "large", "changed");
+  bench.request(1, "small", "changed");
+  bench.request(1, "large", "changed");
+  bench.readings.start();
+  while (bench.read < 1) await nextTurn();
+  await sleep(50);
+  assertEquals([bench.read, bench.found], [1, ["small/file"]]);
+  endOther();
+  await bench.readings.ended();
+  assertEquals([bench.read, bench.found.length], [3, 10_001]);
+  // All of one, and then all of the other.
+  const [first, ...rest] = bench.foundFor.slice(1);
+  assert(rest.slice(0, 4_999).every((share) => share === first), "both at a time");
+  assert(rest.slice(4_999).every((share) => share !== first), "both at a time");
 });
 
 Deno.test("I7: a share with a full queue does not hold up the others, nor what nobody asked for", async () => {

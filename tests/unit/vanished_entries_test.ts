@@ -5,6 +5,7 @@ import { assertEquals } from "@std/assert";
 import { fileName, fromText, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
+import { LargeDirectories } from "../../src/gate/large_directories.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import { recordOf, UNKNOWN_ENTRY, withRecord } from "../../src/gate/replica_record.ts";
 import type { TreeReaderParts } from "../../src/gate/tree_reader.ts";
@@ -39,6 +40,7 @@ class Bench implements Disposable {
     const parts: TreeReaderParts = {
       index: this.#index,
       replicas: [this.ann, this.bob],
+      large: new LargeDirectories(),
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       lookAt: (path) => found.push(path),

@@ -22,6 +22,7 @@ import type { InfectedAction } from "../../../src/gate/config/channel_config.ts"
 import { EarlySnapshot } from "../../../src/gate/early_snapshot.ts";
 import { FileIndex } from "../../../src/gate/file_index.ts";
 import { Judge } from "../../../src/gate/judge.ts";
+import { LargeDirectories } from "../../../src/gate/large_directories.ts";
 import { type Layout, openLayout, openQuarantine, openShare } from "../../../src/gate/layout.ts";
 import { Publisher } from "../../../src/gate/publisher.ts";
 import { Reconciler } from "../../../src/gate/reconciler.ts";
@@ -193,6 +194,7 @@ export class Workbench {
     await readTree({
       index: this.#index,
       replicas: this.#replicas,
+      large: new LargeDirectories(),
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       lookAt: (path) => void found.add(path),

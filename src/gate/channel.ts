@@ -34,8 +34,7 @@ import { verdictReports } from "./verdict_reports.ts";
 const ROOM = 0.4;
 /** The queue of what no single guest's doing has brought up, such as the start. */
 const COMMON = "";
-/** Each wakes an idle processor: what lingers for five seconds is in no hurry. */
-const SWEEP_MS = 2000;
+const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
 

@@ -170,6 +170,7 @@ export class Channel {
       beforeRead: () => this.#queue.repeatRunning(),
       onRead: () => scheduler.wake(),
       onTrouble,
+      onShortage,
     });
     this.#retries = new RetrySchedule({
       lookAt: (path, queue) => this.#enqueue(queue, path),

@@ -4,7 +4,7 @@
  */
 
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
@@ -32,6 +32,8 @@ export interface ReadingsParts {
   /** A tree was read: there may be paths to work on. */
   onRead(): void;
   onTrouble(message: string): void;
+  /** There were no descriptors; it is read again. */
+  onShortage(error: SystemError): void;
 }
 
 export class Readings {
@@ -153,7 +155,7 @@ class Lane {
   /** After how long it is tried again. */
   #afterFailure(error: unknown): number {
     if (lacksDescriptors(error)) {
-      this.parts.tree(this.share).onShortage(error);
+      this.parts.onShortage(error);
       return AFTER_SHORTAGE_MS;
     }
     const place = this.share === undefined ? "the channel" : display(this.share.name);

@@ -60,6 +60,7 @@ class Bench implements Disposable {
       beforeRead: () => {},
       onRead: () => this.read++,
       onTrouble: (message) => this.found.push(message),
+      onShortage: () => {},
     });
   }
 

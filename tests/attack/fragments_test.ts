@@ -13,6 +13,7 @@ import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 import { report } from "./support/size.ts";
 
+const CHANNEL = { producers: ["ann", "bob"], scanning: { enable: false } };
 const BLOCK = 4096;
 const PIECES = 32_768;
 const TICKS_PER_SECOND = 100;
@@ -21,18 +22,11 @@ const START_VARIES_S = 0.2;
 testOnEachFilesystem(
   `I7: no other work waits while the kernel gives up the ${PIECES} pieces of a guest's file, again and again`,
   async (kind) => {
-    await using world = await World.start(kind, {
-      channels: { docs: { producers: ["ann", "bob"], scanning: { enable: false } } },
-    });
+    await using world = await World.start(kind, { channels: { docs: CHANNEL } });
     const { only } = world;
     const [ann, bob] = [only.share("ann"), only.share("bob")];
-    using share = Directory.openTrusted(fromText(ann.path));
     const before = processorTime(world.gate.child.pid);
-    {
-      using file = share.createUnnamed();
-      await fragment(file);
-      share.linkUnnamed(file, fileName("large"));
-    }
+    await makeLarge(ann.path);
     for (const mode of [0o600, 0o644, 0o640]) {
       await Deno.chmod(ann.at("large"), mode);
       await waitFor(
@@ -55,20 +49,13 @@ testOnEachFilesystem(
 testOnEachFilesystem(
   `I7: a start does not wait while the kernel gives up the ${PIECES} pieces of what a crash left`,
   async (kind) => {
-    await using world = await World.start(kind, {
-      channels: { docs: { producers: ["ann", "bob"], scanning: { enable: false } } },
-    });
+    await using world = await World.start(kind, { channels: { docs: CHANNEL } });
     const { only } = world;
     const [ann, bob] = [only.share("ann"), only.share("bob")];
-    using share = Directory.openTrusted(fromText(ann.path));
     await world.startGate();
     await waitFor("it rests", () => lingering(only).length === 0);
     const usual = processorTime(world.gate.child.pid);
-    {
-      using file = share.createUnnamed();
-      await fragment(file);
-      share.linkUnnamed(file, fileName("large"));
-    }
+    await makeLarge(ann.path);
     await waitFor("it arrives", () => [bob, only.export].every((place) => place.has("large")));
     await Deno.chmod(ann.at("large"), 0o640);
     await waitFor(
@@ -88,6 +75,14 @@ testOnEachFilesystem(
     await world.verify();
   },
 );
+
+/** The file `large`, which has so many pieces when it gets its name. */
+async function makeLarge(share: string): Promise<void> {
+  using directory = Directory.openTrusted(fromText(share));
+  using file = directory.createUnnamed();
+  await fragment(file);
+  directory.linkUnnamed(file, fileName("large"));
+}
 
 /** Permission bits; `undefined` while there is no file. */
 function modeOf(path: string): number | undefined {

@@ -183,71 +183,78 @@ function collectLog(): { records: LogRecord[] } & Disposable {
   return { records, [Symbol.dispose]: () => resetSync() };
 }
 
+/** A guest with `channel` behind a hybrid socket, and the notifier that tells it. */
+class Bench implements AsyncDisposable {
+  readonly folder = scratchDirectory("guest-notifier");
+  readonly path = `${this.folder}/vm_3401`;
+  readonly notifier: GuestNotifier;
+  readonly #reactor = new Reactor();
+  #server: NotificationServer | undefined;
+
+  constructor(private readonly channel: string) {
+    const guests: Guest[] = [{ kind: "hybrid", socket: this.path }];
+    const channels = [{ name: channel, guestNotify: { guests, port: 3401 } }];
+    this.notifier = new GuestNotifier(this.#reactor, channels, logger("gate", "guests"));
+  }
+
+  /** The guest runs virtiofs-notify from now on. */
+  listen(): void {
+    this.#server = new NotificationServer(this.#reactor, {
+      channels: new Map([[fromText(this.channel), fromText(this.folder)]]),
+      allowedCids: new Set(),
+      log: logger("notify"),
+    });
+    this.#server.listen({ family: "unix", path: this.path }, 3401);
+  }
+
+  /** Whether the trigger file is there: it comes and goes with the notifications. */
+  get isTriggered(): boolean {
+    return [...Deno.readDirSync(this.folder)].some(({ name }) => name[0] === ".");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server?.[Symbol.dispose]();
+    this.notifier.close();
+    await this.#reactor.stop();
+  }
+}
+
 Deno.test("over a hybrid socket: virtiofs-notify is told, also when it was away before", async () => {
   using log = collectLog();
-  const folder = scratchDirectory("guest-notifier");
-  const path = `${folder}/vm_3401`;
-  const reactor = new Reactor();
-  const guests: Guest[] = [{ kind: "hybrid", socket: path }];
-  const channels = [{ name: "dócs", guestNotify: { guests, port: 3401 } }];
-  using notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
+  await using bench = new Bench("dócs");
+  const { notifier, path } = bench;
   notifier.notify("dócs"); // nobody is there yet
   notifier.notify("unknown");
   await waitFor("a warning", () => log.records.some(({ level }) => level === "warning"));
-  using server = new NotificationServer(reactor, {
-    channels: new Map([[fromText("dócs"), fromText(folder)]]),
-    allowedCids: new Set(),
-    log: logger("notify"),
-  });
-  server.listen({ family: "unix", path }, 3401);
+  bench.listen();
   for (let i = 0; i < 100; i++) notifier.notify("dócs");
-  const isThere = () => [...Deno.readDirSync(folder)].some(({ name }) => name[0] === ".");
-  await waitFor("the notification after the back-off", isThere);
+  await waitFor("the notification after the back-off", () => bench.isTriggered);
   notifier.notify("dócs");
-  await waitFor("the next one", () => !isThere());
+  await waitFor("the next one", () => !bench.isTriggered);
   const warnings = log.records.filter(({ level }) => level === "warning");
   assertEquals(warnings.length, 1);
   assertStringIncludes(warnings[0]?.message.join("") ?? "", path);
-  server[Symbol.dispose]();
-  notifier.close();
-  await reactor.stop();
 });
 
 Deno.test("the end is not in the way of what is due: a guest hears of the last change at once", async () => {
   using _log = collectLog();
-  const folder = scratchDirectory("guest-notifier");
-  const path = `${folder}/vm_3401`;
-  const reactor = new Reactor();
-  const guests: Guest[] = [{ kind: "hybrid", socket: path }];
-  const channels = [{ name: "docs", guestNotify: { guests, port: 3401 } }];
-  using server = new NotificationServer(reactor, {
-    channels: new Map([[fromText("docs"), fromText(folder)]]),
-    allowedCids: new Set(),
-    log: logger("notify"),
-  });
-  server.listen({ family: "unix", path }, 3401);
-  using notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
-  const isThere = () => [...Deno.readDirSync(folder)].some(({ name }) => name[0] === ".");
+  await using bench = new Bench("docs");
+  const { notifier } = bench;
+  bench.listen();
   notifier.notify("docs");
-  await waitFor("the first one", isThere);
+  await waitFor("the first one", () => bench.isTriggered);
   notifier.notify("docs"); // due in a second
   await notifier.finish(30_000);
   notifier.close();
-  await waitFor("the second one", () => !isThere());
-  server[Symbol.dispose]();
-  await reactor.stop();
+  await waitFor("the second one", () => !bench.isTriggered);
 });
 
 Deno.test("the end waits for no guest that is off", async () => {
   using log = collectLog();
-  const reactor = new Reactor();
-  const guests: Guest[] = [{ kind: "hybrid", socket: `${scratchDirectory("guest-notifier")}/vm` }];
-  const channels = [{ name: "docs", guestNotify: { guests, port: 3401 } }];
-  using notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
+  await using bench = new Bench("docs");
+  const { notifier } = bench;
   notifier.notify("docs");
   await waitFor("a warning", () => log.records.length > 0);
   notifier.notify("docs");
   await notifier.finish(24 * 3600 * 1000);
-  notifier.close();
-  await reactor.stop();
 });

@@ -26,7 +26,10 @@ export class FakeClamd implements AsyncDisposable {
     /** May be replaced at any time. */
     public answer: (command: FakeCommand) => FakeAnswer,
   ) {
-    this.#listener = Deno.listen({ transport: "unix", path: socket });
+    // A listener removes the name that it was made with, some time after it was closed: a real clamd may have it by then.
+    const name = `${socket}.fake`;
+    this.#listener = Deno.listen({ transport: "unix", path: name });
+    Deno.renameSync(name, socket);
     this.#accept();
   }
 
@@ -93,7 +96,7 @@ export class FakeClamd implements AsyncDisposable {
     const connections = [...this.#connections];
     this.#connections.clear();
     for (const connection of connections) connection.close();
-    await Deno.remove(this.socket).catch(() => {}); // the listener may have removed it
+    await Deno.remove(this.socket);
   }
 }
 

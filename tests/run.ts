@@ -24,7 +24,7 @@ import {
  */
 const GROUPS: readonly { readonly folder: string; readonly sideBySide: number }[] = [
   { folder: "unit", sideBySide: 2 },
-  { folder: "integration", sideBySide: 4 },
+  { folder: "integration", sideBySide: 3 },
   { folder: "attack", sideBySide: 2 },
   { folder: "packaging", sideBySide: 1 },
   { folder: "vm", sideBySide: 2 },

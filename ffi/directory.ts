@@ -131,11 +131,8 @@ export class Directory extends Descriptor {
       if (base !== this) base.close();
       if (NOT_THERE.has(number)) return undefined;
       if (number !== 0) throw new SystemError("openat", number, path);
-      current = new Directory(opened);
-      if (statusOf(current).mountId !== mountId) {
-        current.close();
-        return undefined;
-      }
+      current = new Directory(opened).#ifOnMount(mountId);
+      if (current === undefined) return undefined;
     }
     return current;
   }
@@ -185,12 +182,21 @@ export class Directory extends Descriptor {
    * this directory's mount.
    */
   openSubdirectory(name: FileName): Directory | undefined {
+    const { mountId } = this;
     const opened = this.#open(name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC);
     if (opened === undefined) return undefined;
-    const directory = new Directory(opened);
-    if (statusOf(directory).mountId === statusOf(this).mountId) return directory;
-    directory.close();
-    return undefined;
+    return new Directory(opened).#ifOnMount(mountId);
+  }
+
+  /** Itself; if it lies elsewhere, or nobody can tell, it is closed. */
+  #ifOnMount(mountId: number): this | undefined {
+    let isThere = false;
+    try {
+      isThere = statusOf(this).mountId === mountId;
+    } finally {
+      if (!isThere) this.close();
+    }
+    return isThere ? this : undefined;
   }
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */

@@ -305,6 +305,18 @@ function areLinkable(a: Directory, b: Directory): boolean {
   return one.mountId === other.mountId && one.device === other.device;
 }
 
+/** `directory`, if names can be moved between it and `other`; if not, or if nobody can tell, it is closed. */
+function ifLinkable(directory: Directory | undefined, other: Directory): Directory | undefined {
+  if (directory === undefined) return undefined;
+  let isLinkable = false;
+  try {
+    isLinkable = areLinkable(directory, other);
+  } finally {
+    if (!isLinkable) directory.close();
+  }
+  return isLinkable ? directory : undefined;
+}
+
 /** Why the directory at `place` cannot be used, where names cannot be moved into it. */
 function apart(place: ByteString): string {
   return `${display(place)} is a mount or a subvolume of its own, and files could not be renamed ` +
@@ -324,10 +336,7 @@ export function emptyDirectory(directory: Directory): void {
 
 /** The share of one producer; `undefined` while it is not there, or is nothing that files can be renamed into. */
 export function openShare(layout: Layout, producer: FileName): Directory | undefined {
-  const root = layout.share.openBeneath(producer);
-  if (root === undefined || areLinkable(layout.share, root)) return root;
-  root.close();
-  return undefined;
+  return ifLinkable(layout.share.openBeneath(producer), layout.share);
 }
 
 /**
@@ -337,19 +346,18 @@ export function openShare(layout: Layout, producer: FileName): Directory | undef
 export function renewedExport(layout: Layout, held: Directory): Directory | undefined {
   if (layout.base.status(EXPORT_DIRECTORY)?.inode === statusOf(held).inode) return undefined;
   layout.base.makeDirectory(EXPORT_DIRECTORY, 0o755);
-  const directory = layout.base.openBeneath(EXPORT_DIRECTORY);
-  if (directory !== undefined && areLinkable(layout.staging, directory)) return directory;
-  directory?.close();
+  const directory = ifLinkable(layout.base.openBeneath(EXPORT_DIRECTORY), layout.staging);
+  if (directory !== undefined) return directory;
   throw new LayoutFault("it is no directory any more into which files can be renamed");
 }
 
 /** The quarantine, which may have been removed, and made again since. Throws SystemError, LayoutFault. */
 export function openQuarantine({ base, staging }: Layout): Directory {
-  const directory = base.openBeneath(QUARANTINE);
-  if (directory !== undefined && areLinkable(staging, directory)) return directory;
-  directory?.close();
+  const opened = base.openBeneath(QUARANTINE);
+  const directory = ifLinkable(opened, staging);
+  if (directory !== undefined) return directory;
   throw new LayoutFault(
-    directory === undefined
+    opened === undefined
       ? "the directory is not there: make it again"
       : "the directory is a mount or a subvolume of its own",
   );

@@ -221,10 +221,11 @@ export class Publisher {
   #makeParents(target: Replica, path: RelativePath, model: Replica): Directory | PublishOutcome {
     if (target.root === undefined || model.root === undefined) return CHANGED;
     let here = target.root.duplicate();
-    let like: Directory | undefined = model.root.duplicate();
+    let like: Directory | undefined;
     let above = ROOT;
     let made = 0;
     try {
+      like = model.root.duplicate();
       for (const name of parentOf(path).split("/") as FileName[]) {
         above = join(above, name);
         like = stepDown(like, name);

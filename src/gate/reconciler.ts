@@ -124,8 +124,9 @@ export class Reconciler {
 
   async #compare(step: StepOf<"compare">, look: Look, job: Job): Promise<undefined> {
     const open = (id: ReplicaId) => look.view(id).parent?.openRegular(nameOf(job.path));
-    const [a, b] = [open(step.a), open(step.b)];
+    const a = open(step.a);
     using left = a?.file;
+    const b = open(step.b);
     using right = b?.file;
     if (a === undefined || b === undefined || !left || !right) return; // gone: look again
     await untilTimesTell(a.status);

@@ -63,6 +63,11 @@ interface Doomed extends Waiting {
   readonly identity: TakenIdentity;
 }
 
+/** It could not be looked at when it had been taken out: what is to become of it is still to be found out. */
+interface Undecided extends Waiting {
+  readonly isUndecided: true;
+}
+
 /** `changed`: what is there is not what was expected; it is as it was. */
 export type Outcome = "done" | "changed";
 
@@ -76,7 +81,7 @@ export class Recovery implements Disposable {
   readonly #journal: RecoveryJournal;
   readonly #lingering = new Fifo<Lingering>();
   /** What is to be put back or given up as soon as that is possible. */
-  readonly #waiting: (Waiting | Doomed)[] = [];
+  readonly #waiting: (Waiting | Doomed | Undecided)[] = [];
   /** How many of the first of them are to be tried now. */
   #due = 0;
   #tryAgainAt = 0;
@@ -111,9 +116,7 @@ export class Recovery implements Disposable {
         );
         continue;
       }
-      const decided = status.inode === line.clone || sameContentIdentity(line.expected, status);
-      if (decided) this.#lingering.push({ line, identity: status, until: 0 });
-      else this.#giveBack({ line });
+      this.#decide(line, status);
     }
     try {
       this.#rewriteJournal();
@@ -165,8 +168,13 @@ export class Recovery implements Disposable {
       if (!(error instanceof SystemError)) throw error;
       // The clone is gone from there already, or the disk lets nothing happen.
     }
-    if (this.#directory.status(place)?.inode === clone) this.#directory.removeFile(place);
-    else this.#giveBack({ line });
+    try {
+      if (this.#directory.status(place)?.inode === clone) this.#directory.removeFile(place);
+      else this.#giveBack({ line });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#wait({ line, isUndecided: true }, cannotLookAt(error));
+    }
     return "changed";
   }
 
@@ -187,6 +195,13 @@ export class Recovery implements Disposable {
     if (this.#tookOut(old, line, keep)) return "done";
     this.#giveBack({ line });
     return "changed";
+  }
+
+  /** What an earlier daemon or a failing disk left: it lingers if it was to be taken out, and goes back if not. */
+  #decide(line: JournalLine, status: FileStatus): void {
+    const isOurs = status.inode === line.clone || sameContentIdentity(line.expected, status);
+    if (isOurs) this.#lingering.push({ line, identity: status, until: 0 });
+    else this.#giveBack({ line });
   }
 
   /**
@@ -225,6 +240,7 @@ export class Recovery implements Disposable {
     if (this.#due === 0) this.#tryAgainAt = performance.now() + TRY_AGAIN_MS;
     for (const waiting of tried) {
       if ("identity" in waiting) this.#tryToGiveUp(waiting);
+      else if ("isUndecided" in waiting) this.#tryToDecide(waiting);
       else this.#giveBack(waiting);
     }
   }
@@ -233,6 +249,16 @@ export class Recovery implements Disposable {
     try {
       using held = this.#directory.openHandle(waiting.line.name); // so that it is closed on the thread pool
       if (held !== undefined) this.#giveUp(waiting, statusOf(held));
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#wait(waiting);
+    }
+  }
+
+  #tryToDecide(waiting: Undecided): void {
+    try {
+      const status = this.#directory.status(waiting.line.name);
+      if (status !== undefined) this.#decide(waiting.line, status);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.#wait(waiting);
@@ -289,8 +315,16 @@ export class Recovery implements Disposable {
   /** Whether `old` is what was meant, and is what was taken out. Then it lingers, or goes at once. */
   #tookOut(old: Descriptor, line: JournalLine, keep: boolean): boolean {
     const { name, expected } = line;
-    const identity = statusOf(old);
-    if (this.#directory.status(name)?.inode !== expected.inode) return false;
+    let identity: TakenIdentity;
+    try {
+      identity = statusOf(old);
+      if (this.#directory.status(name)?.inode !== expected.inode) return false;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // Whatever it is, it is not there any more: it comes back if it is something else.
+      this.#wait({ line, isUndecided: true }, cannotLookAt(error));
+      return true;
+    }
     if (!sameContentIdentity(identity, expected)) return false;
     if (keep) this.#lingering.push({ line, identity, until: performance.now() + LINGER_MS });
     else this.#giveUp({ line, identity }, identity);
@@ -304,13 +338,21 @@ export class Recovery implements Disposable {
       if (!this.#putBack(line.name, line)) this.#wait(waiting);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      if (this.#directory.status(line.name) === undefined) return; // taken out of recovery by hand
+      if (this.#isGone(line.name)) return; // taken out of recovery by hand
       this.#wait(waiting, `cannot be put back now (${error.message})`);
     }
   }
 
+  #isGone(name: FileName): boolean {
+    try {
+      return this.#directory.status(name) === undefined;
+    } catch {
+      return false; // as far as is known
+    }
+  }
+
   /** It is tried again. `trouble`, for which it is, is told once. */
-  #wait(waiting: Waiting | Doomed, trouble?: string): void {
+  #wait(waiting: Waiting | Doomed | Undecided, trouble?: string): void {
     const { line, isTold = false } = waiting;
     if (trouble !== undefined && !isTold) {
       const place = `recovery/${display(line.name)}`;
@@ -363,6 +405,10 @@ function showOrigin({ replica, path }: Origin): string {
 function isAsTaken(status: TakenIdentity, taken: TakenIdentity): boolean {
   const hadNames = status.links > 1 || taken.links > 1;
   return hadNames ? sameContentIdentity(status, taken) : sameIdentity(status, taken);
+}
+
+function cannotLookAt({ message }: SystemError): string {
+  return `cannot be looked at now (${message})`;
 }
 
 function cannotGiveUp({ message }: SystemError): string {

@@ -56,7 +56,7 @@ export class Replica {
   glance(path: RelativePath): Seen {
     const parentPath = parentOf(path);
     if (this.#glanced?.path !== parentPath) {
-      this.#glanced?.view[Symbol.dispose]();
+      this.#endGlances();
       this.#glanced = { path: parentPath, view: this.view(path) };
       // Not kept beyond what is done in one go: nothing comes between.
       queueMicrotask(() => this.#endGlances());
@@ -77,8 +77,13 @@ export class Replica {
     if (root === undefined) throw new Error(`${this.name} is not there`);
     const parentPath = parentOf(path);
     const parent = parentPath === "" ? root : root.openBeneath(parentPath);
-    const seen = parent === undefined ? ABSENT : look(parent, path, this.#mountId);
-    return new View(this, parent, parent !== root, seen);
+    try {
+      const seen = parent === undefined ? ABSENT : look(parent, path, this.#mountId);
+      return new View(this, parent, parent !== root, seen);
+    } catch (error) {
+      if (parent !== root) parent?.close();
+      throw error;
+    }
   }
 
   /** The same in its parent directory, which stays the caller's. */

@@ -96,11 +96,16 @@ testOnEachFilesystem(
     const { only } = world;
     await only.share("ann").write("before", "before");
     await only.settled();
-    const few = descriptors(world) + FEW;
+    const own = descriptors(world);
+    const few = own + FEW;
     await must("prlimit", ["--pid", `${world.gate.child.pid}`, `--nofile=${few}:${few}`]);
     await keepBusy(world, "first");
     const memory = world.gate.memoryMiB();
     assert(memory < MOST_MEMORY_MIB, `${Math.round(memory)} MiB`);
+    await waitFor(
+      () => `${descriptors(world)} descriptors stay open, ${own} before`,
+      () => descriptors(world) <= own,
+    );
 
     // The same from the start, with changes made meanwhile.
     await world.gate.term();

@@ -231,6 +231,16 @@ const SCENARIOS: readonly Scenario[] = [
     survivors: [],
   },
   {
+    name: "a directory gets other permissions in the second share",
+    arrange: async ({ bench, ann, top }) => {
+      ann.makeDirectory(`${top}/${FILE}`);
+      await bench.settle();
+    },
+    change: ({ bob, top }) => Deno.chmodSync(bob.at(`${top}/${FILE}`), 0o700),
+    path: FILE,
+    survivors: [],
+  },
+  {
     name: "a directory is removed",
     arrange: async ({ bench, ann, top }) => {
       ann.makeDirectory(`${top}/${FILE}`);

@@ -1,5 +1,6 @@
 /** Plays scenarios on a workbench and looks whether every promise holds at the end. */
 
+import { SystemError } from "../../../ffi/errno.ts";
 import { Canary, CANARY_CONTENT } from "./canary.ts";
 import { EICAR_TEXT, GuestTree } from "./guest_tree.ts";
 import { intercept } from "./libc_hook.ts";
@@ -26,6 +27,8 @@ interface Interruptions {
   readonly swapAt?: number;
   readonly swap?: () => void;
   readonly deathAt?: number;
+  /** The errno with which the system call number `at` fails, if it is to. */
+  readonly refuse?: (name: string, at: number) => number | undefined;
 }
 
 interface Play {
@@ -116,14 +119,14 @@ export class Theatre implements Disposable {
   async play(
     { bench, top }: Stage,
     { path }: Scenario,
-    { swapAt = Infinity, deathAt = Infinity, swap }: Interruptions = {},
+    { swapAt = Infinity, deathAt = Infinity, swap, refuse }: Interruptions = {},
   ): Promise<Play> {
     const calls: string[] = [];
     let died = false;
     const index = new IndexFiles(this.base);
     intercept({
       before: (name) => {
-        if (NO_BOUNDARIES.has(name)) return;
+        if (NO_BOUNDARIES.has(name)) return undefined;
         if (died) throw DEATH;
         if (calls.length === swapAt) swap?.();
         if (calls.length === deathAt) {
@@ -132,12 +135,15 @@ export class Theatre implements Disposable {
           throw DEATH;
         }
         calls.push(name);
+        return refuse?.(name, calls.length - 1);
       },
     });
     try {
       await bench.run(`${top}/${path}`);
     } catch (error) {
-      if (error !== DEATH) throw error;
+      // A refusal that is thrown is for the channel, which looks again.
+      const isRefusal = refuse !== undefined && error instanceof SystemError;
+      if (error !== DEATH && !isRefusal) throw error;
     } finally {
       intercept(undefined);
     }

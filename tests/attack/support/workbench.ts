@@ -157,8 +157,11 @@ export class Workbench {
   async run(path: string): Promise<void> {
     const [first] = this.#replicas;
     if (first !== undefined) await this.#early.take(first, relative(path));
-    await this.#reconciler.run(relative(path), false);
-    this.#early.drop();
+    try {
+      await this.#reconciler.run(relative(path), false);
+    } finally {
+      this.#early.drop();
+    }
   }
 
   /** Makes what the index knows outlast a crash. */
@@ -173,10 +176,10 @@ export class Workbench {
     for (let round = 0; round < MOST_ROUNDS; round++) {
       let patience = 1;
       for (const path of await this.#differing()) {
-        const rest = await this.#reconciler.run(path, false);
+        const rest = await this.#reconciler.run(path, true);
         if (rest.kind === "later") patience = MOST_ATTEMPTS;
       }
-      this.#recovery.sweep(0, true);
+      this.#recovery.sweep(Infinity, true);
       this.#index.commit();
       const now = fingerprint(this.basePath);
       calm = now === before ? calm + 1 : 0;

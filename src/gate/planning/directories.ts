@@ -27,15 +27,16 @@ export function planDirectories(
   }
   const model = unseen ?? shares.find(isDirectory);
   if (model === undefined) return SETTLED;
-  const targets = replicas.filter((replica) =>
-    replica !== model && !isAlike(replica, model) && !findings.postponed.has(idOf(replica))
-  );
-  const unrecorded = replicas.some((replica) =>
-    isDirectory(replica) && replica.state === "changed"
-  );
+  const unlike = replicas.filter((replica) => replica !== model && !isAlike(replica, model));
+  const targets = unlike.filter((replica) => !findings.postponed.has(idOf(replica)));
   if (targets.length > 0) {
     return { kind: "make-directory", model: idOf(model), targets: targets.map(idOf) };
   }
+  // Adopted before it is everywhere, the change would be nobody's, and might be undone.
+  if (unlike.length > 0) return SETTLED;
+  const unrecorded = replicas.some((replica) =>
+    isDirectory(replica) && replica.state === "changed"
+  );
   return unrecorded ? { kind: "adopt", replicas: replicas.map(idOf), newVersion: false } : SETTLED;
 }
 

@@ -12,6 +12,7 @@ export class Shortage {
 
   /** One of `running` jobs missed something. Where it was the only one, even that has to wait. */
   met(running: number, nowMs: number): void {
+    if (running === 0) return; // no job is to blame, and none would ever begin where others miss it again and again
     this.#most = Math.min(running >> 1, this.most(nowMs));
     this.#since = nowMs;
   }

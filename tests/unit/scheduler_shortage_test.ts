@@ -20,6 +20,9 @@ Deno.test("I6: after each miss half as many run, and one more after each while w
   shortage.met(1, 10_000);
   assertEquals(shortage.most(10_000), 0);
   assertEquals(shortage.most(10_000 + ONE_MORE_MS), 1);
+  // What is no job, such as the reading of a tree, tries again more often than that.
+  for (let now = 10_000; now < 10_000 + ONE_MORE_MS; now += 100) shortage.met(0, now);
+  assertEquals(shortage.most(10_000 + ONE_MORE_MS), 1);
 });
 
 Deno.test("I6: jobs that need more than there is for all of them get done, a few at a time", async () => {

@@ -122,7 +122,10 @@ class Lane {
   }
 
   #run(): void {
-    this.#running ??= this.#readAll().finally(() => this.#running = undefined);
+    this.#running ??= this.#readAll().finally(() => {
+      this.#running = undefined;
+      if (this.#waiting.size > 0 && !this.parts.isStopped()) this.#run(); // asked for since the last look
+    });
   }
 
   async #readAll(): Promise<void> {

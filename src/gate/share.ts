@@ -146,14 +146,21 @@ export class Share implements WatchSink {
     this.#parts.onFound(this.replica);
   }
 
-  /** Nothing that it lacks is deleted elsewhere if it is another directory than before, or suddenly empty. */
+  /**
+   * Nothing that it lacks is deleted elsewhere if it is another directory than before, or suddenly empty. Takes over the
+   * descriptor.
+   */
   #attach(root: Directory): void {
     const { index } = this.#parts;
     const { replica } = this;
+    using owned = new DisposableStack();
+    owned.use(root);
     const inode = statusOf(root).inode;
     const { id, known } = index.replicaId(replica.name, inode);
-    replica.attach(root, id);
-    if (!known || !isEmpty(root) || !index.knowsFilesOf(id)) return;
+    const wasEmptied = known && isEmpty(root) && index.knowsFilesOf(id);
+    owned.move();
+    replica.attach(root, id); // once nothing can fail: the next attempt would take it for what it had
+    if (!wasEmptied) return;
     this.#foundEmpty = true;
     this.#tell(
       " is empty, but had files before: nothing is deleted elsewhere, the files are brought back",

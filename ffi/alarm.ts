@@ -17,6 +17,12 @@ const CLOCK_MONOTONIC = 1;
 /** Less than the reactor waits when it is told to expect something. */
 const EARLY_MS = 0.8;
 
+export interface AlarmOptions {
+  /** Called `soonMs` before each time that was set so, if that is still to come. Must not throw; may set another time. */
+  readonly onSoon?: () => void;
+  readonly soonMs?: number;
+}
+
 /** `struct itimerspec`: an interval, which stays zero, and the time until it goes off. */
 const specification = new BigInt64Array(4);
 const specificationBytes = new Uint8Array(specification.buffer);
@@ -25,28 +31,30 @@ export class Alarm implements Disposable {
   readonly #reactor: Reactor;
   readonly #timer: Descriptor;
   readonly #expirations = new Uint8Array(8);
+  readonly #soonMs: number;
   #dueAt = Infinity;
+  /** When `onSoon` is to be called; Infinity if it is not. */
+  #soonAt = Infinity;
 
-  /**
-   * `onDue` is called once for each time that was set, and `onSoon` mostly a little before. Neither may throw. EMFILE is
-   * thrown.
-   */
-  constructor(reactor: Reactor, onDue: () => void, onSoon?: () => void) {
+  /** `onDue` is called once for each time that was set. It must not throw. EMFILE is thrown. */
+  constructor(reactor: Reactor, onDue: () => void, { onSoon, soonMs = 0 }: AlarmOptions = {}) {
     this.#reactor = reactor;
+    this.#soonMs = soonMs;
     this.#timer = new Descriptor(
       check(libc.timerfd_create(CLOCK_MONOTONIC, O.CLOEXEC | O.NONBLOCK), "timerfd_create"),
     );
     reactor.add(this.#timer, EPOLL.IN, () => {
       // Nothing to read: it was set anew since it went off.
       if (libc.read(this.#timer.fd, this.#expirations, 8n) !== 8) return;
-      const dueAt = this.#dueAt;
-      if (performance.now() < dueAt) {
+      const now = performance.now();
+      if (now >= this.#soonAt && now < this.#dueAt) {
+        this.#soonAt = Infinity;
+        const dueAt = this.#dueAt;
         onSoon?.();
-        if (!this.#timer.isOpen || this.#dueAt !== dueAt) return;
-        reactor.expect();
-        this.#arm(dueAt);
+        if (this.#timer.isOpen && this.#dueAt === dueAt) this.#armAgain();
         return;
       }
+      if (now < this.#dueAt) return this.#armAgain();
       this.#dueAt = Infinity;
       onDue();
     });
@@ -57,10 +65,22 @@ export class Alarm implements Disposable {
     return this.#dueAt;
   }
 
-  /** Goes off at `dueAt` (performance.now()), or at once if that has passed; whatever was set before is not. */
-  set(dueAt: number): void {
+  /**
+   * Goes off at `dueAt` (performance.now()), or at once if that has passed; whatever was set before is not. `tellsSoon`:
+   * `onSoon` is called before.
+   */
+  set(dueAt: number, tellsSoon = false): void {
     this.#dueAt = dueAt;
-    this.#arm(dueAt - EARLY_MS);
+    this.#soonAt = tellsSoon ? dueAt - this.#soonMs : Infinity;
+    this.#arm(Math.min(this.#soonAt, dueAt - EARLY_MS));
+  }
+
+  /** It woke before it is due. */
+  #armAgain(): void {
+    const early = this.#dueAt - EARLY_MS;
+    if (performance.now() < early) return this.#arm(early);
+    this.#reactor.expect();
+    this.#arm(this.#dueAt);
   }
 
   #arm(at: number): void {

@@ -37,6 +37,8 @@ const COMMON = "";
 const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
+/** Of a file that may yet change. */
+const MOST_COPIES_AHEAD = 8;
 
 export interface ChannelParts {
   readonly config: ChannelConfig;
@@ -119,7 +121,19 @@ export class Channel {
     );
 
     const stager = new Stager(layout.staging);
-    const early = this.#early = new EarlySnapshot(stager);
+    const judge = new Judge({
+      channel: config.name,
+      config: config.scanning,
+      scanner,
+      stager,
+      openQuarantine: () => openQuarantine(layout),
+      ...verdictReports(config, reactor, ownLog),
+      onTrouble,
+    });
+    const early = this.#early = new EarlySnapshot(stager, (snapshot) => {
+      if (!judge.scanAhead(snapshot)) return;
+      stager.copyAhead(snapshot, Math.min(producers.length, MOST_COPIES_AHEAD));
+    });
     const shareOf = (replica: Replica) => this.#shares.find((share) => share.replica === replica);
     this.#reconciler = new Reconciler({
       replicas: this.#replicas,
@@ -136,15 +150,7 @@ export class Channel {
           lookAt(path, cause);
         },
       ),
-      judge: new Judge({
-        channel: config.name,
-        config: config.scanning,
-        scanner,
-        stager,
-        openQuarantine: () => openQuarantine(layout),
-        ...verdictReports(config, reactor, ownLog),
-        onTrouble,
-      }),
+      judge,
       conflictCopies: config.conflictCopies,
       moves: (replica) => shareOf(replica)?.moves,
       isIgnored: rules.isIgnored,

@@ -1,6 +1,6 @@
 /**
- * The snapshot of a small file can be taken in the last moment of its quiet time, while nothing else is to be done: if
- * the file stays as it is, the job that follows finds it. One at a time.
+ * The snapshot of a small file can be taken, and sent to the scanner, in the last moments of its quiet time, while nothing
+ * else is to be done: if the file stays as it is, the job that follows finds it. One at a time.
  */
 
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
@@ -17,12 +17,15 @@ interface Taken {
 
 export class EarlySnapshot {
   readonly #stager: Stager;
+  readonly #onTaken: (snapshot: Snapshot) => void;
   #taken: Taken | undefined;
   /** What begins before something else does is no use any more when it ends. */
   #sequence = 0;
 
-  constructor(stager: Stager) {
+  /** `onTaken` does with a snapshot what whoever claims it will need. */
+  constructor(stager: Stager, onTaken: (snapshot: Snapshot) => void) {
     this.#stager = stager;
+    this.#onTaken = onTaken;
   }
 
   /** Takes one of what `replica` has at `path`, if that is a small file. The replica must be there. Never rejects. */
@@ -35,8 +38,9 @@ export class EarlySnapshot {
       if (!this.#stager.isQuick(view.seen.status.size)) return;
       const snapshot = await this.#stager.take(view.parent, nameOf(path));
       if (snapshot === undefined) return;
-      if (own === this.#sequence) this.#taken = { replica: replica.id, path, snapshot };
-      else snapshot[Symbol.dispose]();
+      if (own !== this.#sequence || !snapshot.stable) return snapshot[Symbol.dispose]();
+      this.#taken = { replica: replica.id, path, snapshot };
+      this.#onTaken(snapshot);
     } catch {
       // The job will meet the same, and tell.
     }
@@ -46,7 +50,7 @@ export class EarlySnapshot {
   claim(replica: Replica, path: RelativePath, seen: FileStatus): Snapshot | undefined {
     const taken = this.#taken;
     if (taken?.path !== path || taken.replica !== replica.id) return undefined;
-    if (!taken.snapshot.stable || !sameIdentity(taken.snapshot.source, seen)) return undefined;
+    if (!sameIdentity(taken.snapshot.source, seen)) return undefined;
     this.#taken = undefined;
     return taken.snapshot;
   }

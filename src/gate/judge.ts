@@ -35,6 +35,9 @@ const CLEAN: Judgement = { kind: "clean" };
 export class Judge {
   readonly #parts: JudgeParts;
   readonly #memory = new VersionMemory();
+  /** Verdicts that nobody has asked for yet. */
+  readonly #ahead = new WeakMap<Snapshot, Promise<Verdict | undefined>>();
+  #isAhead = false;
   /** Told, and in quarantine, but still to be removed. */
   readonly #stuck = new VersionMemory();
 
@@ -46,6 +49,19 @@ export class Judge {
     return this.#parts.config.infectedAction;
   }
 
+  /**
+   * Has a snapshot scanned for which a verdict may be asked in a moment, if nothing is scanned so already. `false` if there
+   * is nothing to scan.
+   */
+  scanAhead(snapshot: Snapshot): boolean {
+    if (!this.#isToBeScanned(snapshot) || this.#isAhead) return false;
+    this.#isAhead = true;
+    const verdict = this.#scan(snapshot).catch(() => undefined); // it is tried again when somebody asks
+    verdict.finally(() => this.#isAhead = false);
+    this.#ahead.set(snapshot, verdict);
+    return true;
+  }
+
   /** `told`: the user has heard already that this version could not be scanned. */
   async judge(
     snapshot: Snapshot,
@@ -53,10 +69,8 @@ export class Judge {
     path: RelativePath,
     { told }: { readonly told: boolean },
   ): Promise<Judgement> {
-    // An empty file holds nothing to scan.
-    if (!this.#parts.config.enable || snapshot.size === 0) return CLEAN;
-    if (snapshot.stable && this.#memory.has(snapshot.source)) return CLEAN;
-    const verdict = await this.#scan(snapshot);
+    if (!this.#isToBeScanned(snapshot)) return CLEAN;
+    const verdict = await this.#verdictOn(snapshot);
     switch (verdict.kind) {
       case "clean":
         if (snapshot.stable) this.#memory.remember(snapshot.source);
@@ -69,6 +83,20 @@ export class Judge {
       case "error":
         return this.#withoutVerdict(verdict, author, path, told);
     }
+  }
+
+  #isToBeScanned({ size, stable, source }: Snapshot): boolean {
+    // An empty file holds nothing to scan.
+    if (!this.#parts.config.enable || size === 0) return false;
+    return !stable || !this.#memory.has(source);
+  }
+
+  /** Where there is none, the scan has begun when this returns. */
+  async #verdictOn(snapshot: Snapshot): Promise<Verdict> {
+    const ahead = this.#ahead.get(snapshot);
+    if (ahead === undefined) return await this.#scan(snapshot);
+    const verdict = await ahead;
+    return verdict === undefined || verdict.kind === "error" ? await this.#scan(snapshot) : verdict;
   }
 
   async #scan(snapshot: Snapshot): Promise<Verdict> {

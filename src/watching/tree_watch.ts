@@ -23,6 +23,8 @@ const PART_OF_TURN_MS = 1;
 const EVENTS_A_LOOK = 8;
 /** Told between two looks at the clock: each may make the sink look at the disk. */
 const TOLD_A_LOOK = 32;
+/** How long before a path is due the sink hears of it, but not in the first three quarters of its quiet time. */
+const SOON_MS = 3;
 
 export interface TreeWatchOptions {
   readonly debounceMs: number;
@@ -64,7 +66,10 @@ export class TreeWatch {
     private readonly sink: WatchSink,
     private readonly options: TreeWatchOptions,
   ) {
-    this.#alarm = new Alarm(reactor, () => this.#work(), () => this.#tellSoon());
+    this.#alarm = new Alarm(reactor, () => this.#work(), {
+      onSoon: () => this.#tellSoon(),
+      soonMs: Math.min(SOON_MS, options.debounceMs / 4),
+    });
     this.#debouncer = new Debouncer(options.debounceMs);
     this.#rearms = new RearmSchedule(options.debounceMs);
     const findings = this.#findings();
@@ -221,12 +226,19 @@ export class TreeWatch {
     }
   }
 
-  /** The alarm is about to go off. */
+  /** The alarm is going to go off. */
   #tellSoon(): void {
     const { next, nextDueAt } = this.#debouncer;
-    // Where more happens, what was prepared would only wait.
-    if (next === undefined || nextDueAt > this.#alarm.dueAt || this.pending > 1) return;
-    this.sink.soon?.(next);
+    // Something has happened since.
+    if (nextDueAt > this.#alarm.dueAt && nextDueAt < Infinity) return this.#setAlarm();
+    if (next !== undefined && nextDueAt <= this.#alarm.dueAt && this.#isAlone) {
+      this.sink.soon?.(next);
+    }
+  }
+
+  /** Where more than one path waits, what is prepared for one of them would only wait as well. */
+  get #isAlone(): boolean {
+    return this.#debouncer.size === 1 && this.pending === 1;
   }
 
   #tellRootArmed(): void {
@@ -250,13 +262,21 @@ export class TreeWatch {
     if (due.below !== "nothing" && !this.#closed) this.sink.reread(due.path, due.below);
   }
 
-  #setTimer(): void {
-    const at = Math.min(
+  /** When something is to be done, unless something happens before. */
+  get #nextAt(): number {
+    return Math.min(
       this.#debouncer.nextDueAt,
       this.#interpreter.nextExpiryAt,
       this.#rearms.dueAt,
       this.#polling.nextAt,
     );
-    if (at < this.#alarm.dueAt) this.#alarm.set(at);
+  }
+
+  #setTimer(): void {
+    if (this.#nextAt < this.#alarm.dueAt) this.#setAlarm();
+  }
+
+  #setAlarm(): void {
+    this.#alarm.set(this.#nextAt, this.#isAlone);
   }
 }

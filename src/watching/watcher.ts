@@ -9,8 +9,8 @@ import type { Directory } from "../../ffi/directory.ts";
 /** Where a watcher reports. Calls come one at a time; none may throw. */
 export interface WatchSink {
   /**
-   * `changed` will be told of `path` within a millisecond or so, if it stays quiet: what can be prepared for that, may
-   * be. Told of one path at a time, while nothing else is going on.
+   * `changed` will be told of `path` within a few milliseconds, if it stays quiet: what can be prepared for that, may be.
+   * Told of one path at a time, while nothing else is going on.
    */
   soon?(path: RelativePath): void;
 

@@ -33,10 +33,13 @@ Deno.test("an alarm goes off once, never before its time", () =>
 Deno.test("an alarm mostly says that it is about to go off, once, and never afterwards", () =>
   withReactor(async (reactor) => {
     const rings: string[] = [];
-    using alarm = new Alarm(reactor, () => rings.push("due"), () => rings.push("soon"));
+    using alarm = new Alarm(reactor, () => rings.push("due"), {
+      onSoon: () => rings.push("soon"),
+      soonMs: 3,
+    });
     await waitFor("it says so", async () => {
       rings.length = 0;
-      alarm.set(performance.now() + 5);
+      alarm.set(performance.now() + 5, true);
       await waitFor("it goes off", () => rings.includes("due"));
       await sleep(5);
       const said = rings.join(", ");
@@ -45,19 +48,32 @@ Deno.test("an alarm mostly says that it is about to go off, once, and never afte
     });
   }));
 
+Deno.test("an alarm says nothing before where it was not asked to", () =>
+  withReactor(async (reactor) => {
+    const rings: string[] = [];
+    using alarm = new Alarm(reactor, () => rings.push("due"), {
+      onSoon: () => rings.push("soon"),
+      soonMs: 3,
+    });
+    for (const tellsSoon of [true, false]) alarm.set(performance.now() + 20, tellsSoon);
+    await waitFor("it goes off", () => rings.length > 0);
+    assertEquals(rings, ["due"]);
+  }));
+
 Deno.test("an alarm that is closed, or set anew, when it is about to go off, does not", () =>
   withReactor(async (reactor) => {
     for (const later of [undefined, performance.now() + 60_000]) {
       let rings = 0;
       let saidSo = false;
       while (!saidSo) {
-        using alarm = new Alarm(reactor, () => rings++, () => {
+        const onSoon = () => {
           saidSo = true;
           if (later === undefined) alarm.close();
           else alarm.set(later);
-        });
+        };
+        using alarm = new Alarm(reactor, () => rings++, { onSoon, soonMs: 3 });
         rings = 0;
-        alarm.set(performance.now() + 5);
+        alarm.set(performance.now() + 5, true);
         await sleep(20);
       }
       assertEquals(rings, 0);

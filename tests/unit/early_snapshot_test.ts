@@ -32,7 +32,7 @@ class Bench {
     const replica = new Replica("producer", fileName("ann"));
     replica.attach(Directory.openTrusted(fromText(share)), 1);
     const before = openBelow(filesystem.path);
-    const early = new EarlySnapshot(new Stager(staging));
+    const early = new EarlySnapshot(new Stager(staging), () => {});
     await body(new Bench(share, replica, early));
     early.drop();
     assertEquals(openBelow(filesystem.path), before);

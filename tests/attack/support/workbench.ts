@@ -90,7 +90,6 @@ export class Workbench {
       onTrouble,
     );
     const stager = new Stager(this.#layout.staging);
-    this.#early = new EarlySnapshot(stager);
     const judge = new Judge({
       channel: "docs",
       config: {
@@ -108,6 +107,9 @@ export class Workbench {
       onMalware: () => {},
       onScanError: () => {},
       onTrouble,
+    });
+    this.#early = new EarlySnapshot(stager, (snapshot) => {
+      if (judge.scanAhead(snapshot)) stager.copyAhead(snapshot, SHARES.length);
     });
     this.#reconciler = new Reconciler({
       replicas: this.#replicas,

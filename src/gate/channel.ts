@@ -66,7 +66,7 @@ export class Channel {
   readonly #rules: IgnoreRules;
   readonly #readings: Readings;
   readonly #large = new LargeDirectories();
-  readonly #held: readonly HeldFiles[];
+  readonly #held: ReadonlyMap<Replica, HeldFiles>;
   readonly #queue = new PathQueue();
   readonly #retries: RetrySchedule;
   readonly #sources: readonly JobSource[];
@@ -159,6 +159,7 @@ export class Channel {
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
       isBeingRead: (directory) => this.#readings.cover(directory),
       lookAt,
+      onHeld: (replica) => this.#held.get(replica)?.expect(),
       reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
       onPublished: (path, what, from) => {
         this.#log.published(path, what, from);
@@ -182,15 +183,18 @@ export class Channel {
       lookAt: (path, queue) => this.#enqueue(queue, path),
       reread: (queue) => this.#readFor(queue, ROOT),
     });
-    this.#held = this.#replicas.map((replica) =>
-      new HeldFiles({
-        paths: (limit, after) => index.heldPaths(replica.id, limit, after),
-        isScannerAvailable: async () => (await scanner.check()).available,
-        lookAt: (path) => this.#enqueue(replica === this.#export ? COMMON : replica.name, path),
-      })
+    this.#held = new Map(
+      this.#replicas.map((replica) => [
+        replica,
+        new HeldFiles({
+          paths: (limit, after) => index.heldPaths(replica.id, limit, after),
+          isScannerAvailable: async () => (await scanner.check()).available,
+          lookAt: (path) => this.#enqueue(replica === this.#export ? COMMON : replica.name, path),
+        }),
+      ]),
     );
     scanner.onRecovery(() => {
-      for (const held of this.#held) held.now();
+      for (const held of this.#held.values()) held.now();
     });
     this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
       this.#nextJob(queue)
@@ -219,7 +223,7 @@ export class Channel {
     );
     this.#log.treesRead(reading);
     this.#scheduler.wake();
-    for (const held of this.#held) held.start();
+    for (const held of this.#held.values()) held.start();
     this.#readings.start();
   }
 
@@ -233,7 +237,7 @@ export class Channel {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
-    for (const held of this.#held) held.stop();
+    for (const held of this.#held.values()) held.stop();
     for (const share of this.#shares) share.close();
     for (const source of this.#sources) this.#scheduler.remove(source);
   }
@@ -252,6 +256,7 @@ export class Channel {
     this.#recovery.putBackWaiting();
     if (!this.#started) return; // all is going to be read
     this.#log.shareFound(share);
+    this.#held.get(share)?.expect();
     this.#readings.request(share, ROOT, "everything");
   }
 
@@ -289,7 +294,7 @@ export class Channel {
   /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
   async #work(path: RelativePath, queue: string): Promise<void> {
     try {
-      const isAttempt = this.#held.some((held) => held.begin(path));
+      const isAttempt = this.#held.values().some((held) => held.begin(path));
       const rest = await this.#reconciler.run(path, isAttempt);
       if (rest.kind === "later") {
         this.#retries.later(path, queue, rest.delayMs, rest.isBlocked);

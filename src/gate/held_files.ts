@@ -1,4 +1,7 @@
-/** A share's files that wait for a verdict: all are tried again when the scanner is back, and now and then anyway. */
+/**
+ * A share's files that wait for a verdict: all are tried again when the scanner is back, and now and then anyway, for as
+ * long as there are any.
+ */
 
 import { pause } from "../../ffi/clock.ts";
 import type { RelativePath } from "../../ffi/byte_string.ts";
@@ -32,6 +35,9 @@ export class HeldFiles {
   readonly #due = new Set<RelativePath>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #delayMs = FIRST_DELAY_MS;
+  #started = false;
+  /** A file may have been held since the last time that all were asked for. */
+  #isExpecting = false;
   /** Set while an attempt runs: whether another is to follow at once. */
   #again: boolean | undefined;
   #stopped = false;
@@ -41,13 +47,20 @@ export class HeldFiles {
   }
 
   start(): void {
+    this.#started = true;
     this.#schedule();
+  }
+
+  /** A file is held from now on, or one that was may have come back. */
+  expect(): void {
+    this.#isExpecting = true;
+    if (this.#started && this.#timer === undefined && this.#again === undefined) this.#schedule();
   }
 
   /** The scanner is back. */
   now(): void {
     this.#delayMs = FIRST_DELAY_MS;
-    if (this.#timer === undefined && this.#again === undefined) return; // not started
+    if (!this.#started) return;
     if (this.#again !== undefined) this.#again = true;
     else this.#schedule(0);
   }
@@ -68,13 +81,16 @@ export class HeldFiles {
   }
 
   async #attempt(): Promise<void> {
+    this.#timer = undefined;
     this.#again = false;
+    this.#isExpecting = false;
     const held = await this.#askForAll();
     this.#delayMs = held > 0 ? Math.min(this.#delayMs * 2, LAST_DELAY_MS) : FIRST_DELAY_MS;
     const restMs = Math.min(held * REST_PER_FILE_MS, LONGEST_REST_MS);
     const delayMs = this.#again ? 0 : Math.max(this.#delayMs, restMs);
+    const isWanted = held > 0 || this.#again || this.#isExpecting;
     this.#again = undefined;
-    this.#schedule(delayMs);
+    if (isWanted) this.#schedule(delayMs);
   }
 
   /** How many files are held, as far as they were asked for. */

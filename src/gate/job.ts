@@ -58,6 +58,8 @@ export interface ReconcilerParts {
   isBeingRead(directory: RelativePath): boolean;
   /** Another path is to be looked at, because of the one that is worked on. */
   lookAt(path: RelativePath, cause: RelativePath): void;
+  /** A file of the replica waits for the scanner from now on. */
+  onHeld(replica: Replica): void;
   /** Everything below a directory that is worked on is to be looked at. */
   reread(directory: RelativePath): void;
   /** Something changed in a share or the export. */

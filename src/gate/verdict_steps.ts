@@ -45,6 +45,7 @@ export class VerdictSteps {
       case "held": {
         const record = recordOf(replica.id, snapshot.source, "held", before?.version ?? 0);
         index.put(job.path, withRecord(entry, record));
+        this.#parts.onHeld(replica);
         job.postponed.add(replica.id);
         break;
       }
@@ -103,6 +104,7 @@ export class VerdictSteps {
     const { index, judge, onTrouble } = this.#parts;
     const version = recordIn(entry, replica.id)?.version ?? 0;
     index.put(job.path, withRecord(entry, recordOf(replica.id, snapshot.source, "held", version)));
+    this.#parts.onHeld(replica);
     job.postponed.add(replica.id);
     if (!judge.cannotBeRemoved(snapshot)) return;
     onTrouble(

@@ -13,9 +13,13 @@ class Bench implements Disposable {
   available = true;
   readonly files: HeldFiles;
 
-  constructor(readonly held: readonly RelativePath[]) {
+  /** How often it was asked which files are held. */
+  asked = 0;
+
+  constructor(readonly held: RelativePath[]) {
     this.files = new HeldFiles({
       paths: (limit, after) => {
+        this.asked++;
         const from = after === undefined ? 0 : held.indexOf(after) + 1;
         return held.slice(from, from + limit);
       },
@@ -83,4 +87,17 @@ Deno.test("I6: the more files are held, the longer it rests between two attempts
   });
   await sleep(3_000);
   assertEquals(bench.waiting.length, 0, "tried again already");
+});
+
+Deno.test("idle: while nothing is held nothing is asked, and the first file is tried all the same", async () => {
+  using bench = new Bench([]);
+  bench.files.start();
+  await waitFor("it looks once", () => bench.asked === 1);
+  await sleep(2_500);
+  assertEquals(bench.asked, 1);
+  bench.held.push(...paths(1));
+  bench.files.expect();
+  await waitFor("it is asked for", () => bench.waiting.length === 1);
+  bench.work();
+  await waitFor("it is asked for again", () => bench.waiting.length === 1);
 });

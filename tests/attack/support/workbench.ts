@@ -134,6 +134,7 @@ export class Workbench {
       isPending: () => false,
       isBeingRead: () => this.isBeingRead,
       lookAt: (path) => void this.#lookAt.add(path),
+      onHeld: () => {},
       reread: () => {},
       onPublished: () => {},
       onTrouble,

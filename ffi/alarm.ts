@@ -17,12 +17,6 @@ const CLOCK_MONOTONIC = 1;
 /** Less than the reactor waits when it is told to expect something. */
 const EARLY_MS = 0.8;
 
-export interface AlarmOptions {
-  /** Called `soonMs` before each time that was set so, if that is still to come. Must not throw; may set another time. */
-  readonly onSoon?: () => void;
-  readonly soonMs?: number;
-}
-
 /** `struct itimerspec`: an interval, which stays zero, and the time until it goes off. */
 const specification = new BigInt64Array(4);
 const specificationBytes = new Uint8Array(specification.buffer);
@@ -31,30 +25,22 @@ export class Alarm implements Disposable {
   readonly #reactor: Reactor;
   readonly #timer: Descriptor;
   readonly #expirations = new Uint8Array(8);
-  readonly #soonMs: number;
   #dueAt = Infinity;
-  /** When `onSoon` is to be called; Infinity if it is not. */
-  #soonAt = Infinity;
 
   /** `onDue` is called once for each time that was set. It must not throw. EMFILE is thrown. */
-  constructor(reactor: Reactor, onDue: () => void, { onSoon, soonMs = 0 }: AlarmOptions = {}) {
+  constructor(reactor: Reactor, onDue: () => void) {
     this.#reactor = reactor;
-    this.#soonMs = soonMs;
     this.#timer = new Descriptor(
       check(libc.timerfd_create(CLOCK_MONOTONIC, O.CLOEXEC | O.NONBLOCK), "timerfd_create"),
     );
     reactor.add(this.#timer, EPOLL.IN, () => {
       // Nothing to read: it was set anew since it went off.
       if (libc.read(this.#timer.fd, this.#expirations, 8n) !== 8) return;
-      const now = performance.now();
-      if (now >= this.#soonAt && now < this.#dueAt) {
-        this.#soonAt = Infinity;
-        const dueAt = this.#dueAt;
-        onSoon?.();
-        if (this.#timer.isOpen && this.#dueAt === dueAt) this.#armAgain();
+      if (performance.now() < this.#dueAt) {
+        reactor.expect();
+        this.#arm(this.#dueAt);
         return;
       }
-      if (now < this.#dueAt) return this.#armAgain();
       this.#dueAt = Infinity;
       onDue();
     });
@@ -66,21 +52,12 @@ export class Alarm implements Disposable {
   }
 
   /**
-   * Goes off at `dueAt` (performance.now()), or at once if that has passed; whatever was set before is not. `tellsSoon`:
-   * `onSoon` is called before.
+   * Goes off at `dueAt` (performance.now()), or at once if that has passed; whatever was set before is not. What need not be
+   * `exact` costs less.
    */
-  set(dueAt: number, tellsSoon = false): void {
+  set(dueAt: number, exact = true): void {
     this.#dueAt = dueAt;
-    this.#soonAt = tellsSoon ? dueAt - this.#soonMs : Infinity;
-    this.#arm(Math.min(this.#soonAt, dueAt - EARLY_MS));
-  }
-
-  /** It woke before it is due. */
-  #armAgain(): void {
-    const early = this.#dueAt - EARLY_MS;
-    if (performance.now() < early) return this.#arm(early);
-    this.#reactor.expect();
-    this.#arm(this.#dueAt);
+    this.#arm(exact ? dueAt - EARLY_MS : dueAt);
   }
 
   #arm(at: number): void {

@@ -146,6 +146,7 @@ export class Channel {
         this.#recovery,
         (path, model, made, cause) => {
           index.noteMadeDirectory(path, model, made);
+          this.#shares.find(({ replica }) => replica.id === made.id)?.expect(path);
           // The others are still to get it, and an event may be taken for an echo now.
           lookAt(path, cause);
         },
@@ -161,6 +162,7 @@ export class Channel {
       lookAt,
       onHeld: (replica) => this.#held.get(replica)?.expect(),
       reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
+      onChanged: (replica, path) => shareOf(replica)?.expect(path),
       onPublished: (path, what, from) => {
         this.#log.published(path, what, from);
         this.#hasNews = true;
@@ -270,9 +272,9 @@ export class Channel {
     }
   }
 
-  /** `path` will be looked at in a moment: with nothing else to do, its snapshot can be taken now. */
+  /** `path` will be looked at in a moment: its snapshot can be taken now. */
   #prepare(share: Replica, path: RelativePath): void {
-    if (!this.#started || this.#stopped || this.#scheduler.running > 0) return;
+    if (!this.#started || this.#stopped) return;
     if (!this.#rules.isIgnored(path) && !this.#isEcho(share, path)) this.#early.take(share, path);
   }
 

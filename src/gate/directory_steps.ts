@@ -53,7 +53,7 @@ export class DirectorySteps {
     for (const id of step.targets) {
       const target = look.view(id);
       try {
-        const { publisher, onPublished } = this.#parts;
+        const { publisher, onChanged, onPublished } = this.#parts;
         const like = model.seen.status;
         const outcome = publisher.makeDirectory(target, job.path, model.replica, like);
         if (outcome.kind !== "done") {
@@ -62,6 +62,7 @@ export class DirectorySteps {
         }
         const made = { id: target.replica.id, status: outcome.status };
         noted = withMadeDirectory(noted, { id: model.replica.id, status: like }, made);
+        onChanged(target.replica, job.path);
         onPublished(job.path, "directory", model.replica);
       } catch (error) {
         postpone(this.#parts, target.replica, error, "cannot be made", job);
@@ -82,7 +83,9 @@ export class DirectorySteps {
       const { replica, parent } = view;
       try {
         const removed = parent?.removeDirectory(nameOf(job.path));
-        if (removed) this.#parts.onPublished(job.path, "removal", replica);
+        if (!removed) continue;
+        this.#parts.onChanged(replica, job.path);
+        this.#parts.onPublished(job.path, "removal", replica);
       } catch (error) {
         if (!isErrno(error, "ENOTEMPTY", "EEXIST", "ENOTDIR")) {
           postpone(this.#parts, replica, error, "cannot be removed", job);

@@ -165,7 +165,7 @@ export class FileSteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<IndexEntry> {
-    const { publisher, onPublished } = this.#parts;
+    const { publisher, onChanged, onPublished } = this.#parts;
     let updated = entry;
     for (const target of targets) {
       const { replica } = target;
@@ -178,6 +178,7 @@ export class FileSteps {
         if (outcome.kind === "done") {
           const record = recordOf(replica.id, outcome.status, "current", entry.version);
           updated = withRecord(updated, record);
+          onChanged(replica, job.path);
           this.#tellReplaced(target, entry, job);
           onPublished(job.path, "file", from);
         } else onHindrance(this.#parts, outcome, replica, job);
@@ -238,7 +239,7 @@ export class FileSteps {
   remove(step: StepOf<"remove">, look: Look, entry: IndexEntry, job: Job): Rest | undefined {
     const waits = step.orphan ? undefined : this.#waitsForNewName(look, entry, job);
     if (waits !== undefined) return waits;
-    const { publisher, onPublished } = this.#parts;
+    const { publisher, onChanged, onPublished } = this.#parts;
     let complete = true;
     let updated = entry;
     for (const id of step.replicas) {
@@ -247,6 +248,7 @@ export class FileSteps {
       try {
         if (publisher.remove(view, job.path, view.seen.status, true) === "done") {
           updated = withoutRecord(updated, id);
+          onChanged(view.replica, job.path);
           onPublished(job.path, "removal", view.replica);
         } else complete = false;
       } catch (error) {

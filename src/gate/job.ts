@@ -62,6 +62,8 @@ export interface ReconcilerParts {
   onHeld(replica: Replica): void;
   /** Everything below a directory that is worked on is to be looked at. */
   reread(directory: RelativePath): void;
+  /** The daemon itself has changed what `replica` has at `path`. */
+  onChanged(replica: Replica, path: RelativePath): void;
   /** Something changed in a share or the export. */
   onPublished(path: RelativePath, what: PublishedKind, from: Replica): void;
   onTrouble(message: string): void;

@@ -18,6 +18,8 @@ import { Replica } from "./replica.ts";
 
 /** Of a long path, in messages. */
 const SHOWN = 100;
+/** Beyond them none is remembered: they only tell what need not be prepared for (I6). */
+const MOST_EXPECTED = 10_000;
 
 export interface ShareParts {
   readonly config: Pick<ChannelConfig, "debounceMs" | "diodeProducers">;
@@ -47,6 +49,8 @@ export class Share implements WatchSink {
   readonly #links: LinkedNames;
   readonly #watcher: InotifyWatcher;
   readonly #repeats = new RepeatLimit();
+  /** Where the daemon did something of which an event is still to tell. */
+  readonly #expected = new Set<RelativePath>();
   #foundEmpty = false;
 
   constructor(producer: FileName, parts: ShareParts) {
@@ -101,6 +105,16 @@ export class Share implements WatchSink {
     this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
   }
 
+  /** The daemon itself has changed `path`. */
+  expect(path: RelativePath): void {
+    if (this.#expected.size >= MOST_EXPECTED) this.#expected.clear();
+    this.#expected.add(path);
+  }
+
+  expects(path: RelativePath): boolean {
+    return this.#expected.has(path);
+  }
+
   soon(path: RelativePath): void {
     const { replica } = this;
     if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
@@ -110,6 +124,7 @@ export class Share implements WatchSink {
   changed(path: RelativePath): void {
     const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
+    this.#expected.delete(path);
     if (path === ROOT || this.#isIgnored(path)) return;
     if (replica.root === undefined || isEcho(replica, path)) return;
     lookAt(replica, path);

@@ -110,9 +110,9 @@ export class Debouncer {
     return this.#waiting.values().next().value?.dueAt ?? Infinity;
   }
 
-  /** The path that is due next; `undefined` if there is none, or they are not kept apart. */
-  get next(): RelativePath | undefined {
-    return this.#everything === undefined ? this.#waiting.keys().next().value : undefined;
+  /** When `path` is due; Infinity if it does not wait, or paths are not kept apart. */
+  dueAt(path: RelativePath): number {
+    return this.#waiting.get(path)?.dueAt ?? Infinity;
   }
 
   /** What is due by now, at most `limit` of it, in the order of due times. It is forgotten here. */

@@ -11,6 +11,7 @@ import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
 import { EPOLL, nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import { Debouncer, type Due, type Touch } from "./debouncer.ts";
 import { EventInterpreter, type Findings } from "./event_interpreter.ts";
+import { LonePath } from "./lone_path.ts";
 import { Polling } from "./polling.ts";
 import { RearmSchedule } from "./rearm_schedule.ts";
 import { type ArmerOptions, TreeArmer } from "./tree_armer.ts";
@@ -23,8 +24,6 @@ const PART_OF_TURN_MS = 1;
 const EVENTS_A_LOOK = 8;
 /** Told between two looks at the clock: each may make the sink look at the disk. */
 const TOLD_A_LOOK = 32;
-/** How long before a path is due the sink hears of it, but not in the first three quarters of its quiet time. */
-const SOON_MS = 3;
 
 export interface TreeWatchOptions {
   readonly debounceMs: number;
@@ -47,6 +46,7 @@ export class TreeWatch {
   readonly #armer: TreeArmer;
   readonly #interpreter: EventInterpreter;
   readonly #debouncer: Debouncer;
+  readonly #lone: LonePath;
   readonly #rearms: RearmSchedule;
   readonly #polling: Polling;
   #events: readonly InotifyEvent[] = [];
@@ -66,11 +66,9 @@ export class TreeWatch {
     private readonly sink: WatchSink,
     private readonly options: TreeWatchOptions,
   ) {
-    this.#alarm = new Alarm(reactor, () => this.#work(), {
-      onSoon: () => this.#tellSoon(),
-      soonMs: Math.min(SOON_MS, options.debounceMs / 4),
-    });
+    this.#alarm = new Alarm(reactor, () => this.#work());
     this.#debouncer = new Debouncer(options.debounceMs);
+    this.#lone = new LonePath(options.debounceMs);
     this.#rearms = new RearmSchedule(options.debounceMs);
     const findings = this.#findings();
     this.#watches = new WatchSet(root, inotify, findings);
@@ -140,7 +138,10 @@ export class TreeWatch {
   }
 
   #touch(path: RelativePath, touch: Touch): void {
-    if (this.#telling) this.#debouncer.touch(path, performance.now(), touch);
+    if (!this.#telling) return;
+    this.#debouncer.touch(path, performance.now(), touch);
+    const { sink } = this;
+    if (sink.soon !== undefined && !sink.expects?.(path)) this.#lone.add(path);
   }
 
   #lost(reason: RereadReason): void {
@@ -177,6 +178,7 @@ export class TreeWatch {
       const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#armer.step(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tell(performance.now() + PART_OF_TURN_MS);
+      if (!this.#closed) this.#tellSoon();
       if (this.#closed) return false;
       const now = performance.now();
       if (caughtUp) this.#interpreter.expire(now);
@@ -226,19 +228,16 @@ export class TreeWatch {
     }
   }
 
-  /** The alarm is going to go off. */
   #tellSoon(): void {
-    const { next, nextDueAt } = this.#debouncer;
-    // Something has happened since.
-    if (nextDueAt > this.#alarm.dueAt && nextDueAt < Infinity) return this.#setAlarm();
-    if (next !== undefined && nextDueAt <= this.#alarm.dueAt && this.#isAlone) {
-      this.sink.soon?.(next);
-    }
+    const { path } = this.#lone;
+    if (path === undefined || this.#soonAt > performance.now()) return;
+    this.#lone.told(this.#debouncer.dueAt(path));
+    this.sink.soon?.(path);
   }
 
-  /** Where more than one path waits, what is prepared for one of them would only wait as well. */
-  get #isAlone(): boolean {
-    return this.#debouncer.size === 1 && this.pending === 1;
+  get #soonAt(): number {
+    const { path } = this.#lone;
+    return path === undefined ? Infinity : this.#lone.soonAt(this.#debouncer.dueAt(path));
   }
 
   #tellRootArmed(): void {
@@ -255,28 +254,24 @@ export class TreeWatch {
   #tellDue(due: Due): void {
     if (this.#closed) return;
     if (due.kind === "everything") {
+      this.#lone.clear();
       this.sink.reread(ROOT, "limit");
       return;
     }
+    this.#lone.delete(due.path);
     this.sink.changed(due.path);
     if (due.below !== "nothing" && !this.#closed) this.sink.reread(due.path, due.below);
   }
 
-  /** When something is to be done, unless something happens before. */
-  get #nextAt(): number {
-    return Math.min(
-      this.#debouncer.nextDueAt,
+  #setTimer(): void {
+    const { nextDueAt } = this.#debouncer;
+    const at = Math.min(
+      nextDueAt,
+      this.#soonAt,
       this.#interpreter.nextExpiryAt,
       this.#rearms.dueAt,
       this.#polling.nextAt,
     );
-  }
-
-  #setTimer(): void {
-    if (this.#nextAt < this.#alarm.dueAt) this.#setAlarm();
-  }
-
-  #setAlarm(): void {
-    this.#alarm.set(this.#nextAt, this.#isAlone);
+    if (at < this.#alarm.dueAt) this.#alarm.set(at, at === nextDueAt);
   }
 }

@@ -10,9 +10,12 @@ import type { Directory } from "../../ffi/directory.ts";
 export interface WatchSink {
   /**
    * `changed` will be told of `path` within a few milliseconds, if it stays quiet: what can be prepared for that, may be.
-   * Told of one path at a time, while nothing else is going on.
+   * Told while no other path waits in the tree, but for those that are expected.
    */
   soon?(path: RelativePath): void;
+
+  /** Whether something happens at `path` of which the sink knows. It is told all the same. */
+  expects?(path: RelativePath): boolean;
 
   /**
    * Something happened at `path` (written, created, removed, moved, attributes changed), and since then it

@@ -25,6 +25,7 @@ export class WatchedTree implements WatchSink, AsyncDisposable {
   readonly told: string[] = [];
   /** What was to be told soon. */
   readonly forewarned: string[] = [];
+  readonly expected = new Set<RelativePath>();
   readonly troubles: string[] = [];
   /** What a sink would know that looks at what it is told, at once. */
   readonly known = new Map<RelativePath, string>();
@@ -95,6 +96,10 @@ export class WatchedTree implements WatchSink, AsyncDisposable {
   /** Forgets what was told so far, and returns it. */
   take(): string[] {
     return this.told.splice(0);
+  }
+
+  expects(path: RelativePath): boolean {
+    return this.expected.has(path);
   }
 
   soon(path: RelativePath): void {

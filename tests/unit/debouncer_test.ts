@@ -37,16 +37,16 @@ Deno.test("paths are due in the order of their last events", () => {
   assertEquals(debouncer.due(120), [path(A)]);
 });
 
-Deno.test("the path that will be due next is known", () => {
+Deno.test("when a path will be due is known", () => {
   const debouncer = new Debouncer(100, { paths: 2, bytes: 1000 });
-  assertEquals(debouncer.next, undefined);
+  assertEquals(debouncer.dueAt(A), Infinity);
   debouncer.touch(A, 0, SETTLED);
   debouncer.touch(B, 10, SETTLED);
-  assertEquals(debouncer.next, A);
+  assertEquals([debouncer.dueAt(A), debouncer.dueAt(B)], [100, 110]);
   debouncer.touch(A, 20, SETTLED);
-  assertEquals(debouncer.next, B);
+  assertEquals(debouncer.dueAt(A), 120);
   debouncer.touch("c" as RelativePath, 20, SETTLED);
-  assertEquals(debouncer.next, undefined, "they are not kept apart any more");
+  assertEquals(debouncer.dueAt(A), Infinity, "they are not kept apart any more");
 });
 
 Deno.test("a file that is closed again and again is told after 10 debounces", () => {

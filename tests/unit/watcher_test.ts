@@ -2,7 +2,13 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertArrayIncludes, assertEquals, assertMatch } from "@std/assert";
-import { type ByteString, fileName, fromText, toBytes } from "../../ffi/byte_string.ts";
+import {
+  type ByteString,
+  fileName,
+  fromText,
+  type RelativePath,
+  toBytes,
+} from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { Reactor } from "../../ffi/reactor.ts";
@@ -49,6 +55,20 @@ Deno.test("of a file that waits alone it is said mostly that it will be told, be
   tree.write("other");
   await tree.hears("changed file", "changed other");
   assert(!tree.forewarned.includes(fromText("file")), "another one was waiting");
+});
+
+Deno.test("what the sink expects is told, and keeps nothing from waiting alone", async () => {
+  await using tree = await WatchedTree.start();
+  tree.expected.add(fromText("expected") as RelativePath);
+  await waitFor("it is said", async () => {
+    tree.forewarned.length = 0;
+    tree.take();
+    tree.write("expected");
+    tree.write("file");
+    await tree.hears("changed file", "changed expected");
+    return tree.forewarned.length > 0; // a busy machine is late
+  });
+  assertEquals(tree.forewarned, ["file"]);
 });
 
 Deno.test("each way to change a file is told: links, modes, times, sizes, special files, removal", async () => {

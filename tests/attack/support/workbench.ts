@@ -136,6 +136,7 @@ export class Workbench {
       lookAt: (path) => void this.#lookAt.add(path),
       onHeld: () => {},
       reread: () => {},
+      onChanged: () => {},
       onPublished: () => {},
       onTrouble,
       onConflict: () => {},

@@ -357,7 +357,7 @@ export class Channel {
   }
 
   #sweep(): void {
-    this.#early.drop();
+    this.#early.sweep();
     this.#sweepRecovery();
     if (this.#started) this.#keepExport();
   }

@@ -19,6 +19,8 @@ export class EarlySnapshot {
   readonly #stager: Stager;
   readonly #onTaken: (snapshot: Snapshot) => void;
   #taken: Taken | undefined;
+  /** What was there already at the last sweep. */
+  #old: Taken | undefined;
   /** What begins before something else does is no use any more when it ends. */
   #sequence = 0;
 
@@ -53,6 +55,12 @@ export class EarlySnapshot {
     if (!sameIdentity(taken.snapshot.source, seen)) return undefined;
     this.#taken = undefined;
     return taken.snapshot;
+  }
+
+  /** Gives up what nobody has claimed since the last sweep. */
+  sweep(): void {
+    if (this.#taken !== undefined && this.#taken === this.#old) this.drop();
+    this.#old = this.#taken;
   }
 
   /** Gives up what nobody has claimed. */

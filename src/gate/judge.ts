@@ -57,8 +57,11 @@ export class Judge {
     if (!this.#isToBeScanned(snapshot) || this.#isAhead) return false;
     this.#isAhead = true;
     const verdict = this.#scan(snapshot).catch(() => undefined); // it is tried again when somebody asks
-    verdict.finally(() => this.#isAhead = false);
     this.#ahead.set(snapshot, verdict);
+    verdict.then((verdict) => {
+      this.#isAhead = false;
+      this.#remember(snapshot, verdict); // for another snapshot of that version
+    });
     return true;
   }
 
@@ -73,7 +76,7 @@ export class Judge {
     const verdict = await this.#verdictOn(snapshot);
     switch (verdict.kind) {
       case "clean":
-        if (snapshot.stable) this.#memory.remember(snapshot.source);
+        this.#remember(snapshot, verdict);
         return CLEAN;
       case "infected": {
         if (!this.#isStuck(snapshot)) this.#parts.onMalware(author, path, verdict.signature);
@@ -89,6 +92,10 @@ export class Judge {
     // An empty file holds nothing to scan.
     if (!this.#parts.config.enable || size === 0) return false;
     return !stable || !this.#memory.has(source);
+  }
+
+  #remember({ stable, source }: Snapshot, verdict: Verdict | undefined): void {
+    if (stable && verdict?.kind === "clean") this.#memory.remember(source);
   }
 
   /** Where there is none, the scan has begun when this returns. */

@@ -125,6 +125,22 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I6: what nobody claims is given up, but not before its job had time to",
+  (kind) =>
+    Bench.run(kind, async (bench) => {
+      bench.write("file", "content");
+      await bench.early.take(bench.replica, FILE);
+      bench.early.sweep();
+      using claimed = bench.claim();
+      assert(claimed !== undefined);
+      await bench.early.take(bench.replica, FILE);
+      bench.early.sweep();
+      bench.early.sweep();
+      assertEquals(bench.claim(), undefined);
+    }),
+);
+
+testOnEachFilesystem(
   "only small files are worth it; whatever else stands there is left alone",
   (kind) =>
     Bench.run(kind, async (bench) => {

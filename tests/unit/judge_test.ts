@@ -38,6 +38,8 @@ interface Bench {
   readonly judge: Judge;
   readonly told: string[];
   snapshot(content: string): Promise<Snapshot>;
+  /** Another one of the same version. */
+  again(): Promise<Snapshot>;
   verdict(snapshot: Snapshot): Promise<Judgement>;
 }
 
@@ -67,15 +69,19 @@ async function withBench(body: (bench: Bench) => Promise<void>, enable = true): 
       onTrouble: (message) => told.push(message),
     });
     const before = openBelow(path);
+    const again = async () => {
+      const snapshot = await stager.take(directory, fileName("file"));
+      assert(snapshot !== undefined);
+      return snapshot;
+    };
     await body({
       scanner,
       judge,
       told,
-      snapshot: async (content) => {
+      again,
+      snapshot: (content) => {
         Deno.writeTextFileSync(`${path}/file`, content);
-        const snapshot = await stager.take(directory, fileName("file"));
-        assert(snapshot !== undefined);
-        return snapshot;
+        return again();
       },
       verdict: (snapshot) => judge.judge(snapshot, ANN, PATH, { told: false }),
     });
@@ -93,6 +99,17 @@ Deno.test("what was scanned ahead is not scanned again, and told when somebody a
     scanner.scans[0]?.resolve({ kind: "infected", signature: "Test" });
     assertEquals(await asked, { kind: "infected", signature: "Test" });
     assertEquals([scanner.scans.length, told.length], [1, 1]);
+  }));
+
+Deno.test("a version that was found clean ahead is not scanned again for another snapshot", () =>
+  withBench(async ({ scanner, judge, snapshot, verdict, again }) => {
+    using taken = await snapshot("content");
+    judge.scanAhead(taken);
+    scanner.scans[0]?.resolve({ kind: "clean" });
+    await scanner.scans[0]?.promise;
+    using another = await again();
+    assertEquals((await verdict(another)).kind, "clean");
+    assertEquals(scanner.scans.length, 1);
   }));
 
 Deno.test("malware that nobody asks for is told to nobody", () =>

@@ -278,10 +278,12 @@ export class Channel {
     if (!this.#rules.isIgnored(path) && !this.#isEcho(share, path)) this.#early.take(share, path);
   }
 
-  #enqueue(queue: string, path: RelativePath): void {
-    if (this.#stopped) return;
-    this.#queue.add(queue, path);
+  /** `false` if there is no room: all of the queue's is going to be read then. */
+  #enqueue(queue: string, path: RelativePath): boolean {
+    if (this.#stopped) return false;
+    const hasRoom = this.#queue.add(queue, path);
     if (this.#started) this.#scheduler.wake();
+    return hasRoom;
   }
 
   #nextJob(queue: string): (() => Promise<void>) | undefined {
@@ -298,9 +300,8 @@ export class Channel {
     try {
       const isAttempt = this.#held.values().some((held) => held.begin(path));
       const rest = await this.#reconciler.run(path, isAttempt);
-      if (rest.kind === "later") {
-        this.#retries.later(path, queue, rest.delayMs, rest.isBlocked);
-      }
+      if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs, rest);
+      else this.#retries.settled(path);
     } catch (error) {
       this.#retries.later(path, queue, this.#afterFailure(path, error));
     } finally {

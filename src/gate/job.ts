@@ -17,23 +17,20 @@ import {
 import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
 import { type FileIdentity, type ReplicaId, sameIdentity } from "./replica_record.ts";
+import type { Hindrance } from "./retry_schedule.ts";
 import type { Snapshot, Stager } from "./snapshot.ts";
 
 /** Whether the path is at rest, or wants to be looked at again after a while. */
 export type Rest =
   | { readonly kind: "settled" }
-  | {
-    readonly kind: "later";
-    readonly delayMs: number;
-    /** Something stands where a directory above belongs: that waits for nothing here, but this for that. */
-    readonly isBlocked?: true;
-  };
+  | { readonly kind: "later"; readonly delayMs: number } & Hindrance;
 
 export const AT_REST: Rest = { kind: "settled" };
 export const SOON: Rest = { kind: "later", delayMs: 100 };
+/** Something stands where a directory above belongs: that waits for nothing here, but this for that. */
 const BLOCKED: Rest = { kind: "later", delayMs: 100, isBlocked: true };
 /** After a failure that will not go away by itself at once: disk full, read-only. */
-const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000 };
+const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000, isStuck: true };
 /** For want of descriptors: others will be done with theirs by then. */
 export const AFTER_SHORTAGE = { kind: "later", delayMs: 250 } as const satisfies Rest;
 

@@ -15,21 +15,37 @@ export interface RetryLimits {
  * it waits for itself.
  */
 const MS_PER_PATH = 1;
+/**
+ * What is in vain, is so the more seldom, the longer that goes on: by a part of that time, so that nothing comes later than
+ * it might have by more than that. A few paths may be tried as often as they like.
+ */
+const PART_OF_TIME = 1 / 4;
+const MS_PER_STUCK_PATH = 30;
 
 const DEFAULT_LIMITS: RetryLimits = { paths: 10_000, rereadMs: 10_000 };
 
 export interface RetryParts {
-  /** It is time for `path`, in the queue that it came from. */
-  lookAt(path: RelativePath, queue: string): void;
+  /** It is time for `path`, in the queue that it came from. `false` if there is no room for it. */
+  lookAt(path: RelativePath, queue: string): boolean;
   /** There were too many paths of a queue to remember them. */
   reread(queue: string): void;
 }
 
+/** What keeps a path from coming to rest. */
+export interface Hindrance {
+  /** Nothing becomes of it before a directory above it. */
+  readonly isBlocked?: boolean;
+  /** It lasts, as far as anybody knows, and what ends it is often told. */
+  readonly isStuck?: boolean;
+}
+
 interface Appointment {
+  /** Infinity while it is being looked at. */
   readonly at: number;
   readonly queue: string;
-  /** It waits for a directory above. */
   readonly isBlocked: boolean;
+  /** Since when it has been stuck. */
+  readonly stuckSince: number | undefined;
   /** Takes it back. */
   cancel(): void;
 }
@@ -41,6 +57,8 @@ export class RetrySchedule {
   readonly #counts = new Map<string, number>();
   /** By queue; each stands for the paths beyond the limit, and takes the reading back. */
   readonly #rereads = new Map<string, () => void>();
+  /** By queue: since when there have been too many paths. */
+  readonly #fullSince = new Map<string, number>();
   #stopped = false;
 
   constructor(
@@ -51,41 +69,60 @@ export class RetrySchedule {
     this.#parts = parts;
   }
 
-  /**
-   * Looks at `path` again after `delayMs`, or later if many wait; of two appointments the sooner stands. `isBlocked`:
-   * nothing becomes of it before a directory above it.
-   */
-  later(path: RelativePath, queue: string, delayMs: number, isBlocked = false): void {
+  /** Looks at `path` again after `delayMs`, or later if many wait; of two appointments the sooner stands. */
+  later(
+    path: RelativePath,
+    queue: string,
+    delayMs: number,
+    { isBlocked = false, isStuck = false }: Hindrance = {},
+  ): void {
     if (this.#stopped) return;
-    const afterMs = Math.max(delayMs, this.#countOf(queue) * MS_PER_PATH);
-    const at = this.clock.now() + afterMs;
+    const now = this.clock.now();
+    const waiting = this.#countOf(queue);
     const made = this.#appointments.get(path);
-    if (made !== undefined) {
-      if (made.at <= at) return;
-      made.cancel();
-      this.#forget(path, made.queue);
-    }
+    const stuckSince = isStuck ? made?.stuckSince ?? now : undefined;
+    const rareMs = stuckSince === undefined ? 0 : restMs(now - stuckSince, waiting);
+    const afterMs = Math.max(delayMs, waiting * MS_PER_PATH, rareMs);
+    const at = now + afterMs;
+    if (made !== undefined && made.at <= at) return;
+    this.settled(path);
     if (this.#countOf(queue) >= this.limits.paths) return this.#rereadLater(queue);
-    const cancel = this.clock.after(afterMs, () => {
-      this.#forget(path, queue);
-      this.#parts.lookAt(path, queue);
-    });
-    this.#appointments.set(path, { at, queue, cancel, isBlocked });
+    const cancel = this.clock.after(afterMs, () => this.#lookAt(path));
+    this.#appointments.set(path, { at, queue, isBlocked, stuckSince, cancel });
     this.#counts.set(queue, this.#countOf(queue) + 1);
+  }
+
+  /** `path` has come to rest. */
+  settled(path: RelativePath): void {
+    const made = this.#appointments.get(path);
+    if (made === undefined) return;
+    made.cancel();
+    this.#appointments.delete(path);
+    const left = this.#countOf(made.queue) - 1;
+    this.#counts.set(made.queue, left);
+    if (left <= this.limits.paths / 2) this.#fullSince.delete(made.queue);
+  }
+
+  #lookAt(path: RelativePath): void {
+    const made = this.#appointments.get(path);
+    if (made === undefined) return;
+    // What is stuck keeps its place meanwhile: others would take it, and nobody know for how long it is.
+    if (made.stuckSince === undefined) this.settled(path);
+    else this.#appointments.set(path, { ...made, at: Infinity });
+    if (!this.#parts.lookAt(path, made.queue)) this.settled(path);
   }
 
   #countOf(queue: string): number {
     return this.#counts.get(queue) ?? 0;
   }
 
-  #forget(path: RelativePath, queue: string): void {
-    this.#appointments.delete(path);
-    this.#counts.set(queue, this.#countOf(queue) - 1);
-  }
-
   #rereadLater(queue: string): void {
     if (this.#rereads.has(queue)) return;
-    const cancel = this.clock.after(this.limits.rereadMs, () => {
+    const now = this.clock.now();
+    const since = this.#fullSince.get(queue) ?? now;
+    this.#fullSince.set(queue, since);
+    const afterMs = Math.max(this.limits.rereadMs, restMs(now - since, this.limits.paths));
+    const cancel = this.clock.after(afterMs, () => {
       this.#rereads.delete(queue);
       this.#parts.reread(queue);
     });
@@ -109,4 +146,9 @@ export class RetrySchedule {
     this.#appointments.clear();
     this.#counts.clear();
   }
+}
+
+/** For how long what has been in vain for `vainMs` rests, one of `count`. */
+function restMs(vainMs: number, count: number): number {
+  return Math.min(vainMs * PART_OF_TIME, count * MS_PER_STUCK_PATH);
 }

@@ -15,13 +15,18 @@ class Bench {
   readonly clock = new SimulatedClock();
   /** Each look, with its time. */
   readonly looks: string[] = [];
+  /** Whether what is to be looked at is forgotten instead. */
+  isFull = false;
   readonly retries: RetrySchedule;
 
   constructor(limits?: RetryLimits) {
     const look = (what: string) => void this.looks.push(`${this.clock.now()}: ${what}`);
     this.retries = new RetrySchedule(
       {
-        lookAt: (path, queue) => look(`${path} of ${queue}`),
+        lookAt: (path, queue) => {
+          look(`${path} of ${queue}`);
+          return !this.isFull;
+        },
         reread: (queue) => look(`everything for ${queue}`),
       },
       limits,
@@ -113,7 +118,10 @@ Deno.test("I3, I6: every path is looked at in time, with everything if it could 
       const due = new Map<RelativePath, number>();
       const retries = new RetrySchedule(
         {
-          lookAt: (path) => due.delete(path),
+          lookAt: (path) => {
+            due.delete(path);
+            return true;
+          },
           reread: () => due.clear(),
         },
         LIMITS,
@@ -132,4 +140,107 @@ Deno.test("I3, I6: every path is looked at in time, with everything if it could 
     }),
     runs(500),
   );
+});
+
+const STUCK = { isStuck: true };
+const MANY: readonly RelativePath[] = Array.from(
+  { length: 1000 },
+  (_, name) => `${name}` as RelativePath,
+);
+
+/** Retries of paths that stay as they are, as long as `isStuck`, and how often each is looked at. */
+class StuckPaths {
+  readonly clock = new SimulatedClock();
+  isStuck = true;
+  looks = 0;
+  readings = 0;
+  readonly retries: RetrySchedule;
+
+  constructor(private readonly paths: readonly RelativePath[], limits?: RetryLimits) {
+    this.retries = new RetrySchedule(
+      {
+        lookAt: (path) => {
+          this.look(path);
+          return true;
+        },
+        reread: () => {
+          this.readings++;
+          this.begin();
+        },
+      },
+      limits,
+      this.clock,
+    );
+  }
+
+  begin(): void {
+    for (const path of this.paths) this.look(path);
+  }
+
+  look(path: RelativePath): void {
+    this.looks++;
+    if (this.isStuck) this.retries.later(path, "ann", 10_000, STUCK);
+    else this.retries.settled(path);
+  }
+}
+
+const HOUR_MS = 3_600_000;
+
+Deno.test("I6: what many paths wait for in vain is tried less and less often, but never much later than it might have been", () => {
+  const stuck = new StuckPaths(MANY);
+  stuck.begin();
+  stuck.clock.pass(HOUR_MS);
+  assert(stuck.looks < HOUR_MS / 25, `${stuck.looks} looks`);
+  for (const afterMs of [20_000, 60_000, HOUR_MS]) {
+    const freed = new StuckPaths(MANY);
+    freed.begin();
+    freed.clock.pass(afterMs);
+    freed.isStuck = false;
+    freed.clock.pass(10_000 + afterMs / 4);
+    assertEquals(freed.clock.waiting, 0, `those that were stuck for ${afterMs} ms`);
+  }
+});
+
+Deno.test("I3: a few paths are tried every ten seconds, however long that is in vain", () => {
+  const stuck = new StuckPaths([A]);
+  stuck.begin();
+  stuck.clock.pass(HOUR_MS);
+  assertEquals(stuck.looks, 1 + HOUR_MS / 10_000);
+});
+
+Deno.test("I6: where more are stuck than can be kept, everything is read less and less often, too", () => {
+  const stuck = new StuckPaths(MANY, { paths: MANY.length / 2, rereadMs: 10_000 });
+  stuck.begin();
+  stuck.clock.pass(HOUR_MS);
+  assert(stuck.readings < HOUR_MS / 14_000, `${stuck.readings} readings`);
+  stuck.isStuck = false;
+  stuck.clock.pass(HOUR_MS);
+  assertEquals(stuck.clock.waiting, 0);
+  // What comes later begins anew.
+  const before = stuck.readings;
+  stuck.isStuck = true;
+  stuck.begin();
+  stuck.clock.pass(10_000);
+  assertEquals(stuck.readings, before + 1);
+});
+
+Deno.test("I6: a path that came to rest, or was forgotten in its queue, makes room", () => {
+  const bench = new Bench({ paths: 1, rereadMs: 50 });
+  const { clock, looks, retries } = bench;
+  retries.later(A, "ann", 20, STUCK);
+  clock.pass(20);
+  retries.later(B, "ann", 20); // a is being looked at, and has its place still
+  retries.settled(A);
+  assertEquals(clock.waiting, 1);
+  clock.pass(50);
+  bench.isFull = true;
+  retries.later(A, "ann", 20, STUCK);
+  clock.pass(20);
+  assert(!retries.isPending(A));
+  retries.later(B, "ann", 20);
+  clock.pass(20);
+  assertEquals(looks, ["20: a of ann", "70: everything for ann", "90: a of ann", "110: b of ann"]);
+  retries.later(B, "ann", 20);
+  retries.settled(B);
+  assertEquals(clock.waiting, 0, "what is at rest is not looked at again");
 });

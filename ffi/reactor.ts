@@ -48,9 +48,17 @@ export class Reactor implements Disposable {
     this.#control(EPOLL_CTL_ADD, this.#wake.fd, EPOLL.IN);
   }
 
-  /** Calls `handler` whenever `descriptor` is ready for one of `events` (level-triggered). */
+  /**
+   * Calls `handler` whenever `descriptor` is ready for one of `events` (level-triggered). Where it cannot be added,
+   * which is thrown, it is closed: whoever has just opened it is of no use without.
+   */
   add(descriptor: Descriptor, events: number, handler: ReadyHandler): void {
-    this.#control(EPOLL_CTL_ADD, descriptor.fd, events);
+    try {
+      this.#control(EPOLL_CTL_ADD, descriptor.fd, events);
+    } catch (error) {
+      descriptor.close();
+      throw error;
+    }
     this.#handlers.set(descriptor.fd, handler);
     this.#running ??= this.#run();
   }
@@ -62,7 +70,7 @@ export class Reactor implements Disposable {
 
   /** To be called before the descriptor is closed: its number may come again. */
   remove(descriptor: Descriptor): void {
-    if (!this.#handlers.delete(descriptor.fd)) return;
+    if (!descriptor.isOpen || !this.#handlers.delete(descriptor.fd)) return;
     this.#control(EPOLL_CTL_DEL, descriptor.fd, 0);
   }
 

@@ -163,8 +163,8 @@ export class InotifyWatcher implements Watcher {
         },
         onTrouble: (kind, message) => this.#report(kind, message),
       });
-      root.watch.start();
       owned.move(); // to the watch, which closes them
+      root.watch.start();
       return true;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;

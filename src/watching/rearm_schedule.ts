@@ -48,6 +48,12 @@ export class RearmSchedule {
     this.#running = { reason, since: nowMs };
   }
 
+  /** Something went wrong: what runs may never end, so it is to begin anew. */
+  abandon(reason: RereadReason, nowMs: number): void {
+    this.#running = undefined;
+    this.want(reason, nowMs);
+  }
+
   /** Everything is armed. Why it was. */
   end(nowMs: number): RereadReason {
     const { reason, since } = this.#running ?? { reason: "overflow", since: nowMs };

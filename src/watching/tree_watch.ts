@@ -189,7 +189,7 @@ export class TreeWatch {
       // Nothing here is known to throw. If it does, the one thing that is safe is to read everything again.
       const cause = messageOf(error);
       this.options.onTrouble("failure", `watching failed and is set up anew: ${cause}`);
-      this.#rearms.want("overflow", performance.now());
+      this.#rearms.abandon("overflow", performance.now());
       return false;
     }
   }

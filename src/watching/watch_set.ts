@@ -110,17 +110,20 @@ export class WatchSet {
   reopen(node: WatchNode): WatchableDirectory | undefined {
     const path = this.tree.pathOf(node);
     if (path === undefined) return undefined;
+    let directory: WatchableDirectory | undefined;
     try {
-      const directory = this.root.openBeneath(path);
+      directory = this.root.openBeneath(path);
       if (directory === undefined) return undefined;
       const watch = this.#watch(directory, path === ROOT ? ROOT_MASK : MASK);
       if (watch === node.watch) return directory;
-      directory.close();
       // It was set just now, on a directory that nobody asked for.
       if (typeof watch === "number" && !this.tree.byWatch(watch)) this.#obsolete.add(watch);
+      // Whether it is the directory that is meant, nobody can tell.
+      if (watch === "limit") this.#reachedLimit(node);
     } catch (error) {
       this.fail(error, node);
     }
+    directory?.close();
     return undefined;
   }
 

@@ -52,6 +52,15 @@ Deno.test("a loss while everything is being armed has it armed once more, afterw
   assertEquals(rearms.dueAt, 250);
 });
 
+Deno.test("what went wrong while everything was armed is armed once more, whether that comes to its end or not", () => {
+  const rearms = new RearmSchedule(100);
+  rearms.begin(0);
+  rearms.abandon("overflow", 50);
+  assertEquals(rearms.dueAt, 150);
+  rearms.end(60);
+  assert(rearms.isWanted);
+});
+
 Deno.test("I7: arming takes half of the time at most, however long it takes", () => {
   const rearms = new RearmSchedule(100);
   rearms.want("overflow", 0);

@@ -66,11 +66,27 @@ function wrapCall(name: string, call: Call, readErrno: () => number): Call {
   };
 }
 
-function noteDescriptor(name: string, [first]: readonly unknown[], result: number): void {
-  if (name === "close") descriptors.delete(Number(first));
-  if ((name === "openat" || name === "openat2" || name === "fcntl") && result >= 0) {
-    descriptors.add(result);
-  }
+function noteDescriptor(name: string, args: readonly unknown[], result: number): void {
+  if (name === "close") descriptors.delete(Number(args[0]));
+  if (opensDescriptor(name, args) && result >= 0) descriptors.add(result);
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+const OPENERS: ReadonlySet<string> = new Set([
+  "accept4",
+  "epoll_create1",
+  "eventfd",
+  "inotify_init1",
+  "memfd_create",
+  "openat",
+  "openat2",
+  "socket",
+  "timerfd_create",
+]);
+
+/** Whether what the call returns is a descriptor, which there may be none left of. */
+export function opensDescriptor(name: string, args: readonly unknown[]): boolean {
+  return OPENERS.has(name) || (name === "fcntl" && args[1] === F_DUPFD_CLOEXEC);
 }
 
 /** Answers the question for errno in the C library's place. */

@@ -4,14 +4,7 @@ import { pause } from "./clock.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { ERRNO, isErrno, SystemError } from "./errno.ts";
 import { EPOLL, type Reactor } from "./reactor.ts";
-import {
-  type Accepted,
-  acceptFrom,
-  type Address,
-  showAddress,
-  startConnecting,
-  StreamSocket,
-} from "./socket.ts";
+import { acceptFrom, type Address, showAddress, startConnecting, StreamSocket } from "./socket.ts";
 import { type Listening, startListening } from "./socket_file.ts";
 
 const EPOLL_ONESHOT = 1 << 30;
@@ -233,21 +226,29 @@ export class Listener implements Disposable {
     this.#reactor = reactor;
     this.#listening = startListening(address);
     this.#socket = this.#listening.socket;
-    reactor.add(this.#socket, EPOLL.IN, () => {
-      for (let i = 0; i < ACCEPTS_A_TURN; i++) {
-        const accepted = this.#accept();
-        if (accepted === undefined) return;
-        onConnection(new Connection(reactor, accepted.socket), accepted.cid);
-      }
-    });
+    try {
+      reactor.add(this.#socket, EPOLL.IN, () => {
+        for (let i = 0; i < ACCEPTS_A_TURN; i++) {
+          const accepted = this.#accept();
+          if (accepted === undefined) return;
+          onConnection(accepted.connection, accepted.cid);
+        }
+      });
+    } catch (error) {
+      this.#listening.close();
+      throw error;
+    }
   }
 
-  #accept(): Accepted | undefined {
+  #accept(): { readonly connection: Connection; readonly cid: number | undefined } | undefined {
     if (!this.#socket.isOpen) return undefined;
     try {
-      return acceptFrom(this.#socket);
+      const accepted = acceptFrom(this.#socket);
+      if (accepted === undefined) return undefined;
+      const { socket, cid } = accepted;
+      return { connection: new Connection(this.#reactor, socket), cid };
     } catch {
-      // Out of descriptors: the connection goes on waiting; asking again at once would spin.
+      // Out of descriptors, or of memory: others go on waiting; asking again at once would spin.
       this.#reactor.modify(this.#socket, 0);
       this.#pause = setTimeout(() => this.#reactor.modify(this.#socket, EPOLL.IN), 200);
       return undefined;

@@ -87,6 +87,14 @@ function newSocket(address: Address): StreamSocket {
 
 const NOTHING = new Uint8Array(1);
 
+/** Errors of a call that tell nothing of the peer. */
+const NOBODY_KNOWS: ReadonlySet<number> = new Set([
+  ERRNO.EAGAIN,
+  ERRNO.EINTR,
+  ERRNO.ENOMEM,
+  ERRNO.ENOBUFS,
+]);
+
 /** What a call that may not wait had to say. */
 export type NotNow = "again";
 
@@ -133,8 +141,7 @@ export class StreamSocket extends Descriptor {
    */
   get peerIsGone(): boolean {
     if (libc.send(this.fd, NOTHING, 0n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return false;
-    const number = errno(); // EPIPE as a rule
-    return number !== ERRNO.EAGAIN && number !== ERRNO.EINTR;
+    return !NOBODY_KNOWS.has(errno()); // EPIPE as a rule
   }
 
   /** The process id of a Unix socket's peer when it connected or listened (SO_PEERCRED). */

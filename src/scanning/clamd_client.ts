@@ -172,9 +172,10 @@ export abstract class ClamdClient implements Scanner {
 
   async #askWhetherAlive(): Promise<void> {
     this.#askAgainAt = Infinity;
-    const reason = await this.health.check();
+    await this.health.check();
     this.#askAgainAt = performance.now() + DOUBTFUL_MS;
-    if (reason !== undefined) this.#abandonAll(reason);
+    const { trouble } = this.health;
+    if (trouble !== undefined) this.#abandonAll(trouble);
   }
 
   #abandonAll(reason: string): void {

@@ -21,7 +21,7 @@ const LINE_END = /[\0\n]/;
 const STATS_END = /\0|\nEND\n/;
 const DESCRIPTOR_RETRY_MS = 50;
 
-/** A question without a useful answer; the message is in words for the log. */
+/** A question without a useful answer from clamd; the message is in words for the log. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
 }
@@ -39,7 +39,9 @@ export class ClamdControl {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Whether it is alive: settles with the answer, rejects with NoAnswer. Works while all threads scan. */
+  /**
+   * Whether it is alive: settles with the answer, rejects with NoAnswer, or with a SystemError where there was no
+   * descriptor to ask with. Works while all threads scan. */
   async ping(): Promise<void> {
     const answer = await this.#ask(COMMAND.PING, LINE_END);
     // A proxy whose places are all taken (by our own scans, perhaps) is alive too.
@@ -97,7 +99,7 @@ export class ClamdControl {
       await connection.write(command);
       return await readAnswer(connection, end);
     } catch (error) {
-      if (error instanceof NoAnswer) throw error;
+      if (error instanceof NoAnswer || lacksDescriptors(error)) throw error;
       const failure = late ? new SystemError("read", ERRNO.ETIMEDOUT) : error;
       throw new NoAnswer(inWords(failure, this.#address));
     } finally {

@@ -3,7 +3,7 @@
  * and it is asked for a sign of life now and then until it gives one.
  */
 
-import { messageOf } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 
 const FIRST_PROBE_MS = 250;
@@ -16,7 +16,10 @@ type State =
   | { readonly kind: "down"; readonly reason: string };
 
 export interface HealthOptions {
-  /** Asks the scanner for a sign of life; rejects with an Error in words if there is none in good time. */
+  /**
+   * Asks the scanner for a sign of life; rejects with an Error in words if there is none in good time, or for want of
+   * descriptors.
+   */
   ask(): Promise<void>;
   /** Told when it stops answering. */
   onTrouble(message: string): void;
@@ -66,13 +69,17 @@ export class Health {
     this.#probeIn(FIRST_PROBE_MS);
   }
 
-  /** Asks now. The reason if there is no answer; it counts as down then, and as up otherwise. */
+  /**
+   * Asks now. The reason if there is no answer; it counts as down then, and as up otherwise. Where it could not be asked,
+   * it counts as before.
+   */
   async check(): Promise<string | undefined> {
     try {
       await this.#options.ask();
     } catch (error) {
       const reason = messageOf(error);
-      this.fail(reason);
+      if (!lacksDescriptors(error)) this.fail(reason);
+      else if (this.#state.kind === "suspected") this.#state = { kind: "up" };
       return reason;
     }
     this.#answered();

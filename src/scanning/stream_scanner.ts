@@ -3,6 +3,7 @@
 import { pause } from "../../ffi/clock.ts";
 import { Connection } from "../../ffi/connection.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import { lacksDescriptors } from "../../ffi/errno.ts";
 import type { Address } from "../../ffi/socket.ts";
 import {
   ClamdClient,
@@ -97,6 +98,7 @@ export class StreamScanner extends ClamdClient {
     try {
       connection = await Connection.connect(reactor, address, CONTROL_TIMEOUT_MS);
     } catch (error) {
+      if (lacksDescriptors(error)) throw error;
       return { kind: "lost", reason: inWords(error, address) };
     }
     this.#connections.set(job, connection);

@@ -206,7 +206,7 @@ for (const [name, refusal] of Object.entries(REFUSALS)) {
     for (const [what, action] of Object.entries(ACTIONS)) {
       const calls = await play(reactor, action, Infinity, refusal);
       for (const [from, call] of calls.slice(0, MOST_CALLS).entries()) {
-        if (!NIGHTLY && from % 5 !== cases % 5) continue;
+        if (!NIGHTLY && (from + calls.length) % 4 !== 0) continue;
         cases++;
         await play(reactor, action, from, refusal).catch((error) => {
           faults.push(`${what}; ${call} (${from}): ${error.message}`);

@@ -2,19 +2,22 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { Health } from "../../src/scanning/health.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
 /** A scanner that answers, or does not, as the test wants. */
 class Patient {
   answers = true;
+  /** Why it does not. */
+  obstacle: Error = new Error("nobody there");
   asked = 0;
   recovered = 0;
   readonly told: string[] = [];
   readonly health = new Health({
     ask: () => {
       this.asked++;
-      return this.answers ? Promise.resolve() : Promise.reject(new Error("nobody there"));
+      return this.answers ? Promise.resolve() : Promise.reject(this.obstacle);
     },
     onTrouble: (message) => this.told.push(message),
   });
@@ -47,6 +50,24 @@ Deno.test("one that is gone is asked again until it answers, and then all who li
   patient.answers = true;
   await waitFor("it is found again", () => patient.recovered === 1);
   assertEquals(patient.health.trouble, undefined);
+  patient.health.close();
+});
+
+Deno.test("I1: one that could not be asked for want of descriptors counts as before", async () => {
+  const patient = new Patient();
+  patient.answers = false;
+  patient.obstacle = new SystemError("socket", ERRNO.EMFILE);
+  patient.health.suspect();
+  await patient.health.settled;
+  assert(await patient.health.check() !== undefined);
+  assertEquals([patient.health.trouble, patient.told.length], [undefined, 0]);
+  patient.obstacle = new Error("nobody there");
+  patient.health.suspect();
+  await patient.health.settled;
+  assertEquals(patient.health.trouble, "nobody there");
+  patient.obstacle = new SystemError("socket", ERRNO.EMFILE);
+  await patient.health.check();
+  assertEquals(patient.health.trouble, "nobody there");
   patient.health.close();
 });
 

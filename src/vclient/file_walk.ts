@@ -1,14 +1,17 @@
 /** Reads a tree and tells of its regular files. Memory is bounded by the largest directory, not by the tree. */
 
 import { join, type RelativePath } from "../../ffi/byte_string.ts";
+import { pause } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { DirectoryEntry } from "../../ffi/dirent.ts";
-import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 
 /** How long others wait for their turn. */
 const SLICE_MS = 5;
+/** Others will be done with their descriptors by then. */
+const AFTER_SHORTAGE_MS = 100;
 
 export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
@@ -33,6 +36,11 @@ export async function walkFiles(
       if (directory !== undefined) await readDirectory(directory, path, visitor, directories);
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue; // removed meanwhile
+      if (lacksDescriptors(error)) {
+        directories.push(path);
+        await pause(AFTER_SHORTAGE_MS);
+        continue;
+      }
       if (!(error instanceof SystemError)) throw error;
       visitor.onTrouble(path, error.message);
     }
@@ -52,8 +60,8 @@ async function readDirectory(
       const found = look(directory, entry, (reason) => visitor.onTrouble(below, reason));
       if (found === "directory") directories.push(below);
       else if (found !== undefined) {
-        const pause = visitor.file(below, found);
-        if (pause !== undefined) await pause;
+        const isTaken = visitor.file(below, found);
+        if (isTaken !== undefined) await isTaken;
       }
     }
     if (performance.now() < restAt) continue;

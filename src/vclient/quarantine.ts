@@ -151,7 +151,17 @@ function lock(scanned: ScannedFile, { uid, gid }: FileStatus): ScannedFile | und
     return withOwnerAndMode(scanned, { uid, gid, mode: LOCKED });
   } catch (error) {
     if (isErrno(error, "EPERM", "EACCES", "EINVAL", "EOPNOTSUPP")) return undefined;
+    unlock(scanned);
     throw error;
+  }
+}
+
+/** After half of it. */
+function unlock({ file, status: { uid, gid, mode } }: ScannedFile): void {
+  try {
+    setOwnerAndMode(file, uid, gid, mode);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error; // the disk lets nothing happen, as was just seen
   }
 }
 

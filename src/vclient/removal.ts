@@ -53,7 +53,7 @@ export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
 
 /** Moves a scanned file to a free name on the same filesystem. Throws SystemError; EXDEV if it is another one. */
 export function takeOut(scanned: ScannedFile, to: Place, onStray: OnStray): Outcome {
-  const { parent, name, file, status } = scanned;
+  const { parent, name } = scanned;
   const there = parent.status(name);
   if (there === undefined || !isScanned(scanned, there)) return "changed";
   try {
@@ -62,14 +62,26 @@ export function takeOut(scanned: ScannedFile, to: Place, onStray: OnStray): Outc
     if (isErrno(error, "ENOENT")) return "changed";
     throw error;
   }
-  const taken = to.directory.status(to.name);
-  if (taken === undefined) return "changed"; // taken from us again: whatever it was, it has a new name
+  let found: Found = "another"; // as long as nobody can tell
+  try {
+    found = lookAtTaken(scanned, to);
+  } finally {
+    if (found === "another") putBack(to, { directory: parent, name }, onStray);
+  }
+  return found === "scanned" ? "done" : "changed";
+}
+
+/** `nothing`: it was taken from us again; whatever it was, it has a new name. */
+type Found = "scanned" | "another" | "nothing";
+
+function lookAtTaken(scanned: ScannedFile, { directory, name }: Place): Found {
+  const { file, status } = scanned;
+  const taken = directory.status(name);
+  if (taken === undefined) return "nothing";
   // The rename itself may have changed the time of change.
   const isSame = taken.device === status.device && taken.inode === status.inode &&
     isScanned(scanned, { ...statusOf(file), ctimeNs: status.ctimeNs });
-  if (isSame) return "done";
-  putBack(to, { directory: parent, name }, onStray);
-  return "changed";
+  return isSame ? "scanned" : "another";
 }
 
 function isScanned({ status, isRestless }: ScannedFile, found: FileStatus): boolean {

@@ -59,9 +59,13 @@ export function openCanonical(path: ByteString): Directory | undefined {
     if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
     throw error;
   }
-  if (canonicalPath(directory) === path) return directory;
-  directory.close();
-  return undefined;
+  let isThere = false;
+  try {
+    isThere = canonicalPath(directory) === path;
+  } finally {
+    if (!isThere) directory.close();
+  }
+  return isThere ? directory : undefined;
 }
 
 /** Whether a walk from `directory` down `path` ends in the directory that has this path. */

@@ -2,7 +2,7 @@
 
 import { type ByteString, display, fromText, toBytes } from "../../ffi/byte_string.ts";
 import { type Connection, Listener } from "../../ffi/connection.ts";
-import { isErrno, messageOf } from "../../ffi/errno.ts";
+import { messageOf, SystemError } from "../../ffi/errno.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
 import type { Logger } from "../logging/logging.ts";
@@ -68,8 +68,7 @@ export class NotificationServer implements Disposable {
     try {
       await this.#takeLines(peer, name, handshakePort);
     } catch (error) {
-      // ECONNABORTED: dropped by us.
-      if (!isErrno(error, "ETIMEDOUT", "ECONNRESET", "EPIPE", "ECONNABORTED")) throw error;
+      if (!(error instanceof SystemError)) throw error; // ECONNABORTED: dropped by us
       log.debug("{name} is dropped: {error}", { name, error });
     } finally {
       this.#peers.remove(peer);

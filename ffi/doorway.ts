@@ -26,7 +26,7 @@ export function throughDoorway<T>(directory: ByteString, use: (path: string) => 
   try {
     return use(`${DOORWAY}/${toText(link)}`);
   } finally {
-    links.removeFile(link);
+    removeLink(links, link);
     links.close();
   }
 }
@@ -36,15 +36,25 @@ function makeLink(link: FileName, target: ByteString): Directory | SystemError {
   try {
     using parent = Directory.openTrusted(fromText(PARENT));
     parent.makeDirectory(fileName(NAME), 0o700);
-    using links = Directory.openTrusted(fromText(DOORWAY));
+    using opening = new DisposableStack();
+    const links = opening.use(Directory.openTrusted(fromText(DOORWAY)));
     links.makeSymbolicLink(link, target);
-    return links.duplicate();
+    opening.move(); // to the caller
+    return links;
   } catch (error) {
     // Whichever step it was: that is the place to look at.
     if (error instanceof SystemError) {
       return new SystemError(error.call, error.errno, fromText(DOORWAY));
     }
     throw error;
+  }
+}
+
+function removeLink(links: Directory, link: FileName): void {
+  try {
+    links.removeFile(link);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error; // it leads nowhere else, and has done what it was for
   }
 }
 

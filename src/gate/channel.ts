@@ -1,8 +1,9 @@
 /** One channel at work: its directories, index, shares and queues, from start to stop. */
 
 import { pause } from "../../ffi/clock.ts";
-import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
+import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
+import { lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
@@ -16,7 +17,14 @@ import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { LargeDirectories } from "./large_directories.ts";
-import { type Layout, openLayout, openQuarantine, openShare, renewedExport } from "./layout.ts";
+import {
+  type Layout,
+  LayoutFault,
+  openLayout,
+  openQuarantine,
+  openShare,
+  renewedExport,
+} from "./layout.ts";
 import { AFTER_SHORTAGE } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
 import { Publisher } from "./publisher.ts";
@@ -208,12 +216,15 @@ export class Channel {
    * of that is planned; the work itself goes on. `onProgress` hears, in words, how far it is.
    */
   async start(onProgress: (status: string) => void): Promise<void> {
-    const exported = this.#layout.export.duplicate();
-    const inode = statusOf(exported).inode;
-    this.#export.attach(exported, this.#index.replicaId(EXPORT, inode).id);
-    // Every share that is there takes part from the start: what a crash left goes back before anything else.
-    for (const share of this.#shares) share.open();
-    this.#recovery.recover();
+    try {
+      this.#attachExport(this.#layout.export.duplicate());
+      // Every share that is there takes part from the start: what a crash left goes back before anything else.
+      for (const share of this.#shares) share.open();
+      this.#recovery.recover();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      throw new LayoutFault(`its own directories cannot be used (${error.message})`);
+    }
     this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
     for (const share of this.#shares) await share.watch(onProgress);
     for (const source of this.#sources) this.#scheduler.add(source);
@@ -339,6 +350,10 @@ export class Channel {
       lookAt: (path) => this.#enqueue(queue, path),
       isStopped: () => this.#stopped,
       onShortage: (error) => this.#onShortage(error),
+      onFailure: (directory, error) => {
+        this.#log.trouble(`${display(directory) || "a root"} could not be read (${error.message})`);
+        setTimeout(() => this.#readFor(queue, directory), AFTER_FAILURE_MS);
+      },
       room: () => this.#isFull(queue) ? this.#untilRoom(queue) : undefined,
     };
   }
@@ -379,6 +394,14 @@ export class Channel {
     }
   }
 
+  /** Takes over the descriptor. */
+  #attachExport(exported: Directory): void {
+    using owned = new DisposableStack();
+    owned.use(exported);
+    this.#export.attach(exported, this.#index.replicaId(EXPORT, statusOf(exported).inode).id);
+    owned.move();
+  }
+
   /** By mistake, or to start afresh, the host may have removed it. */
   #keepExport(): void {
     const held = this.#export.root;
@@ -386,7 +409,7 @@ export class Channel {
     try {
       const renewed = renewedExport(this.#layout, held);
       if (renewed === undefined) return;
-      this.#export.attach(renewed, this.#index.replicaId(EXPORT, statusOf(renewed).inode).id);
+      this.#attachExport(renewed);
       this.#log.exportRenewed();
       this.#readings.requestAll(ROOT);
     } catch (error) {

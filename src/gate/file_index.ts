@@ -8,7 +8,7 @@
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
-import { messageOf } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import {
   changeNothing,
   IN_MEMORY,
@@ -105,6 +105,7 @@ export class FileIndex implements Disposable {
       return opened(path);
     } catch (error) {
       if (isInUse(error)) throw new LayoutFault(`another daemon uses ${path}`);
+      if (lacksDescriptors(error)) throw new LayoutFault(`${path}: ${error.message}`);
       onTrouble(
         `the index ${path} cannot be used (${messageOf(error)}): starting a new one; ` +
           `shares are compared by content once`,

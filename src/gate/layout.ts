@@ -10,7 +10,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { isErrno, messageOf, SystemError } from "../../ffi/errno.ts";
+import { isErrno, lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
 import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
 import { statusOf } from "../../ffi/file_status.ts";
@@ -118,6 +118,7 @@ function withAdvice(error: unknown): string {
 function adviceFor(error: unknown): string | undefined {
   if (isPermission(error)) return AS_ROOT;
   if (isErrno(error, "EROFS")) return WRITABLE;
+  if (lacksDescriptors(error)) return "let the service have more of them (LimitNOFILE=)";
   return isFull(error) ? "make room" : undefined;
 }
 
@@ -261,17 +262,8 @@ const PROOF = new TextEncoder().encode("x".repeat(4096));
 /** Clones, and gives away a file without a name: what every published file needs. */
 function proveReflink(directory: Directory, basePath: ByteString): void {
   const place = display(basePath);
-  let proof: Descriptor;
-  try {
-    proof = directory.createUnnamed();
-  } catch (error) {
-    throwIfFull(error, basePath);
-    const reason = messageOf(error);
-    const advice = adviceFor(error) ?? "use btrfs or XFS";
-    throw new LayoutFault(`${place} cannot hold unnamed files (${reason}): ${advice}`);
-  }
-  using source = proof;
-  using target = directory.createUnnamed();
+  using source = createProof(directory, basePath);
+  using target = createProof(directory, basePath);
   try {
     writeAll(source, PROOF);
     cloneNow(source, target);
@@ -289,6 +281,19 @@ function proveReflink(directory: Directory, basePath: ByteString): void {
     const reason = messageOf(error);
     throw new LayoutFault(
       `${place}: files cannot be given to their owners (${reason}): ${AS_ROOT}`,
+    );
+  }
+}
+
+function createProof(directory: Directory, basePath: ByteString): Descriptor {
+  try {
+    return directory.createUnnamed();
+  } catch (error) {
+    throwIfFull(error, basePath);
+    const reason = messageOf(error);
+    const advice = adviceFor(error) ?? "use btrfs or XFS";
+    throw new LayoutFault(
+      `${display(basePath)} cannot hold unnamed files (${reason}): ${advice}`,
     );
   }
 }

@@ -108,15 +108,13 @@ export class Recovery implements Disposable {
     for (const { name } of [...this.#directory.entries()]) {
       if (RecoveryJournal.isOwn(name)) continue;
       const line = lines.get(name);
-      const status = this.#directory.status(name);
-      if (status === undefined) continue;
       if (line === undefined) {
         this.#onTrouble(
           `recovery/${display(name)} is of unknown origin: kept there, have a look at it`,
         );
         continue;
       }
-      this.#decide(line, status);
+      this.#tryToDecide({ line, isUndecided: true });
     }
     try {
       this.#rewriteJournal();

@@ -38,11 +38,12 @@ export class Replica {
     return this.#root;
   }
 
-  /** Takes over the descriptor. */
+  /** Takes over the descriptor. Where that is thrown, nothing has changed, and it is still the caller's. */
   attach(root: Directory, id: ReplicaId): void {
+    const { mountId } = root;
     this.detach();
     this.#root = root;
-    this.#mountId = root.mountId;
+    this.#mountId = mountId;
     this.id = id;
   }
 

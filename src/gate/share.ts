@@ -2,6 +2,7 @@
 
 import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
@@ -74,10 +75,15 @@ export class Share implements WatchSink {
   open(): void {
     const { replica } = this;
     const { index, openRoot } = this.#parts;
-    const root = openRoot(replica.producer);
-    if (root !== undefined) this.#attach(root);
+    try {
+      const root = openRoot(replica.producer);
+      if (root !== undefined) return void this.#attach(root);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#tell(` cannot be opened, trying again: ${error.message}`); // its watcher does
+    }
     // What it had when it was last there still counts.
-    else replica.id = index.lastId(replica.name);
+    replica.id = index.lastId(replica.name);
   }
 
   /** Settles when it is watched, or there is nothing to watch. */
@@ -152,35 +158,33 @@ export class Share implements WatchSink {
   }
 
   rootFound(root: Directory): void {
-    const held = this.replica.root;
-    if (held !== undefined && statusOf(held).inode === statusOf(root).inode) {
-      root.close();
-      return;
-    }
-    this.#attach(root);
-    this.#parts.onFound(this.replica);
+    if (this.#attach(root)) this.#parts.onFound(this.replica);
   }
 
   /**
    * Nothing that it lacks is deleted elsewhere if it is another directory than before, or suddenly empty. Takes over the
-   * descriptor.
+   * descriptor. `false` if it is the one that is held already.
    */
-  #attach(root: Directory): void {
+  #attach(root: Directory): boolean {
     const { index } = this.#parts;
     const { replica } = this;
     using owned = new DisposableStack();
     owned.use(root);
-    const inode = statusOf(root).inode;
+    const { inode } = statusOf(root);
+    const held = replica.root;
+    if (held !== undefined && statusOf(held).inode === inode) return false;
     const { id, known } = index.replicaId(replica.name, inode);
     const wasEmptied = known && isEmpty(root) && index.knowsFilesOf(id);
+    // Once nothing can fail: the next attempt would take it for what it had.
+    replica.attach(root, wasEmptied ? index.forgetReplica(replica.name, inode) : id);
     owned.move();
-    replica.attach(root, id); // once nothing can fail: the next attempt would take it for what it had
-    if (!wasEmptied) return;
-    this.#foundEmpty = true;
-    this.#tell(
-      " is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
-    );
-    replica.id = index.forgetReplica(replica.name, inode);
+    if (wasEmptied) {
+      this.#foundEmpty = true;
+      this.#tell(
+        " is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
+      );
+    }
+    return true;
   }
 
   /** Whether `path`, and what is below it, is left alone. */
@@ -201,5 +205,6 @@ export class Share implements WatchSink {
 }
 
 function isEmpty(root: Directory): boolean {
-  return root.entries().next().done === true;
+  for (const _ of root.entries()) return false; // a loop that is left ends the reading, and closes what it reads
+  return true;
 }

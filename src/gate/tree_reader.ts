@@ -6,7 +6,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
-import { lacksDescriptors, type SystemError } from "../../ffi/errno.ts";
+import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
 import { KnownDirectory, PAGE_NAMES } from "./known_directory.ts";
@@ -26,6 +26,8 @@ export interface TreeReaderParts {
   isStopped(): boolean;
   /** There were no descriptors to read a directory with; it is tried again. */
   onShortage(error: SystemError): void;
+  /** A directory could not be read, with what is below it: it is to be read again later. */
+  onFailure(directory: RelativePath, error: SystemError): void;
   /** Settles when there is room for more paths; nothing if there is. */
   room(): Promise<void> | undefined;
 }
@@ -56,8 +58,10 @@ export async function readTree(
       parts.lookAt(task.lookAt);
       continue;
     }
+    const { enter } = task;
+    const read = () => readDirectory(parts, enter, reading, pace);
     // Not spread into one call: a directory has as many children as a guest likes.
-    for (const below of await readPatiently(parts, task.enter, reading, pace)) tasks.push(below);
+    for (const below of await readPatiently(parts, enter, read)) tasks.push(below);
     onProgress?.(reading);
     if (pace.isDue()) await pace.rest();
     await parts.room();
@@ -65,18 +69,24 @@ export async function readTree(
   return reading;
 }
 
-/** To begin again from the top for want of descriptors would be to never come to the end of a large tree. */
-async function readPatiently(
+/**
+ * Reads one directory, and returns what is to be done below. To begin again from the top for want of descriptors would be
+ * to never come to the end of a large tree, and one that is broken keeps nobody from reading the others (I7).
+ */
+export async function readPatiently<T>(
   parts: TreeReaderParts,
   directory: RelativePath,
-  reading: Reading,
-  pace: Pace,
-): Promise<Task[]> {
+  read: () => Promise<readonly T[]>,
+): Promise<readonly T[]> {
   while (!parts.isStopped()) {
     try {
-      return await readDirectory(parts, directory, reading, pace);
+      return await read();
     } catch (error) {
-      if (!lacksDescriptors(error)) throw error;
+      if (!(error instanceof SystemError)) throw error;
+      if (!lacksDescriptors(error)) {
+        parts.onFailure(directory, error);
+        return [];
+      }
       parts.onShortage(error);
       await pause(AFTER_SHORTAGE_MS);
     }

@@ -9,7 +9,7 @@ import { DirectoryTurn } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { recordIn, type ReplicaRecord } from "./replica_record.ts";
-import type { TreeReaderParts } from "./tree_reader.ts";
+import { readPatiently, type TreeReaderParts } from "./tree_reader.ts";
 
 /** Tells the entries at any depth below `directory` that are known in `replica`, and not there. */
 export async function findVanished(
@@ -20,7 +20,9 @@ export async function findVanished(
   const pace = new Pace();
   const rest = [directory];
   for (let at = rest.pop(); at !== undefined && !parts.isStopped(); at = rest.pop()) {
-    for (const below of await look(parts, replica, at, pace)) rest.push(below);
+    const directoryAt = at;
+    const read = () => look(parts, replica, directoryAt, pace);
+    for (const below of await readPatiently(parts, at, read)) rest.push(below);
     if (pace.isDue()) await pace.rest();
     await parts.room();
   }

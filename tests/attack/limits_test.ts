@@ -49,6 +49,8 @@ testOnEachFilesystem(
 const FEW = 14;
 const FILES = 400;
 const MOST_MEMORY_MIB = 400;
+/** To clamd, one for each of its threads: they stay for as long as clamd keeps them. */
+const CONNECTIONS = 4;
 
 /** What a guest does at any time: a large directory, a deep one, many small ones, malware, deletions. */
 async function keepBusy(world: World, folder: string): Promise<void> {
@@ -104,7 +106,7 @@ testOnEachFilesystem(
     assert(memory < MOST_MEMORY_MIB, `${Math.round(memory)} MiB`);
     await waitFor(
       () => `${descriptors(world)} descriptors stay open, ${own} before`,
-      () => descriptors(world) <= own,
+      () => descriptors(world) <= own + CONNECTIONS,
     );
 
     // The same from the start, with changes made meanwhile.

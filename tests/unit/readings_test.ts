@@ -54,6 +54,7 @@ class Bench implements Disposable {
         },
         isStopped: () => this.#stopped,
         onShortage: () => {},
+        onFailure: (directory, error) => this.found.push(`${display(directory)}: ${error.message}`),
         room: () => share === this.shares[0] ? this.room : undefined,
       }),
       isStopped: () => this.#stopped,

@@ -46,6 +46,9 @@ class Bench implements Disposable {
       lookAt: (path) => found.push(path),
       isStopped: () => false,
       onShortage: () => {},
+      onFailure: (_, error) => {
+        throw error;
+      },
       room: () => Promise.resolve(),
     };
     await findVanished(parts, replica, NEW);

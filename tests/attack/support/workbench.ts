@@ -207,6 +207,7 @@ export class Workbench {
       lookAt: (path) => void found.add(path),
       isStopped: () => false,
       onShortage: (error) => void this.troubles.push(error.message),
+      onFailure: (_, error) => void this.troubles.push(error.message),
       room: () => Promise.resolve(),
     }, ROOT);
     return found;

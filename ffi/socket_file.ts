@@ -50,14 +50,20 @@ export function startListening(address: Address): Listening {
 /** `parent` is closed with the listener. */
 function listenIn(parent: Directory, name: FileName, address: Address): Listening {
   if (isAbandoned(parent, name, address)) parent.removeFile(name);
-  const socket = listenOn(address, SOCKET_MODE);
+  using owned = new DisposableStack();
+  const socket = owned.use(listenOn(address, SOCKET_MODE));
   const ours = parent.status(name)?.inode;
+  owned.move(); // to the listener
   return {
     socket,
     close() {
+      using _ = parent;
       socket.close();
-      if (ours !== undefined && parent.status(name)?.inode === ours) parent.removeFile(name);
-      parent.close();
+      try {
+        if (ours !== undefined && parent.status(name)?.inode === ours) parent.removeFile(name);
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error; // whoever listens there next replaces it
+      }
     },
   };
 }

@@ -7,7 +7,7 @@ import { intercept, opensDescriptor, ownDescriptors } from "./support/libc_hook.
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { Connection, Listener } from "../../ffi/connection.ts";
-import { ERRNO, lacksDescriptors } from "../../ffi/errno.ts";
+import { ERRNO, isErrno, lacksDescriptors } from "../../ffi/errno.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { socketPair } from "../../ffi/socket.ts";
 import { ClamdControl } from "../../src/scanning/clamd_control.ts";
@@ -29,6 +29,7 @@ const NEVER: ReadonlySet<string> = new Set([
   "epoll_wait",
   "shutdown",
   "timerfd_settime",
+  "umask",
   "write",
 ]);
 const EPOLL_CTL_ADD = 1;
@@ -186,4 +187,29 @@ Deno.test("a peer that cannot be asked for want of memory is not gone", () => {
   theirs.close();
   assert(ours.peerIsGone);
   ours.close();
+});
+
+Deno.test("a listener that cannot listen leaves nothing open, and nothing in the way of the next", async () => {
+  const reactor = new Reactor();
+  const address = { family: "unix", path: `${scratchDirectory("refused")}/socket` } as const;
+  const before = ownDescriptors().size;
+  const listen = () => new Listener(reactor, address, () => {}).close();
+  const listenWithout = (from: number) => {
+    const calls = refuse(from, ERRNO.ENOMEM);
+    try {
+      listen();
+    } catch (error) {
+      assert(isErrno(error, "ENOMEM"), String(error));
+    } finally {
+      intercept(undefined);
+    }
+    return calls;
+  };
+  for (const [from, call] of listenWithout(Infinity).entries()) {
+    listenWithout(from);
+    assertEquals(ownDescriptors().size, before, `${call} (${from})`);
+    listen();
+  }
+  await reactor.stop();
+  reactor[Symbol.dispose]();
 });

@@ -5,7 +5,7 @@
 
 import { intercept, opensDescriptor, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { ERRNO } from "../../ffi/errno.ts";
@@ -13,6 +13,7 @@ import { closingFiles } from "../../ffi/file_descriptor.ts";
 import { nextTurn, Reactor } from "../../ffi/reactor.ts";
 import { Channel } from "../../src/gate/channel.ts";
 import { parseConfiguration } from "../../src/gate/config/configuration.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
 import { LayoutFault } from "../../src/gate/layout.ts";
 import { RecoveryJournal } from "../../src/gate/recovery_journal.ts";
 import { logger } from "../../src/logging/logging.ts";
@@ -232,6 +233,19 @@ testOnEachFilesystem(
     assertEquals(faults.slice(0, 20), [], `${faults.length} faults in ${cases} cases`);
   },
 );
+
+Deno.test({
+  name: "I3: an index that no descriptor is left for is not taken for damaged",
+  permissions: { read: false, write: false }, // as the gate has them: only the doorway leads there
+  fn() {
+    intercept({ before: (name) => name === "openat" ? ERRNO.EMFILE : undefined });
+    try {
+      assertThrows(() => FileIndex.open("/nowhere/index.sqlite", () => {}), LayoutFault);
+    } finally {
+      intercept(undefined);
+    }
+  },
+});
 
 testOnEachFilesystem(
   "I6: an export that is made again and cannot be looked at is opened once more, and nothing stays open",

@@ -12,6 +12,8 @@ import { findVanished } from "./vanished_entries.ts";
 
 /** Directories of one share that wait, above which all of it is read instead (I6). */
 const MOST_WAITING = 5_000;
+/** Of them, among which is looked for one that will come by another. */
+const FEW = 64;
 const AFTER_FAILURE_MS = 5_000;
 const AFTER_SHORTAGE_MS = 250;
 
@@ -102,6 +104,7 @@ class Lane {
   }
 
   request(directory: RelativePath, what: Wanted): void {
+    if (this.#willComeBy(directory, what)) return;
     const waiting = this.#waiting;
     if (waiting.size >= MOST_WAITING) {
       // Instead of many parts the whole, once.
@@ -109,10 +112,21 @@ class Lane {
       waiting.set(ROOT, "everything");
     }
     const wanted = waiting.get(directory);
-    if (wanted === undefined || STRENGTH.indexOf(wanted) < STRENGTH.indexOf(what)) {
-      waiting.set(directory, what);
-    }
+    if (wanted === undefined || !includes(wanted, what)) waiting.set(directory, what);
     if (this.#started) this.#run();
+  }
+
+  /** Each level of a deep tree that is being made is asked for, and to read each with all below would be quadratic. */
+  #willComeBy(directory: RelativePath, what: Wanted): boolean {
+    let left = FEW;
+    for (const [above, wanted] of this.#waiting) {
+      if (left-- === 0) return false;
+      // What vanished is not looked for in directories that are not known.
+      if (wanted !== "vanished" && includes(wanted, what) && isWithin(directory, above)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   covers(path: RelativePath): boolean {
@@ -176,6 +190,10 @@ class Lane {
     const single = what === "changed" && share !== undefined && share.role !== "diode";
     await readTree(single ? { ...tree, replicas: [share] } : tree, directory);
   }
+}
+
+function includes(wanted: Wanted, what: Wanted): boolean {
+  return STRENGTH.indexOf(wanted) >= STRENGTH.indexOf(what);
 }
 
 function isWithin(path: RelativePath, directory: RelativePath): boolean {

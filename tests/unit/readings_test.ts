@@ -103,6 +103,27 @@ Deno.test("a directory that was asked for often is read once, for the most that 
   assertEquals([bench.read, bench.found], [1, ["in/theirs"]]);
 });
 
+Deno.test("I7: what a reading that waits will come by is not read once more for itself", async () => {
+  using bench = new Bench();
+  Deno.mkdirSync(`${bench.path}/ann/a/b/c`, { recursive: true });
+  bench.request(0, "a", "changed");
+  bench.request(0, "a/b", "changed");
+  bench.request(0, "a/b/c", "vanished");
+  bench.request(0, "ab", "changed");
+  bench.readings.start();
+  await allRead(bench);
+  assertEquals(bench.read, 2);
+  bench.read = 0;
+  // It finds less, or on another's behalf.
+  bench.request(0, "a", "vanished");
+  bench.request(0, "a/b", "vanished");
+  bench.request(1, "a/b", "changed");
+  bench.request(0, "a/b", "everything");
+  bench.request(0, "a/b/c", "everything");
+  await allRead(bench);
+  assertEquals(bench.read, 3);
+});
+
 Deno.test("what changed is looked for in one share only", async () => {
   using bench = new Bench();
   Deno.writeTextFileSync(`${bench.path}/ann/mine`, "");

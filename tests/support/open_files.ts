@@ -1,8 +1,9 @@
-/** What this process has open below `path`, unnamed files included. */
-export function openBelow(path: string): string[] {
-  const targets = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => {
+/** What a process has open below `path`, unnamed files included; this one, if it is not given. */
+export function openBelow(path: string, process: number | "self" = "self"): string[] {
+  const descriptors = `/proc/${process}/fd`;
+  const targets = [...Deno.readDirSync(descriptors)].map(({ name }) => {
     try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+      return Deno.readLinkSync(`${descriptors}/${name}`);
     } catch {
       return ""; // the directory's own
     }

@@ -5,7 +5,9 @@ import { Clamd, type ClamdOptions } from "./clamd.ts";
 import type { Fixture } from "./fixture.ts";
 import { Gate, type GateOptions } from "./gate.ts";
 import { type FilesystemKind, type FilesystemOptions, LoopFilesystem } from "./loop_filesystem.ts";
+import { openBelow } from "./open_files.ts";
 import { UserSocket } from "./user_socket.ts";
+import { waitFor } from "./wait.ts";
 
 export interface WorldOptions {
   /** By name. */
@@ -17,6 +19,12 @@ export interface WorldOptions {
   /** Channels whose peers need not be equal in the end. */
   readonly unequal?: readonly string[];
 }
+
+/** Below a channel's directory. */
+const OF_JOBS =
+  /^\/(share\/[^/]+|export|quarantine|staging|\.virtiofs-gate\/recovery)\/(?!journal$)/;
+/** The replica, its watcher, and what that watches. */
+const MOST_OF_A_ROOT = 3;
 
 export class World implements Fixture {
   #gate: Gate | undefined;
@@ -113,6 +121,7 @@ export class World implements Fixture {
     for (const channel of this.channels.values()) {
       if (!this.options.unequal?.includes(channel.name)) await channel.settled();
     }
+    await this.nothingStaysOpen();
     // A stack trace in the log is a fault that nobody thought of.
     const trace = this.gate.log.split("\n").filter((line) =>
       /^\s+at .*\.ts:\d+|nobody foresaw/.test(line)
@@ -120,6 +129,22 @@ export class World implements Fixture {
     if (trace.length > 0) throw new Error(`the gate's log has a stack trace:\n${trace.join("\n")}`);
     const { code } = await this.gate.term();
     if (code !== 0) throw new Error(`the gate ended with ${code}:\n${this.gate.tail()}`);
+  }
+
+  /** Fails if the gate holds what only a job needs, or more of a root than its parts do. */
+  async nothingStaysOpen(): Promise<void> {
+    const { pid } = this.gate.child;
+    const strays = () =>
+      [...this.channels.values()].flatMap(({ basePath }) => {
+        const open = openBelow(basePath, pid);
+        const deep = open.filter((path) => OF_JOBS.test(path.slice(basePath.length)));
+        const roots = open.filter((path) => path === open[open.indexOf(path) + MOST_OF_A_ROOT]);
+        return [...deep, ...roots];
+      });
+    await waitFor(
+      () => `descriptors stay open: ${strays().join(", ")}`,
+      () => strays().length === 0,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,18 +6,23 @@
 
 import { parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 
-const MOST_MOVES = 10_000;
+/** While the scanner is away, what is forgotten is deleted elsewhere before it has arrived under its new name. */
+const MOST_MOVES = 50_000;
+/** Of both names together: each may be as long as a guest likes. */
+const MOST_BYTES = 16 * 1024 * 1024;
 
 export class MoveMemory {
   readonly #targets = new Map<RelativePath, RelativePath>();
   readonly #sources = new Map<RelativePath, RelativePath>();
+  #bytes = 0;
 
   moved(from: RelativePath, to: RelativePath): void {
     this.forget(from);
     this.#targets.set(from, to);
     this.#sources.set(to, from);
+    this.#bytes += from.length + to.length;
     for (const oldest of this.#targets.keys()) {
-      if (this.#targets.size <= MOST_MOVES) break;
+      if (this.#targets.size <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
       this.forget(oldest);
     }
   }
@@ -36,6 +41,7 @@ export class MoveMemory {
     const to = this.#targets.get(from);
     if (to === undefined) return;
     this.#targets.delete(from);
+    this.#bytes -= from.length + to.length;
     if (this.#sources.get(to) === from) this.#sources.delete(to);
   }
 }

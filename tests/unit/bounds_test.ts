@@ -75,10 +75,23 @@ Deno.test("I3: however long a removal has waited, the next look at it is not far
 
 Deno.test("I6: of too many renames the oldest are forgotten", () => {
   const moves = new MoveMemory();
-  for (let name = 0; name < 10_005; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));
+  for (let name = 0; name < 50_005; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));
   assertEquals(moves.targetOf(path("from-4")), undefined);
   assertEquals(moves.sourceOf(path("to-4")), undefined);
   assertEquals(moves.targetOf(path("from-5")), path("to-5"));
+});
+
+Deno.test("I6: long renames count for more, for as long as they are remembered", () => {
+  const moves = new MoveMemory();
+  const long = "n".repeat(8000);
+  for (let name = 0; name < 1100; name++) {
+    moves.moved(path(`${long}${name}`), path(`${long}-${name}`));
+  }
+  assertEquals(moves.targetOf(path(`${long}1`)), undefined);
+  assertEquals(moves.targetOf(path(`${long}1099`)), path(`${long}-1099`));
+  for (let name = 0; name < 1100; name++) moves.forget(path(`${long}${name}`));
+  for (let name = 0; name < 1000; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));
+  assertEquals(moves.targetOf(path("from-0")), path("to-0"));
 });
 
 Deno.test("I6, I3: beyond the limit of linked names the share is searched for those of a file", () => {

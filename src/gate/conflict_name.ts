@@ -43,6 +43,18 @@ export function isConflictCopyOf(candidate: FileName, name: FileName): boolean {
   return mark > 0 && stem.startsWith(candidate.slice(0, mark));
 }
 
+/** What `copy` begins with, before it is marked as a conflict copy; `undefined` if it is not. */
+export function stemOfCopy(copy: FileName): string | undefined {
+  const mark = copy.indexOf(MARK);
+  return mark > 0 ? copy.slice(0, mark) : undefined;
+}
+
+/** `stemOfCopy` of all conflict copies of `name`; `undefined` where it is so long that it may have been cut. */
+export function stemOfCopies(name: FileName): string | undefined {
+  const { stem } = split(originalName(name));
+  return stem.length < SHORTEST_CUT && !stem.includes(MARK) ? stem : undefined;
+}
+
 /** A conflict copy of a conflict copy is one of the original: names do not grow. */
 function originalName(name: FileName): FileName {
   const mark = name.indexOf(MARK);

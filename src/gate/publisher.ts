@@ -16,8 +16,8 @@ import { isErrno } from "../../ffi/errno.ts";
 import { setOwnerAndMode } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { inProjectOf } from "../../ffi/project.ts";
-import { conflictName, isConflictCopyOf, MOST_CONFLICT_COPIES } from "./conflict_name.ts";
-import { Pace } from "./pace.ts";
+import { ConflictCopies } from "./conflict_copies.ts";
+import { conflictName } from "./conflict_name.ts";
 import type { Outcome, Recovery } from "./recovery.ts";
 import type { Origin } from "./recovery_journal.ts";
 import { type Replica, View } from "./replica.ts";
@@ -61,6 +61,7 @@ export class Publisher {
   readonly #stager: Stager;
   readonly #recovery: Recovery;
   readonly #onParentMade: ParentMade;
+  readonly #conflictCopies = new ConflictCopies();
   #sequence = 0;
 
   constructor(
@@ -147,7 +148,7 @@ export class Publisher {
   ): Promise<"kept" | "too many" | "changed"> {
     if (parent === undefined || seen.kind !== "file") return "changed";
     const name = nameOf(path);
-    if (await hasMostCopies(parent, name)) return "too many";
+    if (await this.#conflictCopies.areMost(parent, name)) return "too many";
     const time = new Date();
     for (let attempt = 0; attempt < 1000; attempt++) {
       const kept = conflictName(name, replica.producer, time, attempt);
@@ -158,7 +159,10 @@ export class Publisher {
         if (isErrno(error, "ENOENT")) return "changed";
         throw error;
       }
-      if (parent.status(kept)?.inode === seen.status.inode) return "kept";
+      if (parent.status(kept)?.inode === seen.status.inode) {
+        await this.#conflictCopies.kept(parent, kept);
+        return "kept";
+      }
       // Another file had taken the name: give it back, unless the name is taken again.
       try {
         parent.rename(kept, parent, name);
@@ -264,17 +268,6 @@ export class Publisher {
     }
     return outcome;
   }
-}
-
-/** Whether one more conflict copy would be too many. A directory holds as many names as a guest likes (I7). */
-async function hasMostCopies(directory: Directory, name: FileName): Promise<boolean> {
-  const pace = new Pace();
-  let copies = 0;
-  for (const entry of directory.entries()) {
-    if (isConflictCopyOf(entry.name, name) && ++copies >= MOST_CONFLICT_COPIES) return true;
-    if (pace.isDue()) await pace.rest();
-  }
-  return false;
 }
 
 /** The directory `name` in `from`, in place of that. */

@@ -6,7 +6,7 @@
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
 /** How long before its quiet time is over a path is near its end, but not in the first three quarters. */
-const SOON_MS = 3;
+const SOON_MS = 1;
 
 export class LonePath {
   readonly #waiting = new Set<RelativePath>();

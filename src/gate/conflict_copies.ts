@@ -44,7 +44,8 @@ export class ConflictCopies {
     const listing = stem === undefined ? undefined : await this.#listing(directory);
     if (stem === undefined || listing === undefined) return await holdsMost(directory, name);
     const copies = (listing.get(stem) ?? []).filter((copy) => isConflictCopyOf(copy, name));
-    return copies.length >= MOST_CONFLICT_COPIES;
+    // One that is given up is lost: another directory may have the number of one that was removed.
+    return copies.length >= MOST_CONFLICT_COPIES && await holdsMost(directory, name);
   }
 
   /** `copy` is in `directory` from now on. */

@@ -63,6 +63,15 @@ Deno.test("I7: one listing serves for a while, and then what is there counts aga
     assert(await copies.areMost(directory, name));
   }));
 
+Deno.test("I3: what a listing still tells of copies that are gone gives nothing up", () =>
+  withBench(async ({ copies, directory, make }) => {
+    const name = fileName("report.txt");
+    const made = make(name, MOST_CONFLICT_COPIES);
+    assert(await copies.areMost(directory, name));
+    for (const copy of made) directory.removeFile(copy);
+    assert(!await copies.areMost(directory, name));
+  }));
+
 Deno.test("I6: few listings are kept", () =>
   withBench(async ({ clock, copies, directory }) => {
     for (let number = 0; number < 20; number++) {

@@ -36,3 +36,15 @@ export class Descriptor implements Disposable {
     this.close();
   }
 }
+
+/** What was opened, if it is what `isWanted`; if not, or if that cannot be told, it is closed. */
+export function keptIf<Opened extends Descriptor>(
+  opened: Opened,
+  isWanted: (opened: Opened) => boolean,
+): Opened | undefined {
+  using owned = new DisposableStack();
+  owned.use(opened);
+  if (!isWanted(opened)) return undefined;
+  owned.move();
+  return opened;
+}

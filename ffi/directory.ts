@@ -7,7 +7,7 @@
  */
 
 import { type ByteString, type FileName, type RelativePath, writeBytes } from "./byte_string.ts";
-import { Descriptor } from "./descriptor.ts";
+import { Descriptor, keptIf } from "./descriptor.ts";
 import { type DirectoryEntry, parseDirents } from "./dirent.ts";
 import { check, ERRNO, SystemError } from "./errno.ts";
 import { FileDescriptor } from "./file_descriptor.ts";
@@ -131,7 +131,7 @@ export class Directory extends Descriptor {
       if (base !== this) base.close();
       if (NOT_THERE.has(number)) return undefined;
       if (number !== 0) throw new SystemError("openat", number, path);
-      current = new Directory(opened).#ifOnMount(mountId);
+      current = ifOnMount(new Directory(opened), mountId);
       if (current === undefined) return undefined;
     }
     return current;
@@ -185,18 +185,7 @@ export class Directory extends Descriptor {
     const { mountId } = this;
     const opened = this.#open(name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC);
     if (opened === undefined) return undefined;
-    return new Directory(opened).#ifOnMount(mountId);
-  }
-
-  /** Itself; if it lies elsewhere, or nobody can tell, it is closed. */
-  #ifOnMount(mountId: number): this | undefined {
-    let isThere = false;
-    try {
-      isThere = statusOf(this).mountId === mountId;
-    } finally {
-      if (!isThere) this.close();
-    }
-    return isThere ? this : undefined;
+    return ifOnMount(new Directory(opened), mountId);
   }
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */
@@ -310,6 +299,10 @@ export function reopen(handle: Descriptor, flags: number): Descriptor {
 }
 
 const DOT = "." as ByteString;
+
+function ifOnMount(directory: Directory, mountId: number): Directory | undefined {
+  return keptIf(directory, (opened) => statusOf(opened).mountId === mountId);
+}
 
 /** `false` if a call failed with `expected`; to be called with nothing between the system call and it. */
 function succeeded(result: number, expected: number, call: string, name: FileName): boolean {

@@ -1,6 +1,6 @@
 /**
- * The snapshot of a small file can be taken, and sent to the scanner, in the last moments of its quiet time, while nothing
- * else is to be done: if the file stays as it is, the job that follows finds it. One at a time.
+ * The snapshot of a small file can be taken, and sent to the scanner, in the last moments of its quiet time: if the file
+ * stays as it is, the job that follows finds it. One at a time.
  */
 
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";

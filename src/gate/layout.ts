@@ -8,7 +8,7 @@ import {
   join,
   toText,
 } from "../../ffi/byte_string.ts";
-import type { Descriptor } from "../../ffi/descriptor.ts";
+import { type Descriptor, keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
 import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
@@ -310,16 +310,9 @@ function areLinkable(a: Directory, b: Directory): boolean {
   return one.mountId === other.mountId && one.device === other.device;
 }
 
-/** `directory`, if names can be moved between it and `other`; if not, or if nobody can tell, it is closed. */
+/** `directory`, if names can be moved between it and `other`. */
 function ifLinkable(directory: Directory | undefined, other: Directory): Directory | undefined {
-  if (directory === undefined) return undefined;
-  let isLinkable = false;
-  try {
-    isLinkable = areLinkable(directory, other);
-  } finally {
-    if (!isLinkable) directory.close();
-  }
-  return isLinkable ? directory : undefined;
+  return directory && keptIf(directory, (opened) => areLinkable(opened, other));
 }
 
 /** Why the directory at `place` cannot be used, where names cannot be moved into it. */

@@ -8,6 +8,7 @@ import {
   type RelativePath,
 } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
+import { keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
@@ -59,13 +60,7 @@ export function openCanonical(path: ByteString): Directory | undefined {
     if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
     throw error;
   }
-  let isThere = false;
-  try {
-    isThere = canonicalPath(directory) === path;
-  } finally {
-    if (!isThere) directory.close();
-  }
-  return isThere ? directory : undefined;
+  return keptIf(directory, (opened) => canonicalPath(opened) === path);
 }
 
 /** Whether a walk from `directory` down `path` ends in the directory that has this path. */

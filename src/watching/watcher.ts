@@ -9,7 +9,7 @@ import type { Directory } from "../../ffi/directory.ts";
 /** Where a watcher reports. Calls come one at a time; none may throw. */
 export interface WatchSink {
   /**
-   * `changed` will be told of `path` within a few milliseconds, if it stays quiet: what can be prepared for that, may be.
+   * `changed` will be told of `path` within a millisecond or so, if it stays quiet: what can be prepared for that, may be.
    * Told while no other path waits in the tree, but for those that are expected.
    */
   soon?(path: RelativePath): void;

@@ -39,6 +39,11 @@ function known(content: string) {
   };
 }
 
+async function knownDirectory({ bench, ann, top }: Stage): Promise<void> {
+  ann.makeDirectory(`${top}/${FILE}`);
+  await bench.settle();
+}
+
 const SCENARIOS: readonly Scenario[] = [
   {
     name: "a new file in a known directory",
@@ -182,10 +187,7 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a file where a directory was",
-    arrange: async ({ bench, ann, top }) => {
-      ann.makeDirectory(`${top}/mid/file`);
-      await bench.settle();
-    },
+    arrange: knownDirectory,
     change: ({ ann, top }) => {
       ann.remove(`${top}/${FILE}`);
       ann.write(`${top}/${FILE}`, "new", 10);
@@ -222,30 +224,21 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a directory gets other permissions",
-    arrange: async ({ bench, ann, top }) => {
-      ann.makeDirectory(`${top}/${FILE}`);
-      await bench.settle();
-    },
+    arrange: knownDirectory,
     change: ({ ann, top }) => Deno.chmodSync(ann.at(`${top}/${FILE}`), 0o700),
     path: FILE,
     survivors: [],
   },
   {
     name: "a directory gets other permissions in the second share",
-    arrange: async ({ bench, ann, top }) => {
-      ann.makeDirectory(`${top}/${FILE}`);
-      await bench.settle();
-    },
+    arrange: knownDirectory,
     change: ({ bob, top }) => Deno.chmodSync(bob.at(`${top}/${FILE}`), 0o700),
     path: FILE,
     survivors: [],
   },
   {
     name: "a directory is removed",
-    arrange: async ({ bench, ann, top }) => {
-      ann.makeDirectory(`${top}/${FILE}`);
-      await bench.settle();
-    },
+    arrange: knownDirectory,
     change: ({ ann, top }) => ann.remove(`${top}/${FILE}`),
     path: FILE,
     survivors: [],

@@ -13,7 +13,7 @@ import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
 import { boundaries, report } from "./support/size.ts";
 import { NIGHTLY } from "../support/size.ts";
 import { SWAPS } from "./support/swaps.ts";
-import { type Attack, Theatre } from "./support/theatre.ts";
+import { type Attack, rehearsals, Theatre } from "./support/theatre.ts";
 import { SHARES } from "./support/workbench.ts";
 
 /** Swaps and deaths together are too many for all of them: so many are drawn for each scenario. */
@@ -27,20 +27,16 @@ testOnEachFilesystem(
     await using filesystem = await LoopFilesystem.create(kind);
     let deaths = 0;
     const faults: string[] = [];
-    for (const action of ACTIONS) {
-      using theatre = new Theatre(filesystem.path, action);
-      for (const scenario of scenariosOf(action)) {
-        const calls = await theatre.rehearse(scenario);
-        for (const deathAt of boundaries(calls, kind === "xfs" ? 1 : 0)) {
-          const stage = await theatre.arrange(scenario);
-          const { died } = await theatre.play(stage, scenario, { deathAt });
-          if (died) deaths++;
-          const found = await theatre.faults(scenario.survivors, scenario.gone);
-          faults.push(
-            ...found.map((fault) => `${scenario.name}; death before call ${deathAt}: ${fault}`),
-          );
-          theatre.clear();
-        }
+    for await (const { theatre, scenario, calls } of rehearsals(filesystem.path)) {
+      for (const deathAt of boundaries(calls, kind === "xfs" ? 1 : 0)) {
+        const stage = await theatre.arrange(scenario);
+        const { died } = await theatre.play(stage, scenario, { deathAt });
+        if (died) deaths++;
+        const found = await theatre.faults(scenario.survivors, scenario.gone);
+        faults.push(
+          ...found.map((fault) => `${scenario.name}; death before call ${deathAt}: ${fault}`),
+        );
+        theatre.clear();
       }
     }
     report(`crash points on ${kind}: ${deaths} deaths, ${faults.length} faults`, faults);

@@ -9,10 +9,10 @@ import "./support/libc_hook.ts"; // before everything that opens the C library
 import { assert, assertEquals } from "@std/assert";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
-import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
+import { scenariosOf } from "./support/scenarios.ts";
 import { boundaries, report } from "./support/size.ts";
 import { SWAPS } from "./support/swaps.ts";
-import { Theatre } from "./support/theatre.ts";
+import { rehearsals, Theatre } from "./support/theatre.ts";
 import { SHARES, Workbench } from "./support/workbench.ts";
 
 testOnEachFilesystem(
@@ -21,16 +21,12 @@ testOnEachFilesystem(
     await using filesystem = await LoopFilesystem.create(kind);
     let cases = 0;
     const faults: string[] = [];
-    for (const action of ACTIONS) {
-      using theatre = new Theatre(filesystem.path, action);
-      for (const scenario of scenariosOf(action)) {
-        const calls = await theatre.rehearse(scenario);
-        for (const swap of SWAPS) {
-          for (const victim of SHARES) {
-            for (const swapAt of boundaries(calls, kind === "xfs" ? 1 : 0)) {
-              faults.push(...await theatre.attack({ scenario, swap, victim, swapAt }));
-              cases++;
-            }
+    for await (const { theatre, scenario, calls } of rehearsals(filesystem.path)) {
+      for (const swap of SWAPS) {
+        for (const victim of SHARES) {
+          for (const swapAt of boundaries(calls, kind === "xfs" ? 1 : 0)) {
+            faults.push(...await theatre.attack({ scenario, swap, victim, swapAt }));
+            cases++;
           }
         }
       }

@@ -13,9 +13,8 @@ import { Random } from "../soak/random.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { NIGHTLY } from "../support/size.ts";
-import { ACTIONS, scenariosOf } from "./support/scenarios.ts";
 import { report } from "./support/size.ts";
-import { Theatre } from "./support/theatre.ts";
+import { rehearsals } from "./support/theatre.ts";
 
 /** With which errno the system call number `at` fails, if at all, when `from` is the first that may. */
 type Refusal = (name: string, at: number, from: number) => number | undefined;
@@ -51,28 +50,24 @@ for (const [name, refusal] of Object.entries(REFUSALS)) {
       await using filesystem = await LoopFilesystem.create(kind);
       let cases = 0;
       const faults: string[] = [];
-      for (const action of ACTIONS) {
-        using theatre = new Theatre(filesystem.path, action);
-        for (const scenario of scenariosOf(action)) {
-          const calls = await theatre.rehearse(scenario);
-          for (const [from, call] of calls.entries()) {
-            if (refusal(call, from, from) === undefined) continue;
-            if (!NIGHTLY && from % 2 !== (kind === "xfs" ? 1 : 0)) continue;
-            const stage = await theatre.arrange(scenario);
-            const before = await descriptors();
-            const refuse = (name: string, at: number) => refusal(name, at, from);
-            await theatre.play(stage, scenario, { refuse });
-            const left = await descriptors() - before;
-            const found = left === 0 ? [] : [`I6: ${left} descriptors stay open`];
-            found.push(...await theatre.faults(scenario.survivors, scenario.gone));
-            faults.push(
-              ...found.filter((fault) => !isForTheNextStart(fault)).map((fault) =>
-                `${scenario.name}; ${call} (${from}): ${fault}`
-              ),
-            );
-            theatre.clear();
-            cases++;
-          }
+      for await (const { theatre, scenario, calls } of rehearsals(filesystem.path)) {
+        for (const [from, call] of calls.entries()) {
+          if (refusal(call, from, from) === undefined) continue;
+          if (!NIGHTLY && from % 2 !== (kind === "xfs" ? 1 : 0)) continue;
+          const stage = await theatre.arrange(scenario);
+          const before = await descriptors();
+          const refuse = (name: string, at: number) => refusal(name, at, from);
+          await theatre.play(stage, scenario, { refuse });
+          const left = await descriptors() - before;
+          const found = left === 0 ? [] : [`I6: ${left} descriptors stay open`];
+          found.push(...await theatre.faults(scenario.survivors, scenario.gone));
+          faults.push(
+            ...found.filter((fault) => !isForTheNextStart(fault)).map((fault) =>
+              `${scenario.name}; ${call} (${from}): ${fault}`
+            ),
+          );
+          theatre.clear();
+          cases++;
         }
       }
       report(`${name} on ${kind}: ${cases} cases, ${faults.length} faults`, faults);

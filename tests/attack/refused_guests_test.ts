@@ -3,7 +3,7 @@
  * looked at, the next one is served, and nothing stays open.
  */
 
-import { intercept, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
+import { intercept, mayFail, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { fromText } from "../../ffi/byte_string.ts";
@@ -20,18 +20,13 @@ const PATIENCE_MS = 10_000;
 
 /** Not refused: the machinery of this process, and what has no good reason to fail. */
 const NEVER: ReadonlySet<string> = new Set(["close", "epoll_wait", "shutdown"]);
-const EPOLL_CTL_ADD = 1;
-
-function mayFail(name: string, args: readonly unknown[]): boolean {
-  return name === "epoll_ctl" ? args[1] === EPOLL_CTL_ADD : !NEVER.has(name);
-}
 
 /** Call number `from` fails, with an errno that nobody expects, while `what` runs; the calls that were made. */
 async function refused(from: number, what: () => Promise<void>): Promise<string[]> {
   const calls: string[] = [];
   intercept({
     before: (name, args) =>
-      mayFail(name, args) && calls.push(name) - 1 === from ? ERRNO.ENOMEM : undefined,
+      mayFail(name, args, NEVER) && calls.push(name) - 1 === from ? ERRNO.ENOMEM : undefined,
   });
   try {
     await what();

@@ -3,7 +3,7 @@
  * what we lack is not taken for a scanner that gave no verdict, which permissive channels let pass.
  */
 
-import { intercept, opensDescriptor, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
+import { intercept, mayFail, opensDescriptor, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { Connection, Listener } from "../../ffi/connection.ts";
@@ -32,18 +32,13 @@ const NEVER: ReadonlySet<string> = new Set([
   "umask",
   "write",
 ]);
-const EPOLL_CTL_ADD = 1;
-
-function mayFail(name: string, args: readonly unknown[]): boolean {
-  return name === "epoll_ctl" ? args[1] === EPOLL_CTL_ADD : !NEVER.has(name);
-}
 
 /** Refuses call number `from` (of those that it may), and returns the list of all that were made. */
 function refuse(from: number, errno: number): string[] {
   const calls: string[] = [];
   intercept({
     before(name, args) {
-      if (!mayFail(name, args)) return undefined;
+      if (!mayFail(name, args, NEVER)) return undefined;
       if (errno === ERRNO.EMFILE && !opensDescriptor(name, args)) return undefined;
       return calls.push(name) - 1 === from ? errno : undefined;
     },

@@ -3,7 +3,7 @@
  * Afterwards every change is told again, and nothing stays open.
  */
 
-import { intercept, opensDescriptor, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
+import { intercept, mayFail, opensDescriptor, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
@@ -31,11 +31,6 @@ const NEVER: ReadonlySet<string> = new Set([
   "timerfd_settime",
   "write",
 ]);
-const EPOLL_CTL_ADD = 1;
-
-function mayFail(name: string, args: readonly unknown[]): boolean {
-  return name === "epoll_ctl" ? args[1] === EPOLL_CTL_ADD : !NEVER.has(name);
-}
 
 /** What a test makes of what it is told is no call of the watcher's. */
 let isWatchersOwn = true;
@@ -132,7 +127,7 @@ class Interference {
 
   #before(name: string, args: readonly unknown[]): number | undefined {
     const { errno, forMs } = this.refusal;
-    if (!isWatchersOwn || !mayFail(name, args)) return undefined;
+    if (!isWatchersOwn || !mayFail(name, args, NEVER)) return undefined;
     if (errno === ERRNO.EMFILE && !opensDescriptor(name, args)) return undefined;
     const now = performance.now();
     const at = this.calls.push(name) - 1;

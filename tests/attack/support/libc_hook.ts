@@ -84,6 +84,17 @@ const OPENERS: ReadonlySet<string> = new Set([
   "timerfd_create",
 ]);
 
+const EPOLL_CTL_ADD = 1;
+
+/** Whether the call may be refused: of epoll_ctl only what adds has a good reason to fail, of `never` none. */
+export function mayFail(
+  name: string,
+  args: readonly unknown[],
+  never: ReadonlySet<string>,
+): boolean {
+  return name === "epoll_ctl" ? args[1] === EPOLL_CTL_ADD : !never.has(name);
+}
+
 /** Whether what the call returns is a descriptor, which there may be none left of. */
 export function opensDescriptor(name: string, args: readonly unknown[]): boolean {
   return OPENERS.has(name) || (name === "fcntl" && args[1] === F_DUPFD_CLOEXEC);

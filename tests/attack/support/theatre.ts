@@ -5,7 +5,7 @@ import { Canary, CANARY_CONTENT } from "./canary.ts";
 import { EICAR_TEXT, GuestTree } from "./guest_tree.ts";
 import { intercept } from "./libc_hook.ts";
 import type { InfectedAction } from "../../../src/gate/config/channel_config.ts";
-import type { Scenario, Stage } from "./scenarios.ts";
+import { ACTIONS, type Scenario, scenariosOf, type Stage } from "./scenarios.ts";
 import type { Swap } from "./swaps.ts";
 import { type ShareName, Workbench } from "./workbench.ts";
 
@@ -206,6 +206,18 @@ export class Theatre implements Disposable {
     intercept(undefined);
     this.#bench?.close();
     this.canary[Symbol.dispose]();
+  }
+}
+
+/** Every scenario on a theatre of its action, with the system calls that it takes if nobody interferes. */
+export async function* rehearsals(
+  mountPoint: string,
+): AsyncGenerator<{ theatre: Theatre; scenario: Scenario; calls: readonly string[] }> {
+  for (const action of ACTIONS) {
+    using theatre = new Theatre(mountPoint, action);
+    for (const scenario of scenariosOf(action)) {
+      yield { theatre, scenario, calls: await theatre.rehearse(scenario) };
+    }
   }
 }
 

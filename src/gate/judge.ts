@@ -9,6 +9,7 @@ import type { InfectedAction, ScanningConfig } from "./config/channel_config.ts"
 import { showPlace } from "./publisher.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Replica } from "./replica.ts";
+import { sameIdentity } from "./replica_record.ts";
 import type { Snapshot, Stager } from "./snapshot.ts";
 
 export type Judgement =
@@ -30,14 +31,21 @@ export interface JudgeParts {
   onTrouble(message: string): void;
 }
 
+/** A scan that was begun before anybody asked for its verdict. */
+interface ScanAhead {
+  readonly snapshot: Snapshot;
+  /** `undefined` where the scan failed: it is tried again when somebody asks. */
+  readonly verdict: Promise<Verdict | undefined>;
+  isRunning: boolean;
+}
+
 const CLEAN: Judgement = { kind: "clean" };
 
 export class Judge {
   readonly #parts: JudgeParts;
   readonly #memory = new VersionMemory();
-  /** Verdicts that nobody has asked for yet. */
-  readonly #ahead = new WeakMap<Snapshot, Promise<Verdict | undefined>>();
-  #isAhead = false;
+  /** The last one. */
+  #ahead: ScanAhead | undefined;
   /** Told, and in quarantine, but still to be removed. */
   readonly #stuck = new VersionMemory();
 
@@ -54,12 +62,12 @@ export class Judge {
    * is nothing to scan.
    */
   scanAhead(snapshot: Snapshot): boolean {
-    if (!this.#isToBeScanned(snapshot) || this.#isAhead) return false;
-    this.#isAhead = true;
-    const verdict = this.#scan(snapshot).catch(() => undefined); // it is tried again when somebody asks
-    this.#ahead.set(snapshot, verdict);
+    if (!this.#isToBeScanned(snapshot) || this.#ahead?.isRunning) return false;
+    const verdict = this.#scan(snapshot).catch(() => undefined);
+    const ahead: ScanAhead = { snapshot, verdict, isRunning: true };
+    this.#ahead = ahead;
     verdict.then((verdict) => {
-      this.#isAhead = false;
+      ahead.isRunning = false;
       this.#remember(snapshot, verdict); // for another snapshot of that version
     });
     return true;
@@ -100,9 +108,9 @@ export class Judge {
 
   /** Where there is none, the scan has begun when this returns. */
   async #verdictOn(snapshot: Snapshot): Promise<Verdict> {
-    const ahead = this.#ahead.get(snapshot);
-    if (ahead === undefined) return await this.#scan(snapshot);
-    const verdict = await ahead;
+    const ahead = this.#ahead;
+    if (ahead === undefined || !isFor(ahead, snapshot)) return await this.#scan(snapshot);
+    const verdict = await ahead.verdict;
     return verdict === undefined || verdict.kind === "error" ? await this.#scan(snapshot) : verdict;
   }
 
@@ -165,4 +173,11 @@ export class Judge {
       );
     }
   }
+}
+
+/** Also another snapshot's of that version: the one that is scanned may have been given up meanwhile. */
+function isFor({ snapshot, isRunning }: ScanAhead, other: Snapshot): boolean {
+  if (snapshot === other) return true;
+  return isRunning && snapshot.stable && other.stable &&
+    sameIdentity(snapshot.source, other.source);
 }

@@ -112,6 +112,18 @@ Deno.test("a version that was found clean ahead is not scanned again for another
     assertEquals(scanner.scans.length, 1);
   }));
 
+Deno.test("a version that is being scanned ahead is not scanned again for another snapshot", () =>
+  withBench(async ({ scanner, judge, told, snapshot, verdict, again }) => {
+    using taken = await snapshot("content");
+    judge.scanAhead(taken);
+    using another = await again();
+    const asked = verdict(another);
+    scanner.scans[0]?.resolve({ kind: "infected", signature: "Test" });
+    scanner.scans[1]?.resolve({ kind: "infected", signature: "Test" });
+    assertEquals(await asked, { kind: "infected", signature: "Test" });
+    assertEquals([scanner.scans.length, told.length], [1, 1]);
+  }));
+
 Deno.test("malware that nobody asks for is told to nobody", () =>
   withBench(async ({ scanner, judge, told, snapshot }) => {
     using taken = await snapshot("content");

@@ -46,6 +46,8 @@ const LISTING_SIZE = 32 * 1024;
 /** Serves all listings that are not nested: a new one for each directory costs more than reading it. */
 let spareListing: Uint8Array<ArrayBuffer> | undefined;
 
+/** Where AT_EMPTY_PATH needs a capability that we have not, unnamed files are named by way of /proc. */
+let emptyPathWorks = true;
 /** Where openat2 is not to be had (a seccomp filter, RestrictSUIDSGID=), components are walked singly. */
 let openat2Works = true;
 
@@ -60,7 +62,7 @@ const NOT_THERE: ReadonlySet<number> = new Set([
 
 /** A regular file opened for reading and what it was when it was opened. */
 export interface OpenedFile {
-  readonly file: Descriptor;
+  readonly file: FileDescriptor;
   readonly status: FileStatus;
 }
 
@@ -172,6 +174,7 @@ export class Directory extends Descriptor {
     using handle = this.openHandle(name);
     if (handle === undefined) return undefined;
     const status = statusOf(handle);
+    handle.blocks = status.blocks;
     if (status.kind !== "file" || status.mountId !== this.mountId) return undefined;
     const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
     return { file: reopen(handle, flags), status };
@@ -189,7 +192,7 @@ export class Directory extends Descriptor {
   }
 
   /** An O_PATH descriptor of whatever `name` is (a link itself, not its target); undefined if nothing. */
-  openHandle(name: FileName): Descriptor | undefined {
+  openHandle(name: FileName): FileDescriptor | undefined {
     const opened = this.#open(name, O.PATH | O.NOFOLLOW | O.CLOEXEC);
     return opened === undefined ? undefined : new FileDescriptor(opened);
   }
@@ -203,7 +206,7 @@ export class Directory extends Descriptor {
   }
 
   /** A file without a name on this directory's filesystem, readable and writable (O_TMPFILE), mode 0600. */
-  createUnnamed(): Descriptor {
+  createUnnamed(): FileDescriptor {
     const flags = O.TMPFILE | O.RDWR | O.CLOEXEC;
     const opened = check(libc.openat(this.fd, z(DOT), flags, 0o600), "open(O_TMPFILE)");
     return new FileDescriptor(opened);
@@ -223,9 +226,16 @@ export class Directory extends Descriptor {
 
   /** Gives an unnamed file a name here; EEXIST if the name is taken (nothing is replaced). */
   linkUnnamed(file: Descriptor, name: FileName): void {
-    // /proc/self/fd needs no capability, AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH before Linux 6.10.
+    if (emptyPathWorks) {
+      const from = z(NOTHING, secondScratch);
+      if (libc.linkat(file.fd, from, this.fd, z(name), AT.EMPTY_PATH) === 0) return;
+      const number = errno();
+      // Before Linux 6.10 it needs CAP_DAC_READ_SEARCH; but the directory can be gone as well.
+      if (number !== ERRNO.ENOENT) throw new SystemError("linkat", number, name);
+    }
     const from = z(`/proc/self/fd/${file.fd}` as ByteString, secondScratch);
     check(libc.linkat(AT.FDCWD, from, this.fd, z(name), AT.SYMLINK_FOLLOW), "linkat", name);
+    emptyPathWorks = false;
   }
 
   /** `false` if the name is taken. */
@@ -293,12 +303,13 @@ export class Directory extends Descriptor {
 }
 
 /** Opens again what a descriptor holds, with other flags, whatever its name has become. */
-export function reopen(handle: Descriptor, flags: number): Descriptor {
+export function reopen(handle: Descriptor, flags: number): FileDescriptor {
   const path = `/proc/self/fd/${handle.fd}` as ByteString;
   return new FileDescriptor(check(libc.openat(AT.FDCWD, z(path), flags, 0), "open"));
 }
 
 const DOT = "." as ByteString;
+const NOTHING = "" as ByteString;
 
 function ifOnMount(directory: Directory, mountId: number): Directory | undefined {
   return keptIf(directory, (opened) => statusOf(opened).mountId === mountId);

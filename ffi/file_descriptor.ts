@@ -21,16 +21,22 @@ export function closingFiles(): number {
 
 /** Is closed on the thread pool where that may take its time, and counts as closed at once. */
 export class FileDescriptor extends Descriptor {
+  /**
+   * What the file takes on the disk (`FileStatus.blocks`), where somebody has just seen it, or has made it like another; not
+   * known, it is looked at before it is closed.
+   */
+  blocks: number | undefined;
+
   override close(): void {
     if (!this.isOpen) return;
-    const blocks = this.#blocks();
+    const blocks = this.blocks ?? this.#blocksNow();
     if (blocks <= FEW_BLOCKS) return super.close();
     const number = this.release();
     closing++;
     onThreadPool(() => libc.closeBlocking(number), blocks).finally(() => closing--);
   }
 
-  #blocks(): number {
+  #blocksNow(): number {
     try {
       return statusOf(this).blocks;
     } catch {

@@ -10,7 +10,7 @@ import {
   type RelativePath,
   ROOT,
 } from "../../ffi/byte_string.ts";
-import type { Descriptor } from "../../ffi/descriptor.ts";
+import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import { setOwnerAndMode } from "../../ffi/file_content.ts";
@@ -102,7 +102,7 @@ export class Publisher {
     { replica, seen }: View,
     parent: Directory,
     path: RelativePath,
-    prepared: Descriptor,
+    prepared: FileDescriptor,
     expected: Attributes & { readonly size: number },
     keep: boolean,
   ): PublishOutcome {
@@ -281,10 +281,11 @@ function stepDown(from: Directory | undefined, name: FileName): Directory | unde
  * a time of change that no look will see again (I5).
  */
 function asPublished(
-  file: Descriptor,
+  file: FileDescriptor,
   expected: Attributes & { readonly size: number },
 ): FileStatus {
   const now = statusOf(file);
+  file.blocks = now.blocks;
   return sameAttributes(expected, now) ? now : { ...now, ...expected, ctimeNs: 0n };
 }
 

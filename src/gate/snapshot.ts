@@ -6,6 +6,7 @@
 import { pause } from "../../ffi/clock.ts";
 import type { FileName } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { type Directory, reopen } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import {
@@ -31,7 +32,7 @@ const CALM_AFTER = 64;
 /** A frozen copy of one version of a file. */
 export class Snapshot implements Disposable {
   /** Copies that were made ahead, and are still to be given a name. */
-  readonly #ahead: Descriptor[] = [];
+  readonly #ahead: FileDescriptor[] = [];
   #isShared = false;
   #isSpent = false;
 
@@ -42,7 +43,7 @@ export class Snapshot implements Disposable {
    */
   constructor(
     readonly source: FileStatus,
-    readonly staged: Descriptor,
+    readonly staged: FileDescriptor,
     readonly size: number,
     readonly stable: boolean,
   ) {}
@@ -50,7 +51,9 @@ export class Snapshot implements Disposable {
   /** The clone for a scanner: readable only, so that a scanner that was taken over cannot change it. */
   share(): Descriptor {
     this.#isShared = true;
-    return reopen(this.staged, O.RDONLY | O.CLOEXEC);
+    const shared = reopen(this.staged, O.RDONLY | O.CLOEXEC);
+    shared.blocks = this.staged.blocks;
+    return shared;
   }
 
   /** Somebody else has seen, and may still hold, what is staged. */
@@ -63,12 +66,12 @@ export class Snapshot implements Disposable {
     return this.#isSpent;
   }
 
-  spend(): Descriptor {
+  spend(): FileDescriptor {
     this.#isSpent = true;
     return this.staged;
   }
 
-  keepAhead(copy: Descriptor): void {
+  keepAhead(copy: FileDescriptor): void {
     this.#ahead.push(copy);
   }
 
@@ -76,7 +79,7 @@ export class Snapshot implements Disposable {
     return this.#ahead.length;
   }
 
-  takeAhead(): Descriptor | undefined {
+  takeAhead(): FileDescriptor | undefined {
     return this.#ahead.pop();
   }
 
@@ -127,8 +130,11 @@ export class Stager {
     const staged = this.#staging.createUnnamed();
     try {
       if (opened.status.size > 0) await this.#clone(source, staged, opened.status.size);
-      const { size } = statusOf(staged);
-      const stable = sameVersion(opened.status, statusOf(source));
+      const { size, blocks } = statusOf(staged);
+      const after = statusOf(source);
+      staged.blocks = blocks;
+      source.blocks = after.blocks;
+      const stable = sameVersion(opened.status, after);
       return new Snapshot(opened.status, staged, size, stable);
     } catch (error) {
       staged.close();
@@ -140,7 +146,7 @@ export class Stager {
    * A complete unnamed file with the snapshot's content and attributes, ready to be given a name. `isLast`: the snapshot
    * is not needed any more, and may be that file itself.
    */
-  async copy(snapshot: Snapshot, isLast: boolean): Promise<Descriptor> {
+  async copy(snapshot: Snapshot, isLast: boolean): Promise<FileDescriptor> {
     const { staged, size, source } = snapshot;
     const ahead = snapshot.takeAhead();
     if (ahead !== undefined) return ahead;
@@ -173,7 +179,7 @@ export class Stager {
     staged: Descriptor,
     size: number,
     attributes: Attributes,
-  ): Promise<Descriptor> {
+  ): Promise<FileDescriptor> {
     const prepared = this.#staging.createUnnamed();
     try {
       // The staged clone is clean: nothing is flushed, however slow the disk is.

@@ -112,12 +112,8 @@ export class StreamSocket extends Descriptor {
 
   /** Sends `data` (at least one byte) with a copy of `file`'s descriptor (SCM_RIGHTS, unix(7)). */
   sendWithDescriptor(data: Uint8Array<ArrayBuffer>, file: Descriptor): number | NotNow {
-    const message = describeMessage(data, file);
-    return outcome(
-      libc.sendmsg(this.fd, message.header, MSG_DONTWAIT | MSG_NOSIGNAL),
-      "sendmsg",
-      message,
-    );
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    return outcome(libc.sendmsg(this.fd, describeMessage(data, file), flags), "sendmsg", data);
   }
 
   /** Tells the peer that nothing more will come; reading goes on. */
@@ -163,31 +159,29 @@ function outcome(result: number, call: string, _alive?: unknown): number | NotNo
   throw new SystemError(call, number);
 }
 
-interface Message {
-  readonly header: Uint8Array<ArrayBuffer>;
-  /** The header holds their addresses: they live as long as it does. */
-  readonly parts: readonly Uint8Array<ArrayBuffer>[];
-}
-
-/** `struct msghdr` with one iovec and one SCM_RIGHTS control message (cmsg(3)), 64-bit layout. */
-function describeMessage(data: Uint8Array<ArrayBuffer>, file: Descriptor): Message {
-  const control = new Uint8Array(24);
-  const controlView = new DataView(control.buffer);
+/** `struct msghdr` with one iovec and one SCM_RIGHTS control message (cmsg(3)), 64-bit layout; there is one at a time. */
+const header = new Uint8Array(56);
+const vector = new Uint8Array(16);
+const vectorView = new DataView(vector.buffer);
+const control = new Uint8Array(24);
+const controlView = new DataView(control.buffer);
+{
   controlView.setBigUint64(0, 20n, true);
   controlView.setInt32(8, SOL_SOCKET, true);
   controlView.setInt32(12, SCM_RIGHTS, true);
-  controlView.setInt32(16, file.fd, true);
-  const vector = new Uint8Array(16);
-  const vectorView = new DataView(vector.buffer);
-  vectorView.setBigUint64(0, addressOf(data), true);
-  vectorView.setBigUint64(8, BigInt(data.length), true);
-  const header = new Uint8Array(56);
   const view = new DataView(header.buffer);
   view.setBigUint64(16, addressOf(vector), true);
   view.setBigUint64(24, 1n, true);
   view.setBigUint64(32, addressOf(control), true);
   view.setBigUint64(40, BigInt(control.length), true);
-  return { header, parts: [data, vector, control] };
+}
+
+/** The header of a message with `data`, which must stay referenced during the call, and `file`'s descriptor. */
+function describeMessage(data: Uint8Array<ArrayBuffer>, file: Descriptor): Uint8Array<ArrayBuffer> {
+  vectorView.setBigUint64(0, addressOf(data), true);
+  vectorView.setBigUint64(8, BigInt(data.length), true);
+  controlView.setInt32(16, file.fd, true);
+  return header;
 }
 
 /** Starts a connection; it is made when the socket becomes writable and `connectError` is 0. */

@@ -137,6 +137,7 @@ export class Workbench {
       onHeld: () => {},
       reread: () => {},
       onChanged: () => {},
+      onCreated: () => {},
       onPublished: () => {},
       onTrouble,
       onConflict: () => {},

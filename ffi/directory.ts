@@ -8,7 +8,7 @@
 
 import { type ByteString, type FileName, type RelativePath, writeBytes } from "./byte_string.ts";
 import { Descriptor, keptIf } from "./descriptor.ts";
-import { type DirectoryEntry, parseDirents } from "./dirent.ts";
+import { type DirectoryEntry, mayBeDirectory, parseDirents } from "./dirent.ts";
 import { check, ERRNO, SystemError } from "./errno.ts";
 import { FileDescriptor } from "./file_descriptor.ts";
 import { type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
@@ -280,6 +280,21 @@ export class Directory extends Descriptor {
    * or removed meanwhile may be missing or be told twice (readdir(3)).
    */
   *entries(): Generator<DirectoryEntry> {
+    for (const { buffer, length } of this.#listing()) yield* parseDirents(buffer, length);
+  }
+
+  /**
+   * The names of entries that are directories, or may be; in pieces, of which some are empty, so that whoever goes through
+   * a large directory can rest in between.
+   */
+  *subdirectories(): Generator<readonly FileName[]> {
+    for (const { buffer, length } of this.#listing()) {
+      yield Array.from(parseDirents(buffer, length, mayBeDirectory), ({ name }) => name);
+    }
+  }
+
+  /** What getdents64(2) tells, piece by piece. */
+  *#listing(): Generator<{ readonly buffer: Uint8Array; readonly length: number }> {
     const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
     using listing = new Descriptor(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
     const buffer = spareListing ?? new Uint8Array(LISTING_SIZE);
@@ -294,7 +309,7 @@ export class Directory extends Descriptor {
           throw new SystemError("getdents64", number);
         }
         if (length === 0) return;
-        yield* parseDirents(buffer, length);
+        yield { buffer, length };
       }
     } finally {
       spareListing = buffer;

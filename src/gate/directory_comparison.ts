@@ -36,6 +36,9 @@ export class DirectoryComparison {
   /** Of each known name: receivers that have it as known, and bits. */
   readonly #asKnown: Uint16Array;
   readonly #bits: Uint8Array;
+  /** Behind each known name, where the last replica had the next one: the others mostly have the same order. */
+  readonly #next: Uint32Array;
+  #position = 0;
   /** Names that are not known, and whether they are directories. */
   readonly #unknown = new Map<FileName, boolean>();
 
@@ -49,11 +52,12 @@ export class DirectoryComparison {
     this.#isIgnored = isIgnored;
     this.#asKnown = new Uint16Array(known.names.length);
     this.#bits = new Uint8Array(known.names.length);
+    this.#next = Uint32Array.from(known.names, (_, position) => position + 1);
   }
 
   /** Takes in one entry of the directory as `replica` has it. */
   see(replica: Replica, directory: Directory, { name, kind }: DirectoryEntry): void {
-    const position = this.#known.positionOf(name);
+    const position = this.#positionOf(name);
     // Links and special files are nobody's business unless something else stood there.
     if ((kind === "link" || kind === "other") && !this.#isRecorded(position, replica)) return;
     if (kind !== "directory" && this.#ignores(position, name)) return;
@@ -100,6 +104,14 @@ export class DirectoryComparison {
       wasDirectory: records.some(({ kind }) => kind === "directory"),
       vanished: (bits & PRESENT) === 0,
     };
+  }
+
+  #positionOf(name: FileName): number | undefined {
+    const position = this.#known.positionOf(name, this.#next[this.#position]);
+    if (position === undefined) return undefined;
+    this.#next[this.#position] = position;
+    this.#position = position;
+    return position;
   }
 
   #isRecorded(position: number | undefined, { id }: Replica): boolean {

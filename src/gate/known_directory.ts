@@ -39,8 +39,8 @@ export interface KnownPages {
 }
 
 export class KnownDirectory {
+  /** In order. */
   readonly names: FileName[] = [];
-  readonly #positions = new Map<FileName, number>();
   /** All but the last are full. */
   readonly #pages: KnownPage[] = [];
 
@@ -66,12 +66,23 @@ export class KnownDirectory {
 
   #add(page: KnownPage): void {
     this.#pages.push(page);
-    for (const name of page.names) this.#positions.set(name, this.names.push(name) - 1);
+    for (const name of page.names) this.names.push(name);
   }
 
-  /** Where `name` stands in `names`; `undefined` if it is not known. */
-  positionOf(name: FileName): number | undefined {
-    return this.#positions.get(name);
+  /** Where `name` stands in `names`, if not where it is `expected`; `undefined` if it is not known. */
+  positionOf(name: FileName, expected = 0): number | undefined {
+    const { names } = this;
+    // To compare costs a tenth of what V8 takes to find a string that it has not seen before in a Map.
+    if (names[expected] === name) return expected;
+    let low = 0;
+    let high = names.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const there = names[middle];
+      if (there !== undefined && there < name) low = middle + 1;
+      else high = middle;
+    }
+    return names[low] === name ? low : undefined;
   }
 
   entryAt(position: number): IndexEntry {

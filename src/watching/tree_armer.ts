@@ -4,6 +4,7 @@
  */
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
+import { mayBeDirectory } from "../../ffi/dirent.ts";
 import type { WatchableDirectory, WatchSet } from "./watch_set.ts";
 import type { WatchNode } from "./watch_tree.ts";
 
@@ -194,25 +195,35 @@ export class TreeArmer {
     frames: Frame[],
   ): Generator<void, void> {
     const subdirectories: FileName[] = [];
-    let left = ENTRIES_A_STEP;
     try {
-      for (const { name, kind } of directory.entries()) {
-        if (left-- === 0) {
-          yield;
-          left = ENTRIES_A_STEP;
-        }
-        if (!tell && kind !== "directory" && kind !== undefined) continue;
-        const path = this.watches.tree.pathOf(node);
-        if (path === undefined) return; // moved away: its new place is armed if it has one
-        if (tell) this.options.found(join(path, name));
-        if (kind !== "directory" && kind !== undefined) continue;
-        if (this.#isExcluded(node, name)) continue;
-        subdirectories.push(name);
+      const pieces = tell ? this.#tellAll(node, directory) : directory.subdirectories();
+      for (const names of pieces) {
+        yield;
+        for (const name of names) if (!this.#isExcluded(node, name)) subdirectories.push(name);
       }
+      // Moved away: its new place is armed if it has one.
+      if (this.watches.tree.pathOf(node) === undefined) return;
     } catch (error) {
       this.watches.fail(error, node);
     }
     if (subdirectories.length > 0) this.#push(frames, { node, subdirectories, directory });
+  }
+
+  /** Tells each entry, and yields which of them may be directories. */
+  *#tellAll(node: WatchNode, directory: WatchableDirectory): Generator<readonly FileName[]> {
+    let names: FileName[] = [];
+    let left = ENTRIES_A_STEP;
+    for (const { name, kind } of directory.entries()) {
+      const path = this.watches.tree.pathOf(node);
+      if (path === undefined) return;
+      this.options.found(join(path, name));
+      if (mayBeDirectory(kind)) names.push(name);
+      if (--left > 0) continue;
+      yield names;
+      names = [];
+      left = ENTRIES_A_STEP;
+    }
+    yield names;
   }
 
   #push(frames: Frame[], frame: Frame): void {

@@ -29,6 +29,7 @@ export interface WatchableDirectory extends Disposable {
   readonly isOpen: boolean;
   openBeneath(path: RelativePath): WatchableDirectory | undefined;
   entries(): Iterable<DirectoryEntry>;
+  subdirectories(): Iterable<readonly FileName[]>;
   duplicate(): WatchableDirectory;
   close(): void;
 }

@@ -4,7 +4,7 @@
  */
 
 import { type ByteString, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
-import type { DirectoryEntry } from "../../ffi/dirent.ts";
+import { type DirectoryEntry, mayBeDirectory } from "../../ffi/dirent.ts";
 import { IN, type InotifyEvent, type WatchFailure } from "../../ffi/inotify.ts";
 import type { WatchableDirectory, Watches } from "../../src/watching/watch_set.ts";
 
@@ -300,6 +300,10 @@ class SimulatedDirectory implements WatchableDirectory {
   }
 
   /** What comes while it is read is listed, as on btrfs and tmpfs. */
+  *subdirectories(): Iterable<readonly FileName[]> {
+    for (const { name, kind } of this.entries()) yield mayBeDirectory(kind) ? [name] : [];
+  }
+
   *entries(): Iterable<DirectoryEntry> {
     if (!this.isOpen) throw new Error("this descriptor was closed before");
     for (const [name, { kind }] of this.inode.entries) {

@@ -3,7 +3,14 @@
 // @ts-types="../support/assert.d.ts"
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { fileName, fromText, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import {
+  asFileName,
+  fileName,
+  fromBytes,
+  fromText,
+  type RelativePath,
+  ROOT,
+} from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { packStatus, STATUS_WORDS, unpackStatus } from "../../ffi/status_words.ts";
@@ -109,6 +116,26 @@ Deno.test("I3: a whole directory out of the index is the sum of its entries", as
     const found = known.names.map((text, position) => [text, known.entryAt(position)]);
     const expected = Object.entries(entries).map(([text, original]) => [fromText(text), original]);
     assertEquals(new Map(found as [string, unknown][]), new Map(expected as [string, unknown][]));
+  }));
+});
+
+Deno.test("I3, I9: a name is found where it stands, wherever it is expected, and no other", async () => {
+  const bytes = fc.uint8Array({ minLength: 1, maxLength: 3 }).map((bytes) =>
+    asFileName(fromBytes(bytes))
+  ).filter((name) => name !== undefined);
+  const names = fc.uniqueArray(bytes, { maxLength: 40 });
+  const [original] = fc.sample(entry, 1);
+  if (original === undefined) throw new Error("there is one");
+  await fc.assert(fc.asyncProperty(names, bytes, fc.nat(50), async (known, other, expected) => {
+    using index = FileIndex.open(":memory:", (message) => {
+      throw new Error(message);
+    });
+    for (const name of known) index.put(`d/${name}` as RelativePath, original);
+    const directory = await KnownDirectory.read(index, fromText("d") as RelativePath, new Pace());
+    for (const [position, name] of directory.names.entries()) {
+      assertEquals(directory.positionOf(name, expected), position);
+    }
+    assertEquals(directory.positionOf(other, expected) !== undefined, known.includes(other));
   }));
 });
 

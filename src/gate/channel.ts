@@ -171,7 +171,6 @@ export class Channel {
       onHeld: (replica) => this.#held.get(replica)?.expect(),
       reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
       onChanged: (replica, path) => shareOf(replica)?.expect(path),
-      onCreated: (replica, path) => shareOf(replica)?.expectMade(path),
       onPublished: (path, what, from) => {
         this.#log.published(path, what, from);
         this.#hasNews = true;

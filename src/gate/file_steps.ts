@@ -165,7 +165,7 @@ export class FileSteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<IndexEntry> {
-    const { publisher, onChanged, onCreated, onPublished } = this.#parts;
+    const { publisher, onChanged, onPublished } = this.#parts;
     let updated = entry;
     for (const target of targets) {
       const { replica } = target;
@@ -178,8 +178,7 @@ export class FileSteps {
         if (outcome.kind === "done") {
           const record = recordOf(replica.id, outcome.status, "current", entry.version);
           updated = withRecord(updated, record);
-          if (target.seen.kind === "absent") onCreated(replica, job.path);
-          else onChanged(replica, job.path);
+          onChanged(replica, job.path);
           this.#tellReplaced(target, entry, job);
           onPublished(job.path, "file", from);
         } else onHindrance(this.#parts, outcome, replica, job);

@@ -61,8 +61,6 @@ export interface ReconcilerParts {
   reread(directory: RelativePath): void;
   /** The daemon itself has changed what `replica` has at `path`. */
   onChanged(replica: Replica, path: RelativePath): void;
-  /** The same where the name was free, and `path` is a file. */
-  onCreated(replica: Replica, path: RelativePath): void;
   /** Something changed in a share or the export. */
   onPublished(path: RelativePath, what: PublishedKind, from: Replica): void;
   onTrouble(message: string): void;

@@ -19,7 +19,7 @@ import { Replica } from "./replica.ts";
 
 /** Of a long path, in messages. */
 const SHOWN = 100;
-/** Beyond them none is remembered: they only tell what need not be prepared for, or looked at (I6). */
+/** Beyond them none is remembered: they only tell what need not be prepared for (I6). */
 const MOST_EXPECTED = 10_000;
 
 export interface ShareParts {
@@ -52,8 +52,6 @@ export class Share implements WatchSink {
   readonly #repeats = new RepeatLimit();
   /** Where the daemon did something of which an event is still to tell. */
   readonly #expected = new Set<RelativePath>();
-  /** Names that the daemon gave, of which an event is still to tell. */
-  readonly #made = new Set<RelativePath>();
   #foundEmpty = false;
 
   constructor(producer: FileName, parts: ShareParts) {
@@ -115,20 +113,12 @@ export class Share implements WatchSink {
 
   /** The daemon itself has changed `path`. */
   expect(path: RelativePath): void {
-    addBounded(this.#expected, path);
+    if (this.#expected.size >= MOST_EXPECTED) this.#expected.clear();
+    this.#expected.add(path);
   }
 
   expects(path: RelativePath): boolean {
     return this.#expected.has(path);
-  }
-
-  /** The daemon itself has given a file the name `path`, which was free. What it is, the index knows in a moment. */
-  expectMade(path: RelativePath): void {
-    addBounded(this.#made, path);
-  }
-
-  made(path: RelativePath): boolean {
-    return this.#made.delete(path);
   }
 
   soon(path: RelativePath): void {
@@ -141,7 +131,6 @@ export class Share implements WatchSink {
     const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
     this.#expected.delete(path);
-    this.#made.delete(path);
     if (path === ROOT || this.#isIgnored(path)) return;
     if (replica.root === undefined || isEcho(replica, path)) return;
     lookAt(replica, path);
@@ -150,8 +139,6 @@ export class Share implements WatchSink {
   reread(directory: RelativePath, reason: RereadReason): void {
     const { isEcho, lookAt, read } = this.#parts;
     const { replica } = this;
-    // Where nothing watched, no event tells of a name that was given: it could be taken for somebody else's later.
-    this.#made.clear();
     if (reason === "overflow") this.#tell(": events were lost: reading it again");
     if (reason === "created") return read(replica, directory, "vanished");
     // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
@@ -215,11 +202,6 @@ export class Share implements WatchSink {
   #tell(what: string): void {
     this.#parts.onTrouble(display(this.replica.name) + what);
   }
-}
-
-function addBounded(paths: Set<RelativePath>, path: RelativePath): void {
-  if (paths.size >= MOST_EXPECTED) paths.clear();
-  paths.add(path);
 }
 
 function isEmpty(root: Directory): boolean {

@@ -12,8 +12,6 @@ import { UNWATCHED, type WatchNode, type WatchTree } from "./watch_tree.ts";
 
 export interface Findings {
   touch(path: RelativePath, touch: Touch): void;
-  /** A name that is no directory was created. */
-  created(path: RelativePath): void;
   moved(from: RelativePath, to: RelativePath): void;
   /** A directory may be there that is to be watched, with everything below it. */
   arrived(parent: WatchNode, name: FileName, purpose: Purpose): void;
@@ -61,7 +59,6 @@ export class EventInterpreter {
     if (mask & IN.MOVED_FROM) this.#movedFrom(node, name, event, nowMs);
     else if (mask & IN.MOVED_TO) this.#movedTo(node, name, event);
     else if (mask & IN.ISDIR) this.#directory(node, name, mask);
-    else if (mask & IN.CREATE) this.#created(node, name);
     else this.#touch(node, name, mask & SETTLED ? ENTRY_SETTLED : ENTRY_UNSETTLED);
   }
 
@@ -88,11 +85,6 @@ export class EventInterpreter {
     if (isGone) this.findings.watchGone(watch);
     if (node === this.tree.root) this.findings.rootChanged(isGone);
     else if (node !== undefined && isGone) this.tree.watchEnded(node);
-  }
-
-  #created(parent: WatchNode, name: FileName): void {
-    const path = this.tree.pathIn(parent, name);
-    if (path !== undefined) this.findings.created(path);
   }
 
   /** A directory was created or removed, or its attributes changed. */

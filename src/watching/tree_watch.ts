@@ -117,9 +117,6 @@ export class TreeWatch {
       excludes: options.excludes,
       mostWatches: options.mostWatches,
       touch: (path, touch) => this.#touch(path, touch),
-      created: (path) => {
-        if (!this.sink.made?.(path)) this.#touch(path, { settled: false, below: "nothing" });
-      },
       found: (path) => this.#touch(path, { settled: false, below: "nothing" }),
       unwatched: (path) => this.#touch(path, { settled: false, below: "moved" }),
       moved: (from, to) => {

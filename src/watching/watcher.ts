@@ -18,12 +18,6 @@ export interface WatchSink {
   expects?(path: RelativePath): boolean;
 
   /**
-   * Whether it was the sink that has just given something the name `path`: then that is not told. Asked for each name
-   * that is created; what happens to it from then on is told.
-   */
-  made?(path: RelativePath): boolean;
-
-  /**
    * Something happened at `path` (written, created, removed, moved, attributes changed), and since then it
    * has been quiet for the debounce time, or the maximum wait is over. What it is now, the disk tells.
    */

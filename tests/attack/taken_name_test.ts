@@ -1,6 +1,6 @@
 /**
- * A guest waits for what others' files bring into its share, and takes their names at that very moment: the one event that
- * the daemon passes over, since it gave the name itself, must never hide what comes next (I3), nor malware (I1).
+ * A guest waits for what others' files bring into its share, and takes their names at that very moment: nothing that it
+ * does there is taken for the daemon's own work (I5), hidden from the others (I3), or hides malware (I1).
  */
 
 // @ts-types="../support/assert.d.ts"
@@ -19,7 +19,7 @@ const TAKING: readonly ((path: string, own: string) => void)[] = [
   (path) => Deno.removeSync(path),
   (path, own) => {
     Deno.removeSync(path);
-    Deno.linkSync(own, path); // tells no more than the daemon's own name does
+    Deno.linkSync(own, path); // the same event as that of the daemon's own name
   },
   (path) => {
     Deno.removeSync(path);
@@ -60,7 +60,7 @@ function isLink(path: string): boolean {
 }
 
 testOnEachFilesystem(
-  "I1, I3: whoever takes a name at the moment it was given hides nothing by that",
+  "I1, I3, I5: whoever takes a name at the moment it was given hides nothing by that",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });
     const { only } = world;

@@ -26,8 +26,6 @@ export class WatchedTree implements WatchSink, AsyncDisposable {
   /** What was to be told soon. */
   readonly forewarned: string[] = [];
   readonly expected = new Set<RelativePath>();
-  /** Names that will be given by the sink itself, once each. */
-  readonly own = new Set<RelativePath>();
   readonly troubles: string[] = [];
   /** What a sink would know that looks at what it is told, at once. */
   readonly known = new Map<RelativePath, string>();
@@ -102,10 +100,6 @@ export class WatchedTree implements WatchSink, AsyncDisposable {
 
   expects(path: RelativePath): boolean {
     return this.expected.has(path);
-  }
-
-  made(path: RelativePath): boolean {
-    return this.own.delete(path);
   }
 
   soon(path: RelativePath): void {

@@ -35,9 +35,6 @@ class World implements Findings {
     const details = [settled ? "settled" : "unsettled", ...below === "nothing" ? [] : [below]];
     this.lines.push(`${path}: ${details.join(", ")}`);
   }
-  created(path: RelativePath): void {
-    this.lines.push(`${path}: created`);
-  }
   moved(from: RelativePath, to: RelativePath): void {
     this.lines.push(`${from} -> ${to}`);
   }
@@ -70,7 +67,7 @@ class World implements Findings {
 
 Deno.test("events that end a change are settled, others only keep the path waiting", () => {
   const world = new World({ a: 2 });
-  assertEquals(world.on(2, IN.CREATE, "f"), ["a/f: created"]);
+  assertEquals(world.on(2, IN.CREATE, "f"), ["a/f: unsettled"]);
   assertEquals(world.on(2, IN.MODIFY, "f"), ["a/f: unsettled"]);
   assertEquals(world.on(2, IN.ATTRIB, "f"), ["a/f: unsettled"]);
   assertEquals(world.on(2, IN.CLOSE_WRITE, "f"), ["a/f: settled"]);

@@ -40,7 +40,6 @@ class Steps implements Disposable {
     });
     this.interpreter = new EventInterpreter(this.watches.tree, {
       touch: () => {},
-      created: () => {},
       moved: () => {},
       arrived: (parent, name, purpose) => this.armer.request(parent, name, purpose),
       overflow: () => tell("overflow"),

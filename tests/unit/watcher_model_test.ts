@@ -131,7 +131,6 @@ class Model {
     });
     this.#interpreter = new EventInterpreter(this.watches.tree, {
       touch: (path, { settled, below }) => touch(path, settled, below),
-      created: (path) => touch(path, false, "nothing"),
       moved: () => {},
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       overflow: () => this.#rearms.want("overflow", this.#now),

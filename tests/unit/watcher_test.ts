@@ -71,30 +71,6 @@ Deno.test("what the sink expects is told, and keeps nothing from waiting alone",
   assertEquals(tree.forewarned, ["file"]);
 });
 
-Deno.test("a name that the sink gave itself is not told, but what happens to it from then on is", async () => {
-  await using tree = await WatchedTree.start();
-  const own = tree.inside("own");
-  tree.write("source");
-  await tree.quiet();
-  tree.take();
-  tree.own.add(fromText("own") as RelativePath);
-  Deno.linkSync(tree.inside("source"), own);
-  await tree.quiet();
-  assertEquals(tree.take(), []);
-  const changes = [
-    () => tree.write("own"),
-    () => Deno.removeSync(own),
-    () => Deno.symlinkSync("source", own),
-    () => Deno.renameSync(tree.inside("source"), own),
-  ];
-  for (const change of changes) {
-    change();
-    await tree.hears("changed own");
-    await tree.quiet();
-    tree.take();
-  }
-});
-
 Deno.test("each way to change a file is told: links, modes, times, sizes, special files, removal", async () => {
   await using tree = await WatchedTree.start();
   tree.write("file");

@@ -137,7 +137,6 @@ export class Workbench {
       onHeld: () => {},
       reread: () => {},
       onChanged: () => {},
-      onCreated: () => {},
       onPublished: () => {},
       onTrouble,
       onConflict: () => {},

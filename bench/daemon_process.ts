@@ -110,13 +110,13 @@ export class DaemonProcess implements AsyncDisposable {
     return Number(timespec[0]) + Number(timespec[1]) / 1e9;
   }
 
-  /** Waits until it has nothing to do: `ms` long it used less than `share` of a processor. Fails after five minutes. */
-  async quiet(ms = 500, share = 0.02): Promise<void> {
+  /** Waits until it has nothing to do: `ms` long it used less than `load` of a processor. Fails after five minutes. */
+  async quiet(ms = 500, load = 0.02): Promise<void> {
     const until = performance.now() + 300_000;
     for (let before = this.cpuSeconds();;) {
       await sleep(ms);
       const now = this.cpuSeconds();
-      if (now - before < ms / 1000 * share) return;
+      if (now - before < ms / 1000 * load) return;
       if (performance.now() > until) {
         throw new Error(`${this.options.program} does not come to rest`);
       }

@@ -22,8 +22,8 @@ export function closingFiles(): number {
 /** Is closed on the thread pool where that may take its time, and counts as closed at once. */
 export class FileDescriptor extends Descriptor {
   /**
-   * What the file takes on the disk (`FileStatus.blocks`), where somebody has just seen it, or has made it like another; not
-   * known, it is looked at before it is closed.
+   * What the file takes on the disk (`FileStatus.blocks`), for whoever has just seen it to say; where nobody does, closing
+   * looks first.
    */
   blocks: number | undefined;
 

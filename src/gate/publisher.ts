@@ -10,10 +10,10 @@ import {
   type RelativePath,
   ROOT,
 } from "../../ffi/byte_string.ts";
-import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import { setOwnerAndMode } from "../../ffi/file_content.ts";
+import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { inProjectOf } from "../../ffi/project.ts";
 import { ConflictCopies } from "./conflict_copies.ts";

@@ -6,7 +6,6 @@
 import { pause } from "../../ffi/clock.ts";
 import type { FileName } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { type Directory, reopen } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import {
@@ -16,6 +15,7 @@ import {
   setModificationTime,
   setOwnerAndMode,
 } from "../../ffi/file_content.ts";
+import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { O } from "../../ffi/platform.ts";
 

@@ -299,11 +299,11 @@ class SimulatedDirectory implements WatchableDirectory {
     return inode?.kind === "directory" ? this.kernel.open(inode) : undefined;
   }
 
-  /** What comes while it is read is listed, as on btrfs and tmpfs. */
   *subdirectories(): Iterable<readonly FileName[]> {
     for (const { name, kind } of this.entries()) yield mayBeDirectory(kind) ? [name] : [];
   }
 
+  /** What comes while it is read is listed, as on btrfs and tmpfs. */
   *entries(): Iterable<DirectoryEntry> {
     if (!this.isOpen) throw new Error("this descriptor was closed before");
     for (const [name, { kind }] of this.inode.entries) {

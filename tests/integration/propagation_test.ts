@@ -217,9 +217,9 @@ onEachFilesystem(
       const ann = only.share("ann");
       for (const name of ["mode", "owner", "time"]) await ann.write(`attributes/${name}`, name);
       await only.settled("attributes");
-      await only.share("bob").setAttributes("attributes/mode", { mode: 0o400 });
-      await only.share("cid").setAttributes("attributes/owner", { uid: 1234, gid: 1235 });
-      await ann.setAttributes("attributes/time", { mtimeNs: MTIME_NS });
+      only.share("bob").setAttributes("attributes/mode", { mode: 0o400 });
+      only.share("cid").setAttributes("attributes/owner", { uid: 1234, gid: 1235 });
+      ann.setAttributes("attributes/time", { mtimeNs: MTIME_NS });
       await waitFor("all three are in export", async () => {
         const entries = [...(await readTree(only.export.at("attributes"))).values()];
         return entries.some(({ mode }) => mode === "400") &&

@@ -3,6 +3,9 @@
  * kernel is.
  */
 
+import { fromText, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { setModificationTime } from "../../ffi/file_content.ts";
 import { must } from "./command.ts";
 
 export interface Attributes {
@@ -21,7 +24,10 @@ export class Share {
     return `${this.path}/${relative}`;
   }
 
-  /** Writes a file in one go (parents are made), then gives it attributes. */
+  /**
+   * Writes a file (parents are made) and gives it attributes, in one turn: a pause between the two that is longer than the
+   * quiet time would show the gate two versions.
+   */
   async write(
     relative: string,
     content: Uint8Array<ArrayBuffer> | string,
@@ -30,21 +36,23 @@ export class Share {
     const slash = relative.lastIndexOf("/");
     if (slash > 0) await Deno.mkdir(this.at(relative.slice(0, slash)), { recursive: true });
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    await Deno.writeFile(this.at(relative), bytes);
-    await this.setAttributes(relative, attributes);
+    Deno.writeFileSync(this.at(relative), bytes);
+    this.setAttributes(relative, attributes);
   }
 
-  async setAttributes(relative: string, attributes: Attributes): Promise<void> {
+  setAttributes(relative: string, attributes: Attributes): void {
     const { mode, uid, gid, mtimeNs } = attributes;
     if (uid !== undefined || gid !== undefined) {
-      await Deno.chown(this.at(relative), uid ?? null, gid ?? null);
+      Deno.chownSync(this.at(relative), uid ?? null, gid ?? null);
     }
-    if (mode !== undefined) await Deno.chmod(this.at(relative), mode);
+    if (mode !== undefined) Deno.chmodSync(this.at(relative), mode);
     if (mtimeNs !== undefined) {
-      const nanosecond = ((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
-      const seconds = (mtimeNs - nanosecond) / 1_000_000_000n;
-      const nanoseconds = String(nanosecond).padStart(9, "0");
-      await must("touch", ["-d", `@${seconds}.${nanoseconds}`, this.at(relative)]);
+      const path = fromText(relative) as RelativePath;
+      using root = Directory.openTrusted(fromText(this.path));
+      using parent = root.openBeneath(parentOf(path));
+      using file = parent?.openRegular(nameOf(path))?.file;
+      if (file === undefined) throw new Error(`${relative} is no file`);
+      setModificationTime(file, mtimeNs);
     }
   }
 

@@ -16,17 +16,24 @@ import {
   NOTHING,
   readReport,
   type Report,
+  total,
 } from "./support/test_report.ts";
+
+interface Group {
+  readonly folder: string;
+  /** A file of the group is begun while fewer than this are running, whatever their group. */
+  readonly sideBySide: number;
+}
 
 /**
  * Folders below tests/, the light ones first: what is wrong there explains what fails later. Files that wait more than
  * they work run side by side; each has a filesystem, a clamd and a gate of its own.
  */
-const GROUPS: readonly { readonly folder: string; readonly sideBySide: number }[] = [
+const GROUPS: readonly Group[] = [
   { folder: "unit", sideBySide: 2 },
-  { folder: "integration", sideBySide: 3 },
-  { folder: "attack", sideBySide: 2 },
-  { folder: "packaging", sideBySide: 1 },
+  { folder: "integration", sideBySide: 4 },
+  { folder: "attack", sideBySide: 4 },
+  { folder: "packaging", sideBySide: 3 },
   { folder: "vm", sideBySide: 2 },
 ];
 
@@ -86,17 +93,18 @@ async function runFile(path: string, names: readonly string[], held: boolean): P
     stderr: held ? "piped" : "inherit",
   }).spawn();
   running.add(child);
-  const code = held ? await showAtTheEnd(child) : (await child.status).code;
+  const { code, output } = held ? await outputOf(child) : { ...await child.status, output: [] };
   running.delete(child);
   const report = readReport(await Deno.readTextFile(junit), code, path);
   await Deno.remove(junit);
+  // A file of which the filter chose nothing has nothing to say.
+  if (total(report) > 0) { for (const text of output) Deno.stdout.writeSync(text); }
   return withLeftovers(report, path, child.pid);
 }
 
-async function showAtTheEnd(child: Deno.ChildProcess): Promise<number> {
+async function outputOf(child: Deno.ChildProcess): Promise<{ code: number; output: Uint8Array[] }> {
   const { code, stdout, stderr } = await child.output();
-  for (const text of [stdout, stderr]) Deno.stdout.writeSync(text);
-  return code;
+  return { code, output: [stdout, stderr] };
 }
 
 function literally(text: string): string {
@@ -116,20 +124,25 @@ function withLeftovers(report: Report, path: string, pid: number): Report {
   };
 }
 
-async function runGroup(
-  files: readonly string[],
-  sideBySide: number,
+/** Runs the chosen files in the order of their groups; a group need not wait for the last of the one before. */
+async function runFiles(
+  groups: readonly (Group & { readonly files: readonly string[] })[],
   names: readonly string[],
 ): Promise<Report[]> {
   const reports: Report[] = [];
-  const waiting = [...files];
-  const worker = async () => {
-    for (let path; (path = waiting.shift()) !== undefined;) {
-      if (sideBySide === 1) say(bold(`\n── ${path}`));
-      reports.push(await runFile(path, names, sideBySide > 1));
+  const isAlone = groups.reduce((sum, { files }) => sum + files.length, 0) === 1;
+  const active = new Set<Promise<void>>();
+  for (const { sideBySide, files } of groups) {
+    for (const path of files) {
+      while (active.size >= sideBySide) await Promise.race(active);
+      const run = runFile(path, names, !isAlone).then((report) => {
+        reports.push(report);
+        active.delete(run);
+      });
+      active.add(run);
     }
-  };
-  await Promise.all(Array.from({ length: sideBySide }, worker));
+  }
+  await Promise.all(active);
   return reports;
 }
 
@@ -170,13 +183,8 @@ async function main(filters: readonly string[]): Promise<number> {
 
   const groups = GROUPS.map((group) => ({ ...group, files: testFiles(group.folder) }));
   const choice = choose(filters, groups.flatMap(({ files }) => files));
-  const reports: Report[] = [];
-  for (const { folder, sideBySide, files } of groups) {
-    const chosen = files.filter(choice.files);
-    if (chosen.length === 0) continue;
-    say(bold(`\n━━ ${folder}`));
-    reports.push(...await runGroup(chosen, sideBySide, choice.names));
-  }
+  const chosen = groups.map((group) => ({ ...group, files: group.files.filter(choice.files) }));
+  const reports = await runFiles(chosen, choice.names);
   const failures = reports.flatMap((report) => report.failures);
   const skips = reports.flatMap((report) => report.skips);
   if (skips.length > 0) say(bold("\nSkipped:"));
@@ -184,9 +192,7 @@ async function main(filters: readonly string[]): Promise<number> {
   if (failures.length > 0) say(bold("\nFailed:"));
   for (const name of failures) say(`  ${name}`);
   const counts = reports.reduce<Counts>(add, NOTHING);
-  if (counts.passed + counts.failed + counts.skipped === 0) {
-    say("\nno test has such a name or path");
-  }
+  if (total(counts) === 0) say("\nno test has such a name or path");
   say();
   say(inWords(counts));
   return counts.failed > 0 || counts.passed + counts.skipped === 0 ? 1 : 0;

@@ -21,6 +21,10 @@ export function add(left: Counts, right: Counts): Counts {
   };
 }
 
+export function total({ passed, failed, skipped }: Counts): number {
+  return passed + failed + skipped;
+}
+
 /** `3 passed, 0 failed`, and `, 1 skipped` if there is something to say about it. */
 export function inWords({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;

@@ -9,7 +9,7 @@ import { inWords } from "../scanning/trouble.ts";
 import { type Answer, ANSWERS, Refusal } from "./answers.ts";
 import { PendingReply } from "./clamd_reply.ts";
 import { type Command, type CommandName, decide } from "./command_filter.ts";
-import type { StreamLimits } from "./instream.ts";
+import { GatheredStream, type StreamLimits } from "./instream.ts";
 import { StreamRelay } from "./stream_relay.ts";
 
 export interface RequestLimits extends StreamLimits {
@@ -112,6 +112,7 @@ export class Request {
     else if (silentMs >= this.#context.limits.readTimeoutMs) {
       this.#giveUp(new Refusal(ANSWERS.readTimeout, "it went silent within its INSTREAM"));
     } else if (this.#guest.socket.peerIsGone) this.#giveUp(new Vanished());
+    else this.#relay?.passOn();
   }
 
   /** Whether its command has been taken. */
@@ -194,9 +195,9 @@ export class Request {
     );
     const pending = new PendingReply(clamd, () => (this.#guest.wake(), clamd.wake()));
     const isOver = () => pending.isSettled || !clamd.isOpen;
-    const relay = new StreamRelay({ guest: this.#guest, clamd, limits, isOver });
-    this.#relay = relay;
-    const isWhole = await relay.run(command, this.#buffer, filled);
+    const stream = new GatheredStream(command, this.#buffer, filled, limits);
+    this.#relay = new StreamRelay({ guest: this.#guest, clamd, stream, isOver });
+    const isWhole = await this.#relay.run(command);
     const answer = await this.#wholeReply(pending);
     if (!isWhole && saysClean(answer)) {
       // A verdict on a part would pass for one on the whole.
@@ -205,7 +206,7 @@ export class Request {
     return {
       kind: "answered",
       command: command.name,
-      size: relay.size,
+      size: stream.size,
       answer,
       maySendMore: !isWhole || this.#hasMore(),
     };

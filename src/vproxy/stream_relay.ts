@@ -1,6 +1,5 @@
 /**
- * Moves one INSTREAM from a guest to clamd, parsed on the way, in bounded memory: one buffer, emptied before
- * it is filled again.
+ * Moves one INSTREAM from a guest to clamd, parsed and gathered on the way, in bounded memory: one buffer.
  *
  * Through a buffer by recv and send, not through a pipe by splice(2): measured on Unix sockets, both take the same
  * time for 1 GiB (clamd is the slower end), splice costs a pipe for each request, small chunks need the
@@ -11,33 +10,29 @@ import type { Connection } from "../../ffi/connection.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 import { ANSWERS, excessAnswer, Refusal } from "./answers.ts";
 import type { Command } from "./command_filter.ts";
-import { type StreamLimits, StreamParser } from "./instream.ts";
+import type { GatheredStream } from "./instream.ts";
 
 /** Buffers moved without a pause before the other guests get their turn (I7). */
 const MOVES_A_TURN = 16;
+/** Bytes that go on at once: more would make clamd no faster. Fewer wait, which costs nothing: it scans at the end. */
+const ENOUGH = 64 * 1024;
 
 export interface StreamRelayOptions {
   readonly guest: Connection;
   readonly clamd: Connection;
-  readonly limits: StreamLimits;
+  readonly stream: GatheredStream;
   /** Whether clamd has answered, or no longer can: the rest of the stream is of no use then. */
   isOver(): boolean;
 }
 
 export class StreamRelay {
   readonly #options: StreamRelayOptions;
-  readonly #parser: StreamParser;
   #moves = 0;
+  #isDue = false;
   #silentSinceMs: number | undefined;
 
   constructor(options: StreamRelayOptions) {
     this.#options = options;
-    this.#parser = new StreamParser(options.limits);
-  }
-
-  /** Bytes of content that the guest announced so far. */
-  get size(): number {
-    return this.#parser.size;
   }
 
   /** Since when the guest is waited for; `undefined` while it is not (`performance.now`). */
@@ -46,27 +41,33 @@ export class StreamRelay {
   }
 
   /**
-   * Sends `command`, which stands at the start of `buffer`, and the stream, of which `filled` says how much is there
-   * already. `true` when clamd has everything, `false` when it was over before. Throws a Refusal.
+   * Has what was gathered go on, however little. To be called now and then: else clamd would hear nothing of a slow
+   * guest, and give it up (ReadTimeout).
    */
-  async run(command: Command, buffer: Uint8Array<ArrayBuffer>, filled: number): Promise<boolean> {
-    for (let skip = command.bytes.length;; skip = 0) {
-      const { valid, state } = this.#parser.advance(buffer.subarray(skip, filled));
-      const end = skip + valid;
-      if (state !== "more" && state !== "ended") {
-        throw new Refusal(excessAnswer(state, command), `its INSTREAM exceeds a limit: ${state}`);
+  passOn(): void {
+    if (this.#options.stream.gathered === 0) return;
+    this.#isDue = true;
+    this.#options.guest.wake();
+  }
+
+  /** `true` when clamd has the command and the whole stream, `false` when it was over before. Throws a Refusal. */
+  async run(command: Command): Promise<boolean> {
+    const { stream } = this.#options;
+    for (;;) {
+      const progress = stream.advance();
+      if (progress === "ended") return await this.#send(stream.takeLast());
+      if (progress !== "more" && progress !== "unfinished") {
+        throw new Refusal(
+          excessAnswer(progress, command),
+          `its INSTREAM exceeds a limit: ${progress}`,
+        );
       }
-      if (!await this.#send(buffer.subarray(0, end))) return false;
-      if (state === "ended") return true;
-      // At most 3 bytes of a length that is not complete.
-      buffer.copyWithin(0, end, filled);
-      const rest = filled - end;
-      const count = await this.#receive(buffer.subarray(rest));
-      if (count === "over") return false;
-      if (count === 0) {
-        throw new Refusal(ANSWERS.streamCutOff, "it ended its INSTREAM without the end mark");
+      if (this.#isDue || stream.gathered >= ENOUGH) {
+        this.#isDue = false;
+        if (!await this.#send(stream.take())) return false;
       }
-      filled = rest + count;
+      if (progress === "unfinished") await this.#pause(nextTurn());
+      else if (!await this.#receive()) return false;
     }
   }
 
@@ -77,7 +78,10 @@ export class StreamRelay {
       try {
         const count = clamd.socket.send(rest);
         if (count !== "again") rest = rest.subarray(count);
-        else await this.#pause(clamd.writable());
+        else {
+          this.#silentSinceMs = undefined; // nobody listens to the guest meanwhile
+          await this.#pause(clamd.writable());
+        }
       } catch {
         return false; // clamd takes no more: its reply tells why
       }
@@ -85,17 +89,26 @@ export class StreamRelay {
     return true;
   }
 
-  async #receive(into: Uint8Array<ArrayBuffer>): Promise<number | "over"> {
-    const { guest, isOver } = this.#options;
+  /** `false` when it is over. Returns without a byte when something is due. */
+  async #receive(): Promise<boolean> {
+    const { guest, stream, isOver } = this.#options;
     if (++this.#moves > MOVES_A_TURN) await this.#pause(nextTurn());
+    const { room } = stream;
     while (!isOver()) {
-      const count = guest.socket.receive(into);
-      if (count !== "again") return count;
-      this.#silentSinceMs = performance.now();
+      const count = guest.socket.receive(room);
+      if (count === 0) {
+        throw new Refusal(ANSWERS.streamCutOff, "it ended its INSTREAM without the end mark");
+      }
+      if (count !== "again") {
+        this.#silentSinceMs = undefined;
+        stream.received(count);
+        return true;
+      }
+      if (this.#isDue) return true;
+      this.#silentSinceMs ??= performance.now();
       await this.#pause(guest.readable());
-      this.#silentSinceMs = undefined;
     }
-    return "over";
+    return false;
   }
 
   #pause(promise: Promise<void>): Promise<void> {

@@ -10,6 +10,7 @@ import { scratchDirectory } from "../support/scratch.ts";
 import {
   ask,
   bytes,
+  chunksOf,
   endsStream,
   Guest,
   instream,
@@ -96,7 +97,7 @@ Deno.test("the six forms reach clamd byte for byte, and its answers come back wh
   }
   for (const command of ["zINSTREAM\0", "nINSTREAM\n"]) {
     const request = instream(SOME, 5, command);
-    requests.push(String.fromCharCode(...request));
+    requests.push(String.fromCharCode(...instream(SOME, SOME.length, command)));
     assertEquals(await ask(world.path, request), "answer to INST\0");
   }
   assertEquals(world.clamd.received, requests);
@@ -197,18 +198,55 @@ Deno.test("a guest that is refused while it sends 8 MiB still gets to know why",
   assertEquals(await ask(world.path, request), "ERROR: Command not allowed\n");
 });
 
-Deno.test("I4: every stream reaches clamd unchanged, whatever its chunks and pieces", async () => {
+Deno.test("I4: every stream's content reaches clamd unchanged, whatever its chunks and pieces", async () => {
   await using world = start(honest);
-  const size = fc.integer({ min: 0, max: 3000 });
+  const content = fc.uint8Array({ maxLength: 3000, size: "max" });
   const some = fc.integer({ min: 1, max: 4000 });
   await fc.assert(
-    fc.asyncProperty(size, some, some, async (size, chunkSize, pieceSize) => {
-      const request = instream(new Uint8Array(size).fill(65), chunkSize);
+    fc.asyncProperty(content, some, some, async (content, chunkSize, pieceSize) => {
+      const request = instream(content, chunkSize);
       assertEquals(await ask(world.path, request, pieceSize), "stream: OK\0");
-      assertEquals(world.clamd.received.at(-1), String.fromCharCode(...request));
+      const received = world.clamd.received.at(-1) ?? "";
+      assertEquals(chunksOf(received).join(""), String.fromCharCode(...content));
+      assert(received.startsWith("zINSTREAM\0") && received.endsWith("\0\0\0\0"));
     }),
     { numRuns: 100 },
   );
+});
+
+Deno.test("I7: a stream in chunks of one byte reaches clamd in large ones", async () => {
+  await using world = start(honest);
+  const content = new Uint8Array(300_000).fill(65);
+  assertEquals(await ask(world.path, instream(content, 1)), "stream: OK\0");
+  const chunks = chunksOf(world.clamd.received[0] ?? "");
+  assertEquals(chunks.join("").length, content.length);
+  assertLess(chunks.length, 20); // 5, and one for each half a second that it took
+});
+
+Deno.test("I7: also a stream of one byte now and then, of which clamd hears all the time", async () => {
+  const heardMs: number[] = [];
+  await using world = start(async (connection) => {
+    let length = 0;
+    await connection.receive((received) => {
+      if (received.length > length) heardMs.push(performance.now());
+      length = received.length;
+      return endsStream(received);
+    });
+    await connection.reply("stream: OK\0");
+  });
+  const request = instream(bytes("a slow one ".repeat(10)), 1);
+  const startMs = performance.now();
+  using guest = await Guest.connect(world.path);
+  for (let at = 0; at < request.length; at += 5) {
+    await guest.send(request.subarray(at, at + 5));
+    await sleep(20);
+  }
+  assertEquals(await guest.answer(), "stream: OK\0");
+  const endMs = performance.now();
+  const chunks = chunksOf(world.clamd.received[0] ?? "").length;
+  assertLess(chunks, (endMs - startMs) / 500 + 3);
+  const pauses = [...heardMs, endMs].map((ms, i) => ms - (heardMs[i - 1] ?? startMs));
+  assertLess(Math.max(...pauses), 2000); // half a second, on a machine that has nothing else to do
 });
 
 Deno.test("a guest that sends byte by byte, and one that ends its sending, are served", async () => {

@@ -174,6 +174,21 @@ Deno.test("clamd-vproxy in front of a real clamd", { ignore: !hasClamd }, async 
   );
 });
 
+Deno.test("a slow guest is not given up by a clamd that waits less long than the proxy", {
+  ignore: !hasClamd,
+}, async () => {
+  await using clamd = await Clamd.start({ ReadTimeout: "2", CommandReadTimeout: "2" });
+  const { uds, path } = newUds();
+  await using _ = await Daemon.start("vproxy", ["--uds", uds, "--clamd", clamd.socket]);
+  using guest = await Guest.connect(path);
+  const request = instream(infected(), 10);
+  for (let at = 0; at < request.length; at += 10) {
+    await guest.send(request.subarray(at, at + 10));
+    await sleep(500);
+  }
+  assertEquals(await guest.answer(), `stream: ${SIGNATURE} FOUND\0`);
+});
+
 Deno.test(
   "killed without warning, it starts again on the same socket",
   { ignore: !hasClamd },

@@ -34,6 +34,18 @@ export function instream(
   return request;
 }
 
+/** The chunks of an INSTREAM request that `instream` might have made, without the end mark. */
+export function chunksOf(request: string): readonly string[] {
+  const chunks: string[] = [];
+  for (let at = "zINSTREAM\0".length; at < request.length - 4;) {
+    const header = bytes(request.slice(at, at + 4));
+    const length = new DataView(header.buffer).getUint32(0);
+    chunks.push(request.slice(at + 4, at + 4 + length));
+    at += 4 + length;
+  }
+  return chunks;
+}
+
 /** A program in a guest that talks to the proxy. */
 export class Guest implements Disposable {
   readonly #connection: Deno.UnixConn;

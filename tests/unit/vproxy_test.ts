@@ -7,8 +7,8 @@ import { fromBytes } from "../../ffi/byte_string.ts";
 import { Admission } from "../../src/vproxy/admission.ts";
 import { excessAnswer } from "../../src/vproxy/answers.ts";
 import { ReplyCollector } from "../../src/vproxy/clamd_reply.ts";
-import { decide, LONGEST_COMMAND } from "../../src/vproxy/command_filter.ts";
-import { StreamParser } from "../../src/vproxy/instream.ts";
+import { type Command, decide, LONGEST_COMMAND } from "../../src/vproxy/command_filter.ts";
+import { GatheredStream } from "../../src/vproxy/instream.ts";
 
 const ALLOWED = [
   "zINSTREAM\0",
@@ -167,75 +167,171 @@ function stream(sizes: readonly number[]): Uint8Array {
   ]);
 }
 
-/** What is let through of `input` given in pieces, as the relay gives it, and how it ended. */
-function parse(input: Uint8Array, cuts: readonly number[]): { passed: number; state: string } {
-  const parser = new StreamParser(LIMITS);
-  const ends = [...cuts.filter((cut) => cut < input.length).sort((a, b) => a - b), input.length];
-  let passed = 0;
-  for (const end of ends) {
-    const { valid, state } = parser.advance(input.subarray(passed, end));
-    passed += valid;
-    assert(passed <= end);
-    if (state !== "more") return { passed, state };
-  }
-  return { passed, state: "more" };
+interface Passed {
+  /** What came out for clamd: bytes of content, and how many chunks they are in. */
+  readonly size: number;
+  readonly chunks: number;
+  readonly state: string;
 }
 
-/** The same of the whole, one chunk after the other. */
-function parseReference(input: Uint8Array): { passed: number; state: string } {
+function commandOf(form: string): Command {
+  const command = decide(bytes(form));
+  assert(typeof command !== "string");
+  return command;
+}
+
+const COMMAND = "zINSTREAM\0";
+
+/**
+ * What becomes of `input` given in pieces, as the relay gives it: what is gathered is taken when it is `enough`
+ * bytes, and, if the stream exceeds a limit, at last.
+ */
+function parse(input: Uint8Array, cuts: readonly number[], enough = 1): Passed {
+  const buffer = new Uint8Array(enough + 1000);
+  buffer.set(bytes(COMMAND));
+  const gathered = new GatheredStream(commandOf(COMMAND), buffer, COMMAND.length, LIMITS);
+  const ends = [...cuts.filter((cut) => cut < input.length).sort((a, b) => a - b), input.length];
+  const out: number[] = [];
+  let state = "more";
   let at = 0;
+  for (const end of ends) {
+    while (at < end && state === "more") {
+      const { room } = gathered;
+      assert(room.length > 0);
+      const piece = input.subarray(at, Math.min(end, at + room.length));
+      room.set(piece);
+      gathered.received(piece.length);
+      at += piece.length;
+      do {
+        state = gathered.advance();
+        if (state === "ended") out.push(...gathered.takeLast());
+        else if (gathered.gathered >= enough) out.push(...gathered.take());
+      } while (state === "unfinished");
+    }
+  }
+  if (state !== "ended") out.push(...gathered.take());
+  return { ...chunksOf(Uint8Array.from(out), state === "ended"), state };
+}
+
+/** Reads what came out, which must be whole: the command, chunks full of sevens, and the end mark if it ended. */
+function chunksOf(out: Uint8Array, hasEnded: boolean): { size: number; chunks: number } {
+  assertEquals(fromBytes(out.subarray(0, COMMAND.length)) as string, COMMAND);
   let size = 0;
-  for (;;) {
-    if (at + 4 > input.length) return { passed: at, state: "more" };
-    const length = new DataView(input.buffer, input.byteOffset + at, 4).getUint32(0);
-    if (length === 0) return { passed: at + 4, state: "ended" };
-    if (length > LIMITS.maxChunkSize) return { passed: at, state: "chunk too large" };
+  let chunks = 0;
+  let at = COMMAND.length;
+  for (; at < out.length; chunks++) {
+    const length = new DataView(out.buffer, at, 4).getUint32(0);
+    at += 4;
+    if (length === 0) {
+      assert(hasEnded && at === out.length, "the end mark is at the end");
+      return { size, chunks };
+    }
+    const content = out.subarray(at, at + length);
+    assertEquals(content.length, length);
+    assert(content.every((byte) => byte === 7));
+    at += length;
     size += length;
-    if (size > LIMITS.maxStreamSize) return { passed: at, state: "stream too large" };
-    if (at + 4 + length > input.length) return { passed: input.length, state: "more" };
+  }
+  assert(!hasEnded, "the end mark is there");
+  return { size, chunks };
+}
+
+/** What is to come of the whole, one chunk after the other. */
+function parseReference(input: Uint8Array): { size: number; state: string } {
+  let at = 0;
+  let announced = 0;
+  for (;;) {
+    const size = Math.min(announced, input.length);
+    if (at + 4 > input.length) return { size, state: "more" };
+    const length = new DataView(input.buffer, input.byteOffset + at, 4).getUint32(0);
+    if (length === 0) return { size, state: "ended" };
+    if (length > LIMITS.maxChunkSize) return { size, state: "chunk too large" };
+    if (announced + length > LIMITS.maxStreamSize) return { size, state: "stream too large" };
     at += 4 + length;
+    if (at > input.length) {
+      return { size: announced + length - (at - input.length), state: "more" };
+    }
+    announced += length;
   }
 }
 
 const cuts = fc.array(fc.nat(450), { maxLength: 30 });
 
-Deno.test("INSTREAM: valid streams pass whole, whatever the fragmentation", () => {
+const enough = fc.integer({ min: 1, max: 400 });
+
+Deno.test("INSTREAM: the content of valid streams passes whole, whatever the fragmentation", () => {
   const sizes = fc.array(fc.integer({ min: 1, max: 100 }), { maxLength: 3 });
-  fc.assert(fc.property(sizes, cuts, (sizes, cuts) => {
-    const input = stream(sizes);
-    assertEquals(parse(input, cuts), { passed: input.length, state: "ended" });
+  fc.assert(fc.property(sizes, cuts, enough, (sizes, cuts, enough) => {
+    const { size, state } = parse(stream(sizes), cuts, enough);
+    const expected = sizes.reduce((sum, size) => sum + size, 0);
+    assertEquals({ size, state }, { size: expected, state: "ended" });
   }));
 });
 
 Deno.test("INSTREAM: agrees with the reference for streams within, at and beyond the limits", () => {
   const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 101 }), fc.constant(100)));
-  const tail = fc.uint8Array({ maxLength: 20 });
+  // Behind the stream, or where it was cut off: lengths of any kind, and sevens as all content is.
+  const tail = fc.oneof(
+    fc.array(fc.constant(7), { maxLength: 20 }),
+    fc.array(fc.constantFrom(0, 255, 101, 7), { maxLength: 4 }),
+  );
   fc.assert(
-    fc.property(sizes, tail, fc.nat(450), cuts, (sizes, tail, length, cuts) => {
-      const input = Uint8Array.from([...stream(sizes).slice(0, length), ...tail]);
-      assertEquals(parse(input, cuts), parseReference(input));
-    }),
+    fc.property(
+      sizes,
+      tail,
+      fc.nat(450),
+      cuts,
+      enough,
+      (sizes, tail, length, cuts, enough) => {
+        const whole = [...stream(sizes)];
+        const isCut = length < whole.length;
+        const input = Uint8Array.from([
+          ...whole.slice(0, length),
+          ...(isCut ? tail.map(() => 7) : tail),
+        ]);
+        const { size, state } = parse(input, cuts, enough);
+        assertEquals({ size, state }, parseReference(input));
+      },
+    ),
     { numRuns: 2000 },
   );
 });
 
 Deno.test("INSTREAM: nothing behind the end mark passes", () => {
   const input = Uint8Array.from([...stream([5]), ...bytes("zSHUTDOWN\0")]);
-  assertEquals(parse(input, []), { passed: 4 + 5 + 4, state: "ended" });
+  assertEquals(parse(input, []), { size: 5, chunks: 1, state: "ended" });
+  assertEquals(parse(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 9), []).state, "ended");
 });
 
 Deno.test("INSTREAM: a length of 4 GiB is one that is too large, not a small or negative one", () => {
-  assertEquals(parse(Uint8Array.of(255, 255, 255, 255, 1), []), {
-    passed: 0,
-    state: "chunk too large",
-  });
-  assertEquals(parse(Uint8Array.of(128, 0, 0, 0), []).state, "chunk too large");
+  const excess = { size: 0, chunks: 0, state: "chunk too large" };
+  assertEquals(parse(Uint8Array.of(255, 255, 255, 255, 1), []), excess);
+  assertEquals(parse(Uint8Array.of(128, 0, 0, 0), []), excess);
+});
+
+Deno.test("I7: INSTREAM's chunks of a byte become one, as large as it is wanted", () => {
+  const input = stream(new Array<number>(300).fill(1));
+  assertEquals(parse(input, [], 10_000), { size: 300, chunks: 1, state: "ended" });
+  const everyByte = input.keys().toArray();
+  assertEquals(parse(input, everyByte, 10_000), { size: 300, chunks: 1, state: "ended" });
+  assertEquals(parse(input, everyByte, 110).chunks, 3, "96 behind the command, 106, 98");
+});
+
+Deno.test("I7: a buffer full of tiny chunks is not read in one go", () => {
+  const input = stream(new Array<number>(300).fill(1));
+  const buffer = new Uint8Array(4096);
+  const gathered = new GatheredStream(commandOf(COMMAND), buffer, COMMAND.length, LIMITS);
+  gathered.room.set(input);
+  gathered.received(input.length);
+  let turns = 1;
+  while (gathered.advance() === "unfinished") turns++;
+  assertEquals(turns, 4);
+  assertEquals(gathered.size, 300);
 });
 
 Deno.test("INSTREAM: a limit's answer is in clamd's words and ends as the command's form asks", () => {
-  const z = decide(bytes("zINSTREAM\0"));
-  const n = decide(bytes("nINSTREAM\n"));
-  assert(typeof z !== "string" && typeof n !== "string");
+  const z = commandOf("zINSTREAM\0");
+  const n = commandOf("nINSTREAM\n");
   assertEquals(
     fromBytes(excessAnswer("stream too large", z)) as string,
     "INSTREAM size limit exceeded. ERROR\0",

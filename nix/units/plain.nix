@@ -61,7 +61,8 @@ let
     "virtiofs-gate.service.d/vsock.conf" = dropIn (gate { }) (gate { vsock = true; });
     "clamd-vproxy.service" = withOptions (
       import ./vproxy.nix {
-        command = "${bin "vproxy"} --clamd /run/clamav/clamd.ctl $OPTIONS";
+        # Its own defaults, so that OPTIONS can name another clamd.
+        command = "${bin "vproxy"} $OPTIONS";
         jitless = jitless "vproxy";
       }
     );

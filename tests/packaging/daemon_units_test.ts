@@ -16,16 +16,19 @@ const service = (...lines: readonly string[]) => ({
   "test.conf": ["[Service]", ...lines, ""].join("\n"),
 });
 
-testOnMachine(
-  "I8: clamd-vproxy scans for a guest in its sandbox",
-  VPROXY,
-  {
+const CLAMDS = {
+  "the usual clamd": "",
+  "another clamd": "--clamd /run/clamav/other.ctl",
+};
+
+for (const [which, options] of Object.entries(CLAMDS)) {
+  testOnMachine(`I8: clamd-vproxy scans for a guest in its sandbox, with ${which}`, VPROXY, {
     [VPROXY]: service(
-      "Environment=OPTIONS='--uds /run/clamd-vproxy/guest'",
+      `Environment="OPTIONS=--uds /run/clamd-vproxy/guest ${options}"`,
       "RuntimeDirectory=clamd-vproxy",
     ),
-  },
-  async (machine) => {
+  }, async (machine) => {
+    await machine.shell("ln -s clamd.ctl /run/clamav/other.ctl");
     await machine.systemd.systemctl("start", VPROXY);
     const socket = machine.outside("/run/clamd-vproxy/guest_3400");
     const ask = async (request: Uint8Array<ArrayBuffer>) => {
@@ -37,8 +40,8 @@ testOnMachine(
     assertEquals(await ask(instream(EICAR)), "stream: Test.Eicar.UNOFFICIAL FOUND\0");
     await machine.systemd.systemctl("stop", VPROXY);
     assertEquals(await machine.systemd.property(VPROXY, "Result"), "success");
-  },
-);
+  });
+}
 
 const WATCH = service(
   `Environment="OPTIONS=--watch /home/${USER}/Downloads --socket --clamd-socket /run/clamav/clamd.ctl"`,

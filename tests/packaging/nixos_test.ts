@@ -183,7 +183,7 @@ testModules("what has no option of its own reaches the program, too", async (eva
   assertEquals(JSON.parse(system.channels ?? "{}").docs.mode, "trusted");
 });
 
-testModules("without root: a user of its own, and three capabilities", async (evaluate) => {
+testModules("without root: a user of its own, and four capabilities", async (evaluate) => {
   const system = await evaluate(gate("unprivileged = true;"));
   const service = system.services["virtiofs-gate"]?.serviceConfig;
   assertEquals(service?.User, "virtiofs-gate");

@@ -116,3 +116,15 @@ Deno.test("docs/debian.md names files that are there", async () => {
   assert(named.length > 5);
   for (const path of named) await Deno.stat(`${UNIT_FOLDER}${path}`);
 });
+
+Deno.test("docs/debian.md starts each unit that it installs, and removes it again", async () => {
+  const text = await Deno.readTextFile(new URL("../../docs/debian.md", import.meta.url));
+  const lines = (start: RegExp) => text.split("\n").filter((line) => start.test(line)).join("\n");
+  const installed = [...lines(/^cp nix\/systemd\//).matchAll(/([\w-]+@?)\.service\b/g)]
+    .map(([, name = ""]) => name.replace("@", "@alice"));
+  assertEquals(installed.length, 5);
+  for (const command of ["enable", "disable"]) {
+    const named = lines(new RegExp(`^systemctl .*\\b${command} --now `)).split(/\s/);
+    for (const unit of installed) assert(named.includes(unit), `${command} ${unit}`);
+  }
+});

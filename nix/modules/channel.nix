@@ -93,8 +93,9 @@ in
         ];
         description = ''
           Whom to tell of changes: names of {option}`services.virtiofs-gate.guests`, CIDs, or paths
-          of hybrid-vsock sockets. `null`: all of the channel's virtual machines that receive files
-          and have an address in {option}`services.virtiofs-gate.guests`.
+          of hybrid-vsock sockets. `null`: all of the channel's producers that receive files and have an
+          address in {option}`services.virtiofs-gate.guests`. Not the consumers: virtiofs-notify can
+          refresh nothing that is read-only.
         '';
       };
       port = optional types.port "The vsock port in the guests.";

@@ -27,8 +27,8 @@ let
 
   isName = guest: builtins.isString guest && !lib.hasPrefix "/" guest;
 
-  receivers =
-    channel: lib.subtractLists channel.diodeProducers channel.producers ++ channel.consumers;
+  # Not the consumers: virtiofs-notify refreshes by writing, and their share is read-only.
+  receivers = channel: lib.subtractLists channel.diodeProducers channel.producers;
 
   guestsOf =
     channel:

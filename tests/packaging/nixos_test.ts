@@ -167,12 +167,13 @@ testModules("clamd's limits fit what is to be scanned", async (evaluate) => {
 testModules("guests are told by the names of the channel's machines", async (evaluate) => {
   const system = await evaluate(gate(`
     guests.office-vm.cid = 11;
-    guests.reader-vm.socket = "/run/vm/reader.sock";
-    guests.other-vm.cid = 12;
+    guests.chromium-vm.socket = "/run/vm/chromium.sock";
+    guests.reader-vm.cid = 12;
+    guests.other-vm.cid = 13;
   `));
   assertEquals(system.failures, []);
   const { docs } = JSON.parse(system.channels ?? "{}");
-  assertEquals(docs.notify.guests, [11, "/run/vm/reader.sock"]);
+  assertEquals(docs.notify.guests, ["/run/vm/chromium.sock", 11], "not the consumer");
   const service = system.services["virtiofs-gate"]?.serviceConfig;
   assertEquals(service?.RestrictAddressFamilies, ["AF_UNIX", "AF_VSOCK"]);
   assert(system.kernelModules.includes("vhost_vsock"));

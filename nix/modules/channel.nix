@@ -2,6 +2,7 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  paths = import ./paths.nix { inherit lib; };
 
   # The name of a directory, and part of a line of tmpfiles.d(5).
   vmName = types.strMatching "[^/%[:space:][:cntrl:]]+";
@@ -19,7 +20,7 @@ in
 
   options = {
     basePath = mkOption {
-      type = types.path;
+      type = paths.directory;
       example = "/var/lib/virtiofs/documents";
       description = ''
         The channel's directory, on btrfs or on XFS with reflinks. Its `share/NAME` is given to the
@@ -73,7 +74,7 @@ in
 
     userNotify = {
       enable = optional types.bool "Whether the user is told of infected files.";
-      socket = optional types.path "The Unix socket on which the user is told.";
+      socket = optional paths.socket "The Unix socket on which the user is told.";
     };
 
     notify = {

@@ -11,6 +11,7 @@ let
 
   cfg = config.services.virtiofs-gate;
   gate = import ./gate_configuration.nix { inherit lib cfg; };
+  paths = import ./paths.nix { inherit lib; };
 
   # Verified by the program itself: what it refuses fails the build, with its own words.
   configFile =
@@ -167,7 +168,7 @@ in
     };
 
     clamdSocket = mkOption {
-      type = types.path;
+      type = paths.socket;
       default = "/run/clamav/clamd.ctl";
       description = "The Unix socket of clamd.";
     };

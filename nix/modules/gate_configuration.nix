@@ -1,6 +1,8 @@
 # From services.virtiofs-gate to the configuration file, and what is wrong with it before there is one.
 { lib, cfg }:
 let
+  inherit (import ./paths.nix { inherit lib; }) hidden isWithin normal;
+
   # What NixOS alone uses.
   ownKeys = [
     "share"
@@ -54,10 +56,6 @@ let
       }
     );
 
-  # Without trailing slashes, so that paths can be compared.
-  normal = path: "/" + lib.concatStringsSep "/" (builtins.filter (part: part != "") (lib.splitString "/" path));
-  isWithin = path: directory: lib.hasPrefix "${normal directory}/" "${normal path}/";
-
   twice = list: lib.unique (builtins.filter (it: lib.count (other: other == it) list > 1) list);
 
   quoted = lib.concatMapStringsSep ", " (it: "`${toString it}`");
@@ -70,6 +68,13 @@ let
     assertion = holds;
     message = "services.virtiofs-gate: ${message}";
   };
+
+  visible =
+    option: path: advice:
+    let
+      places = if path == null then [ ] else hidden path;
+    in
+    rule (places == [ ]) "${option}: the service cannot see ${quoted places}; ${advice}";
 
   guestAssertions =
     let
@@ -84,6 +89,9 @@ let
       name: guest:
       rule ((guest.cid == null) != (guest.socket == null))
         "guests.${name}: set either `cid` or `socket`"
+    ) cfg.guests
+    ++ lib.mapAttrsToList (
+      name: guest: visible "guests.${name}.socket" guest.socket "use a directory such as /var/lib/microvms"
     ) cfg.guests;
 
   channelAssertions = inChannels (
@@ -95,14 +103,6 @@ let
       strangers = lib.subtractLists vms names;
       unknown = builtins.filter (guest: !(cfg.guests ? ${guest})) (lib.intersectLists vms names);
       repeated = twice (addressesOf channel);
-      hidden = builtins.filter (directory: isWithin channel.basePath directory) [
-        "/home"
-        "/root"
-        "/run"
-        "/tmp"
-        "/var/tmp"
-      ];
-      socket = channel.userNotify.socket;
       place = "channels.${name}";
     in
     [
@@ -115,12 +115,11 @@ let
       (rule (
         repeated == [ ]
       ) "${place}.notify.guests: ${quoted repeated} is listed twice; list each guest once")
-      (rule (hidden == [ ])
-        "${place}.basePath: the service cannot see ${quoted hidden}; use a directory such as /var/lib/virtiofs/${name}"
+      (visible "${place}.basePath" channel.basePath "use a directory such as /var/lib/virtiofs/${name}")
+      (rule (!isWithin channel.basePath "/run")
+        "${place}.basePath: /run is gone after the next start; use a directory such as /var/lib/virtiofs/${name}"
       )
-      (rule (socket == null || !(isWithin socket "/home" || isWithin socket "/root" || isWithin socket "/run/user"))
-        "${place}.userNotify.socket: the service cannot see homes and /run/user; let the user listen on /run/clamav/notify.sock"
-      )
+      (visible "${place}.userNotify.socket" channel.userNotify.socket "let the user listen on /run/clamav/notify.sock")
     ]
   );
 
@@ -150,6 +149,7 @@ in
 
   assertions = [
     (rule (cfg.channels != { }) "channels is empty: there is nothing to do")
+    (visible "clamdSocket" cfg.clamdSocket "let clamd listen in /run")
   ]
   ++ guestAssertions
   ++ channelAssertions

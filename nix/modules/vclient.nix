@@ -21,20 +21,35 @@ let
       inherit description;
     };
 
-  isWithin = path: directory: lib.hasPrefix "${lib.removeSuffix "/" directory}/" "${path}/";
+  paths = import ./paths.nix { inherit lib; };
+  inherit (paths) isWithin;
   covering = if cfg.quarantineDir == null then [ ] else builtins.filter (isWithin cfg.quarantineDir) cfg.watch;
+
+  bound = cfg.watch ++ lib.optional (cfg.quarantineDir != null) cfg.quarantineDir;
+
+  sockets = [
+    cfg.notifySocket
+  ]
+  ++ lib.optional (cfg.uds != null) cfg.uds
+  ++ lib.optional cfg.socket cfg.clamdSocket;
+  runtimeUserOf =
+    socket:
+    let
+      found = builtins.match "/run/user/([0-9]+)/.*" (paths.normal socket);
+    in
+    if found == null then [ ] else found;
+  # What is bound to be written to must not be bound again; /run is visible as it is, but for users' own.
+  isSeen = path: isWithin path "/run" || builtins.any (isWithin path) bound;
+
+  socketDirectories = lib.unique (builtins.filter (path: !isSeen path) (map dirOf sockets));
 
   unit = import ../units/vclient.nix {
     inherit (cfg) user;
     inherit (programs.vclient) jitless;
     vsock = !cfg.socket && cfg.uds == null;
-    paths = cfg.watch ++ lib.optional (cfg.quarantineDir != null) cfg.quarantineDir;
-    # Sockets below /run are visible as it is.
-    socketDirectories = lib.unique (
-      builtins.filter (path: !(isWithin path "/run")) (
-        map dirOf ([ cfg.notifySocket ] ++ lib.optional (cfg.uds != null) cfg.uds)
-      )
-    );
+    paths = bound;
+    inherit socketDirectories;
+    runtimeUsers = lib.unique (lib.concatMap runtimeUserOf sockets);
     command = commandOf {
       binary = "${cfg.package}/bin/clamd-vclient";
       options = {
@@ -103,7 +118,7 @@ in
     };
 
     quarantineDir = mkOption {
-      type = types.nullOr types.path;
+      type = types.nullOr paths.directory;
       default = null;
       example = "/var/quarantine";
       description = "Where infected files are kept, with the action `quarantine`.";
@@ -130,15 +145,19 @@ in
     socket = flag "Whether a clamd in this machine is used, instead of the host's.";
 
     clamdSocket = mkOption {
-      type = types.path;
+      type = paths.socket;
       default = "/run/clamav/clamd.ctl";
       description = "The Unix socket of the clamd in this machine.";
     };
 
     notifySocket = mkOption {
-      type = types.path;
+      type = paths.socket;
       default = "/run/clamav/notify.sock";
-      description = "The Unix socket on which the user is told.";
+      example = "/run/user/1000/clamav-notify.sock";
+      description = ''
+        The Unix socket on which the user is told. One in `/run/user/UID` lets the service see the
+        user's other sockets there, too.
+      '';
     };
 
     scanConcurrency = mkOption {
@@ -169,6 +188,10 @@ in
       {
         assertion = !(cfg.socket && cfg.uds != null);
         message = "services.clamd-vclient: socket is a clamd in this machine, uds a proxy elsewhere; set one of them";
+      }
+      {
+        assertion = lib.intersectLists [ "/tmp" "/var/tmp" ] socketDirectories == [ ];
+        message = "services.clamd-vclient: the service has a /tmp of its own, in which it sees no sockets; use another directory";
       }
     ];
 

@@ -20,6 +20,9 @@ let
   # (DAC_OVERRIDE), and whether a guest still has one of its files open is asked by a lease (LEASE).
   capabilities = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_LEASE";
   hardening = import ./hardening.nix;
+  quoted = import ./quoted.nix;
+  # "-/…" may be missing.
+  withoutDash = path: builtins.head (builtins.match "-?(.*)" path);
 in
 {
   Unit = {
@@ -27,7 +30,7 @@ in
     # Without clamd it starts all the same, and holds what cannot be scanned.
     Wants = "clamav-daemon.service";
     After = "clamav-daemon.service clamav-daemon.socket local-fs.target systemd-tmpfiles-setup.service";
-    RequiresMountsFor = map (path: builtins.replaceStrings [ "-/" ] [ "/" ] path) basePaths;
+    RequiresMountsFor = map (path: quoted (withoutDash path)) basePaths;
   };
   Service =
     hardening
@@ -51,7 +54,7 @@ in
       CapabilityBoundingSet = capabilities;
       SystemCallFilter = hardening.SystemCallFilter ++ [ "@chown" ];
       RestrictAddressFamilies = [ "AF_UNIX" ] ++ (if vsock then [ "AF_VSOCK" ] else [ ]);
-      ReadWritePaths = basePaths;
+      ReadWritePaths = map quoted basePaths;
       # Where Deno's permissions end: ffi/doorway.ts.
       RuntimeDirectory = "virtiofs-gate";
       RuntimeDirectoryMode = "0700";

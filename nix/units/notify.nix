@@ -12,11 +12,14 @@
   user ? "%i",
   jitless,
 }:
+let
+  quoted = import ./quoted.nix;
+in
 {
   Unit = {
     Description = "virtiofs-notify: refresh file browsers when the host brings files";
     After = "local-fs.target";
-    RequiresMountsFor = paths;
+    RequiresMountsFor = map quoted paths;
   };
   Service = import ./hardening.nix // {
     Type = "notify";
@@ -31,7 +34,7 @@
     # Only this user and root exist inside.
     PrivateUsers = true;
     ProtectHome = "tmpfs";
-    BindPaths = paths ++ socketDirectories;
+    BindPaths = map quoted (paths ++ socketDirectories);
     RestrictAddressFamilies = [ "AF_UNIX" ] ++ (if vsock then [ "AF_VSOCK" ] else [ ]);
     MemoryDenyWriteExecute = jitless;
   };

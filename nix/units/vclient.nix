@@ -5,8 +5,10 @@
   paths ? [ ],
   # Whether it reaches the scanner through the host.
   vsock ? true,
-  # Directories of sockets, where the sandbox would hide them.
+  # Directories of sockets that it connects to, where the sandbox would hide them. They may be missing.
   socketDirectories ? [ ],
+  # Users, by their IDs, in whose /run/user/UID such sockets are.
+  runtimeUsers ? [ ],
   # The user whose files are watched. `null`: a user of its own that may read and remove anybody's
   # files below `paths`, so that what runs as the watched user cannot stop it.
   user ? null,
@@ -14,6 +16,7 @@
 }:
 let
   hardening = import ./hardening.nix;
+  quoted = import ./quoted.nix;
 
   # FOWNER: to take away modes from files in quarantine, and files out of sticky directories.
   capabilities = "CAP_DAC_OVERRIDE CAP_FOWNER";
@@ -32,10 +35,19 @@ let
       "-/etc/ld.so.cache"
       # Sockets of scanners and users come and go.
       "/run"
-    ];
+      # Here the program looks for clamd unless it is told otherwise. Not all of /var/run: what is closed
+      # below /run would be open there.
+      "-/run/clamav:/var/run/clamav"
+    ]
+    ++ sockets;
     ReadOnlyPaths = inside hardening.ReadOnlyPaths;
     InaccessiblePaths = map inside hardening.InaccessiblePaths;
   };
+
+  sockets = map (path: quoted "-${path}") (socketDirectories ++ map (uid: "/run/user/${uid}") runtimeUsers);
+
+  # They are there before a user logs in, and as long as the service.
+  runtimeDirectories = map (uid: "user-runtime-dir@${uid}.service") runtimeUsers;
 
   # "+" is for paths below the root directory, "-" for paths that may be missing.
   inside =
@@ -45,8 +57,9 @@ in
 {
   Unit = {
     Description = "clamd-vclient: scan what is written, with the host's scanner";
-    After = "local-fs.target clamav-daemon.service";
-    RequiresMountsFor = paths;
+    After = [ "local-fs.target clamav-daemon.service" ] ++ runtimeDirectories;
+    Wants = runtimeDirectories;
+    RequiresMountsFor = map quoted paths;
   };
   Service =
     hardening
@@ -62,7 +75,7 @@ in
       LimitNOFILE = 65536;
 
       ProtectHome = "tmpfs";
-      BindPaths = paths ++ socketDirectories;
+      BindPaths = map quoted paths;
       RestrictAddressFamilies = [ "AF_UNIX" ] ++ (if vsock then [ "AF_VSOCK" ] else [ ]);
       MemoryDenyWriteExecute = jitless;
     }
@@ -78,6 +91,7 @@ in
         {
           User = user;
           PrivateUsers = true;
+          BindReadOnlyPaths = sockets;
         }
     );
   Install.WantedBy = "multi-user.target";

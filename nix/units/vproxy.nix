@@ -40,7 +40,7 @@
       else
         {
           User = user;
-          ReadWritePaths = socketDirectories;
+          ReadWritePaths = map (import ./quoted.nix) socketDirectories;
         }
     );
   Install.WantedBy = "multi-user.target";

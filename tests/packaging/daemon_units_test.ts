@@ -1,15 +1,19 @@
 /** The units of the other three programs under a real systemd: they do their work in their sandboxes. */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { EICAR } from "../support/eicar.ts";
+import { REPOSITORY } from "../support/gate.ts";
 import { testOnMachine, USER } from "../support/machine.ts";
 import { Guest, instream } from "../support/stream_peer.ts";
+import { UserSocket } from "../support/user_socket.ts";
 import { waitFor } from "../support/wait.ts";
 
 const VPROXY = "clamd-vproxy.service";
 const VCLIENT = `clamd-vclient@${USER}.service`;
 const NOTIFY = `virtiofs-notify@${USER}.service`;
+
+const NOTIFY_SOCKET = "/run/user/1000/clamav-notify.sock";
 
 /** There is no vsock device on every machine: hybrid-vsock sockets stand in for it. */
 const service = (...lines: readonly string[]) => ({
@@ -44,7 +48,7 @@ for (const [which, options] of Object.entries(CLAMDS)) {
 }
 
 const WATCH = service(
-  `Environment="OPTIONS=--watch /home/${USER}/Downloads --socket --clamd-socket /run/clamav/clamd.ctl"`,
+  `Environment="OPTIONS=--watch /home/${USER}/Downloads --socket"`,
   `BindPaths=/home/${USER}/Downloads`,
 );
 
@@ -65,6 +69,40 @@ for (const unit of [VCLIENT, "clamd-vclient.service"]) {
     assertEquals(await names(downloads), ["letter.txt"]);
     await machine.systemd.systemctl("stop", unit);
     assertEquals(await machine.systemd.property(unit, "Result"), "success");
+  });
+}
+
+/** What docs/debian.md says about sockets of a user's own. */
+async function runtimeDirectory(): Promise<string> {
+  const text = await Deno.readTextFile(`${REPOSITORY}docs/debian.md`);
+  const [, dropIn] = /^```ini\n([^`]*user-runtime-dir[^`]*)^```$/m.exec(text) ?? [];
+  assert(dropIn !== undefined);
+  return dropIn;
+}
+
+for (const unit of [VCLIENT, "clamd-vclient.service"]) {
+  testOnMachine(`${unit} tells a user on a socket in /run/user`, unit, {
+    [unit]: {
+      ...service(
+        `Environment="OPTIONS=--watch '/home/${USER}/My Downloads' --socket --notify-socket ${NOTIFY_SOCKET}"`,
+        `BindPaths="/home/${USER}/My Downloads"`,
+      ),
+      "user.conf": await runtimeDirectory(),
+    },
+  }, async (machine) => {
+    const downloads = `/home/${USER}/My Downloads`;
+    await machine.shell(`
+      install -d -o ${USER} '${downloads}'
+      install -d -o ${USER} -m 700 /run/user/1000
+    `);
+    await machine.systemd.systemctl("start", unit);
+    // Who logs in later listens later.
+    await using user = UserSocket.listen(machine.outside(NOTIFY_SOCKET));
+    await Deno.chmod(user.path, 0o666);
+    await Deno.writeFile(machine.outside(`/home/${USER}/game.exe`), EICAR);
+    await machine.shell(`cd /home/${USER}; chown ${USER} game.exe; mv game.exe '${downloads}'`);
+    await waitFor("the user is told", () => user.lines.some((line) => /game/.test(line)));
+    assertEquals(await names(machine.outside(downloads)), []);
   });
 }
 

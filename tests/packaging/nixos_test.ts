@@ -5,59 +5,12 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { z } from "zod";
 import { permissionFlags, permissionSetOf } from "../../nix/programs.ts";
-import { evaluate } from "../../nix/units.ts";
 import { run } from "../support/command.ts";
 import { REPOSITORY } from "../support/gate.ts";
 import { missingProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
-
-const UNIT = z.object({
-  unitConfig: z.record(z.string(), z.unknown()),
-  serviceConfig: z.record(z.string(), z.unknown()),
-  reloadTriggers: z.array(z.string()),
-});
-
-const SYSTEM = z.object({
-  failures: z.array(z.string()),
-  services: z.record(z.string(), UNIT),
-  userServices: z.record(z.string(), UNIT),
-  mounts: z.array(z.object({ what: z.string(), where: z.string(), options: z.string() })),
-  tmpfiles: z.record(
-    z.string(),
-    z.record(
-      z.string(),
-      z.object({ d: z.object({ mode: z.string(), user: z.string(), group: z.string() }) }),
-    ),
-  ),
-  clamav: z.object({ enable: z.boolean(), settings: z.record(z.string(), z.unknown()) }),
-  fileSystems: z.record(z.string(), z.object({ device: z.string(), fsType: z.string() })),
-  kernelModules: z.array(z.string()),
-  channels: z.string().nullable(),
-});
-
-type System = z.infer<typeof SYSTEM>;
-
-const nixpkgs = await findNixpkgs();
-
-async function findNixpkgs(): Promise<string | undefined> {
-  if (missingProgram("nix-instantiate") !== undefined) return undefined;
-  const { code, stdout } = await run("nix-instantiate", ["--find-file", "nixpkgs"]);
-  return code === 0 ? new TextDecoder().decode(stdout).trim() : undefined;
-}
-
-const EVALUATOR = new URL("./nixos/evaluate.nix", import.meta.url).pathname;
-
-/** A machine whose configuration is `module`. Throws with what Nix says. */
-async function evaluated(module: string, by?: string): Promise<System> {
-  const file = `${scratchDirectory("nixos")}/configuration.nix`;
-  await Deno.writeTextFile(file, module);
-  const args = ["--strict", "--json", EVALUATOR, "--arg", "module", file];
-  return SYSTEM.parse(
-    JSON.parse(await evaluate(by === undefined ? args : [...args, "--argstr", "nixpkgs", by])),
-  );
-}
+import { evaluated, nixpkgs, type System } from "./nixos/evaluated.ts";
 
 /** The same test by the small module system, and by NixOS where it is there. */
 function testModules(
@@ -224,6 +177,19 @@ testModules("virtiofs-notify without a user is a service of each user", async (e
   assert("virtiofs-notify" in system.userServices);
 });
 
+testModules("a guest's user is told on a socket of the user's own", async (evaluate) => {
+  const system = await evaluate(`{ services.clamd-vclient = {
+    enable = true;
+    user = "user";
+    watch = [ "/home/user/Downloads" ];
+    notifySocket = "/run/user/1000/clamav-notify.sock";
+  }; }`);
+  assertEquals(system.failures, []);
+  const { serviceConfig, unitConfig } = system.services["clamd-vclient"] ?? {};
+  assertEquals(serviceConfig?.BindReadOnlyPaths, ["-/run/user/1000"]);
+  assertEquals(unitConfig?.Wants, ["user-runtime-dir@1000.service"]);
+});
+
 for (const heading of ["The host", "A guest"]) {
   testModules(`docs/nixos.md: the example of "${heading}" works`, async (evaluate) => {
     const text = await Deno.readTextFile(`${REPOSITORY}docs/nixos.md`);
@@ -321,6 +287,19 @@ const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: read
   "a quarantine without a directory": [
     `{ services.clamd-vclient = { enable = true; watch = [ "/x" ]; action = "quarantine"; }; }`,
     "quarantineDir goes with action",
+  ],
+  "a scanner in a /tmp that is not the service's": [
+    `{ services.clamd-vclient = { enable = true; watch = [ "/x" ]; notifySocket = "/tmp/n"; }; }`,
+    "a /tmp of its own",
+  ],
+  "a guest's socket that the gate cannot see": [
+    gate('guests.office-vm.socket = "/home/vm/vsock.sock";'),
+    "guests.office-vm.socket: the service cannot see `/home`",
+  ],
+  "a directory with a name that tmpfiles.d(5) would change": [
+    gate("", `docs = { basePath = "/var/lib/virtiofs/100%h"; producers = [ "a" ]; };`),
+    "services.virtiofs-gate.channels.docs.basePath",
+    "without %",
   ],
   "a proxy for sockets of another user": [
     `{ services.clamd-vproxy = { enable = true; uds = [ "/var/lib/vm/vsock.sock" ]; }; }`,

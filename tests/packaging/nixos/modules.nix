@@ -211,6 +211,7 @@ let
     path = simple "absolute path" (
       it: builtins.isPath it || builtins.isString it && lib.hasPrefix "/" it
     );
+    addCheck = type: check: type // { check = it: type.check it && check it; };
     package = simple "package" isAttrs;
     enum =
       words: simple "one of ${builtins.concatStringsSep ", " (map builtins.toJSON words)}" (it: builtins.elem it words);

@@ -22,6 +22,11 @@ let
     };
   };
 
+  # Each is one line of what the gate says, and "NAME=PATH" on the command line.
+  unfit = builtins.filter (
+    name: builtins.match "[^=\n]+" name == null || builtins.stringLength name > 256
+  ) (lib.attrNames cfg.channels);
+
   vsock = cfg.uds == null;
   inherit (programs.notify) jitless;
 
@@ -86,7 +91,7 @@ in
     };
 
     allowCids = mkOption {
-      type = types.listOf types.ints.unsigned;
+      type = types.nonEmptyListOf (types.ints.between 0 4294967294);
       default = [ 2 ];
       description = "The vsock CIDs that may notify: 2 is the host.";
     };
@@ -109,6 +114,10 @@ in
       {
         assertion = cfg.channels != { };
         message = "services.virtiofs-notify.channels is empty: there is nothing to do";
+      }
+      {
+        assertion = unfit == [ ];
+        message = "services.virtiofs-notify.channels: ${lib.concatMapStringsSep ", " builtins.toJSON unfit} cannot be the name of a channel: it takes one line of at most 256 bytes, without =";
       }
     ];
 

@@ -13,12 +13,18 @@ let
   programs = lib.importJSON ../programs.json;
   commandOf = import ./command.nix { inherit lib utils; };
 
-  positive =
-    default: description:
+  paths = import ./paths.nix { inherit lib; };
+  hidden = lib.unique (lib.concatMap paths.hidden ([ cfg.clamdSocket ] ++ cfg.uds));
+
+  # What the program takes: else it would end with a wrong command line.
+  upTo =
+    most: default: description:
     mkOption {
-      type = types.ints.positive;
+      type = types.ints.between 1 most;
       inherit default description;
     };
+  gib = 1024 * 1024 * 1024;
+  day = 24 * 60 * 60;
 
   unit = import ../units/vproxy.nix {
     inherit (cfg) user;
@@ -36,6 +42,9 @@ let
           maxConnectionsPerGuest
           maxStreamSize
           maxChunkSize
+          commandTimeoutSecs
+          readTimeoutSecs
+          streamTimeoutSecs
           debug
           ;
         clamd = cfg.clamdSocket;
@@ -87,15 +96,18 @@ in
     };
 
     clamdSocket = mkOption {
-      type = types.path;
+      type = paths.socket;
       default = "/run/clamav/clamd.ctl";
       description = "The Unix socket of clamd.";
     };
 
-    maxConnections = positive 10 "Connections of all guests that are served at once.";
-    maxConnectionsPerGuest = positive 4 "Connections of one guest that are served at once.";
-    maxStreamSize = positive (2 * 1024 * 1024 * 1024) "Bytes of one scan.";
-    maxChunkSize = positive (25 * 1024 * 1024) "Bytes of one chunk of a scan.";
+    maxConnections = upTo 1000 10 "Connections of all guests that are served at once.";
+    maxConnectionsPerGuest = upTo 1000 4 "Connections of one guest that are served at once.";
+    maxStreamSize = upTo (1024 * gib) (2 * gib) "Bytes of one scan.";
+    maxChunkSize = upTo (4 * gib - 1) (25 * 1024 * 1024) "Bytes of one chunk of a scan.";
+    commandTimeoutSecs = upTo day 30 "Seconds for a guest to send its command.";
+    readTimeoutSecs = upTo day 60 "Seconds between two reads from a guest.";
+    streamTimeoutSecs = upTo day 120 "Seconds for a whole scan, clamd's verdict included.";
 
     debug = mkOption {
       type = types.bool;
@@ -113,6 +125,10 @@ in
       {
         assertion = cfg.uds == [ ] || cfg.user != null;
         message = "services.clamd-vproxy.user: set it to the user of the virtual machines, who owns the directories of uds";
+      }
+      {
+        assertion = hidden == [ ];
+        message = "services.clamd-vproxy: clamdSocket or uds lies in ${toString hidden}, which the service cannot see; use a directory such as /run or /var/lib/microvms";
       }
     ];
 

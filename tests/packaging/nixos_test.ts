@@ -6,6 +6,9 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { permissionFlags, permissionSetOf } from "../../nix/programs.ts";
+import { NOTIFY } from "../../src/notify/options.ts";
+import { VCLIENT } from "../../src/vclient/options.ts";
+import { VPROXY } from "../../src/vproxy/options.ts";
 import { run } from "../support/command.ts";
 import { REPOSITORY } from "../support/gate.ts";
 import { missingProgram } from "../support/prerequisites.ts";
@@ -177,6 +180,31 @@ testModules("virtiofs-notify without a user is a service of each user", async (e
   assert("virtiofs-notify" in system.userServices);
 });
 
+/** The options of the programs, and what their services need besides. */
+const SERVICES = {
+  "clamd-vproxy": [VPROXY.options, ""],
+  "clamd-vclient": [VCLIENT.options, 'watch = [ "/srv" ];'],
+  "virtiofs-notify": [NOTIFY.options, 'channels.docs.path = "/srv";'],
+} as const;
+
+for (const [service, [options, more]] of Object.entries(SERVICES)) {
+  testModules(`${service}: every number that NixOS lets through, the program takes`, async (
+    evaluate,
+  ) => {
+    const set = (name: string, value: number) => {
+      const option = name === "allowCid" ? `allowCids = [ (${value}) ]` : `${name} = ${value}`;
+      return refusal(evaluate(`{ services.${service} = { enable = true; ${more} ${option}; }; }`));
+    };
+    for (const [name, option] of Object.entries(options)) {
+      if (option.kind !== "number" && option.kind !== "bytes") continue;
+      for (const value of [option.min, option.max]) assertEquals(await set(name, value), "", name);
+      for (const value of [option.min - 1, option.max + 1]) {
+        assertStringIncludes(await set(name, value), "is not of type", `${name} = ${value}`);
+      }
+    }
+  });
+}
+
 testModules("a guest's user is told on a socket of the user's own", async (evaluate) => {
   const system = await evaluate(`{ services.clamd-vclient = {
     enable = true;
@@ -291,6 +319,26 @@ const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: read
   "a scanner in a /tmp that is not the service's": [
     `{ services.clamd-vclient = { enable = true; watch = [ "/x" ]; notifySocket = "/tmp/n"; }; }`,
     "a /tmp of its own",
+  ],
+  "a socket with a name that is too long": [
+    `{ services.clamd-vproxy = { enable = true; clamdSocket = "/run/${"x".repeat(103)}"; }; }`,
+    "services.clamd-vproxy.clamdSocket",
+    "at most 107 bytes",
+  ],
+  "a proxy for sockets that it cannot see": [
+    `{ services.clamd-vproxy = { enable = true; user = "vm"; uds = [ "/home/vm/vsock.sock" ]; }; }`,
+    "services.clamd-vproxy: clamdSocket or uds lies in /home",
+  ],
+  "a channel with a name that ends before it does": [
+    `{ services.virtiofs-notify = { enable = true; channels."a=b".path = "/home/user/docs"; }; }`,
+    'services.virtiofs-notify.channels: "a=b" cannot be the name of a channel',
+  ],
+  "nobody who may notify": [
+    `{ services.virtiofs-notify = {
+      enable = true; allowCids = [ ]; channels.a.path = "/home/user/docs";
+    }; }`,
+    "services.virtiofs-notify.allowCids",
+    "non-empty",
   ],
   "a guest's socket that the gate cannot see": [
     gate('guests.office-vm.socket = "/home/vm/vsock.sock";'),

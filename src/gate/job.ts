@@ -138,12 +138,12 @@ export class Look implements Disposable {
     this.views = views;
   }
 
-  /** An ignored file is as good as absent, and a rename to an ignored name as good as a deletion. */
+  /** A rename to an ignored name is as good as a deletion. */
   observations(filesIgnored: boolean): Observation[] {
     return this.views.map(({ replica, seen }) => ({
       replica: replica.id,
       role: replica.role,
-      seen: filesIgnored && seen.kind === "file" ? { kind: "absent" } : seen,
+      seen: filesIgnored && seen.kind === "file" ? asIgnored(replica, seen.status) : seen,
     }));
   }
 
@@ -161,6 +161,11 @@ export class Look implements Disposable {
   [Symbol.dispose](): void {
     for (const view of this.views) view[Symbol.dispose]();
   }
+}
+
+/** A guest's is its own; what the export holds was published before it was ignored, and gives way. */
+function asIgnored({ role }: Replica, status: FileStatus): Seen {
+  return { kind: role === "export" ? "obstacle" : "ignored", status };
 }
 
 /** Something stood in the way: whoever looks again will know better. */

@@ -44,15 +44,15 @@ export class Reconciler {
    */
   isKnown(replica: Replica, path: RelativePath): boolean {
     const seen = replica.glance(path);
-    const record = recordIn(this.#parts.index.get(path), replica.id);
-    switch (seen.kind) {
-      case "absent":
-      case "obstacle":
-        return record === undefined;
-      case "file":
-      case "directory":
-        return record !== undefined && matches(record, seen.status);
+    const entry = this.#parts.index.get(path);
+    const record = recordIn(entry, replica.id);
+    if (seen.kind === "file" || seen.kind === "directory") {
+      return record !== undefined && matches(record, seen.status);
     }
+    // Whatever kept from it what others have may just have gone.
+    const isDue = replica.role !== "diode" &&
+      entry.records.some(({ status }) => status === "current");
+    return record === undefined && !isDue;
   }
 
   /** Rejects only for what nobody foresaw. */

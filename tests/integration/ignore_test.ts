@@ -80,6 +80,42 @@ onEachFilesystem(
       assert(only.share("bob").has(".Trash-1000/files/file"));
     });
 
+    test("I3: a directory takes the place of nobody's ignored file, and comes when that is gone", async ({ only }) => {
+      await only.share("bob").write("film.tmp", "a download of hours");
+      await only.quiet();
+      await only.share("ann").shell("mkdir film.tmp; echo x > film.tmp/scene");
+      await waitFor(
+        "the others go on",
+        () => only.share("cid").has("film.tmp/scene") && only.export.has("film.tmp/scene"),
+      );
+      await only.quiet();
+      assertEquals(await only.share("bob").readText("film.tmp"), "a download of hours");
+      await only.share("bob").shell("mv film.tmp film");
+      await waitFor(
+        "all have both",
+        () => only.share("bob").has("film.tmp/scene") && only.share("ann").has("film"),
+      );
+      assertEquals(await only.export.readText("film"), "a download of hours");
+    });
+
+    test("I3: an empty directory does not either, and its removal leaves that file alone", async ({ only }) => {
+      await only.share("bob").write("song.tmp", "mine");
+      await only.share("ann").shell("mkdir song.tmp");
+      await waitFor("the others go on", () => only.share("cid").has("song.tmp"));
+      await only.quiet();
+      await only.share("ann").shell("rmdir song.tmp");
+      await waitFor(
+        "it has left the others",
+        () => !only.share("cid").has("song.tmp") && !only.export.has("song.tmp"),
+      );
+      await only.quiet();
+      assertEquals(await only.share("bob").readText("song.tmp"), "mine");
+      await only.share("ann").shell("mkdir song.tmp");
+      await waitFor("the others go on", () => only.share("cid").has("song.tmp"));
+      await only.share("bob").shell("rm song.tmp");
+      await waitFor("it comes", () => only.share("bob").has("song.tmp"));
+    });
+
     test("I3: a browser's download arrives under its final name only", async ({ only }) => {
       await only.share("cid").shell(`
         mkdir -p dl

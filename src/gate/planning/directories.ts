@@ -6,6 +6,7 @@ import {
   idOf,
   isDirectory,
   isFile,
+  isIgnored,
   isOutdated,
   SETTLED,
   type Situation,
@@ -27,17 +28,18 @@ export function planDirectories(
   }
   const model = unseen ?? shares.find(isDirectory);
   if (model === undefined) return SETTLED;
-  const unlike = replicas.filter((replica) => replica !== model && !isAlike(replica, model));
+  const unlike = replicas.filter((replica) =>
+    replica !== model && !isIgnored(replica) && !isAlike(replica, model)
+  );
   const targets = unlike.filter((replica) => !findings.postponed.has(idOf(replica)));
   if (targets.length > 0) {
     return { kind: "make-directory", model: idOf(model), targets: targets.map(idOf) };
   }
   // Adopted before it is everywhere, the change would be nobody's, and might be undone.
   if (unlike.length > 0) return SETTLED;
-  const unrecorded = replicas.some((replica) =>
-    isDirectory(replica) && replica.state === "changed"
-  );
-  return unrecorded ? { kind: "adopt", replicas: replicas.map(idOf), newVersion: false } : SETTLED;
+  const alike = replicas.filter(isDirectory);
+  const unrecorded = alike.some(({ state }) => state === "changed");
+  return unrecorded ? { kind: "adopt", replicas: alike.map(idOf), newVersion: false } : SETTLED;
 }
 
 const wasDirectory = ({ record }: Situation) => record?.kind === "directory";

@@ -64,10 +64,8 @@ function planDistribution(
     return targets.length === 0 ? SETTLED : { kind: "distribute", source: idOf(source), targets };
   }
   // Only the export has something, and the index does not say why.
-  if (exported === undefined || exported.observation.seen.kind === "absent") {
-    const stillKnown = all.filter((replica) =>
-      replica.record !== undefined && replica.observation.seen.kind === "absent"
-    );
+  if (exported === undefined || isGone(exported)) {
+    const stillKnown = all.filter((replica) => replica.record !== undefined && isGone(replica));
     return stillKnown.length === 0 ? SETTLED : { kind: "forget", replicas: stillKnown.map(idOf) };
   }
   const somebodyHasIt = [...shares, ...diodes].some(isFile);
@@ -78,6 +76,8 @@ function planDistribution(
   }
   return SETTLED;
 }
+
+const isGone = (replica: Situation) => !isFile(replica) && !isDirectory(replica);
 
 function lacks({ state, observation }: Situation): boolean {
   if (state === "missing" || state === "stale") return true;

@@ -11,7 +11,9 @@ export type Seen =
   | { readonly kind: "file"; readonly status: FileStatus }
   | { readonly kind: "directory"; readonly status: FileStatus }
   /** A symbolic link or a special file: never followed, never copied, replaced where a file is due. */
-  | { readonly kind: "obstacle"; readonly status: FileStatus };
+  | { readonly kind: "obstacle"; readonly status: FileStatus }
+  /** A file that stays where it is: as good as absent, but nothing takes its place. */
+  | { readonly kind: "ignored"; readonly status: FileStatus };
 
 export interface Observation {
   readonly replica: ReplicaId;
@@ -101,7 +103,7 @@ export function stateOf(
   entry: IndexEntry,
   options: PlanOptions,
 ): State {
-  if (seen.kind === "absent" || seen.kind === "obstacle") {
+  if (seen.kind !== "file" && seen.kind !== "directory") {
     return record === undefined || isOutdated(record, entry) ? "missing" : "deleted";
   }
   if (record === undefined || !matches(record, seen.status)) return "changed";
@@ -126,4 +128,5 @@ export function isSameInode(a: Seen, b: Seen): boolean {
 
 export const isDirectory = ({ observation }: Situation) => observation.seen.kind === "directory";
 export const isFile = ({ observation }: Situation) => observation.seen.kind === "file";
+export const isIgnored = ({ observation }: Situation) => observation.seen.kind === "ignored";
 export const idOf = ({ observation }: Situation) => observation.replica;

@@ -121,6 +121,8 @@ function pairOf(a: FileIdentity, b: FileIdentity): string {
 /** One look at a path in every replica that is there, and in which nothing is mounted over it. */
 export class Look implements Disposable {
   readonly views: readonly View[];
+  /** Replicas in which something that is no directory stands where one above the path belongs. */
+  readonly #blocked = new Set<ReplicaId>();
 
   constructor(replicas: readonly Replica[], path: RelativePath) {
     const views: View[] = [];
@@ -128,8 +130,14 @@ export class Look implements Disposable {
       for (const replica of replicas) {
         if (replica.root === undefined) continue;
         const view = replica.view(path);
-        if (replica.isCovered(view, path)) view[Symbol.dispose]();
-        else views.push(view);
+        const barrier = replica.barrierAbove(view, path);
+        const foreign = view.seen.kind === "obstacle" ? view.seen.status : barrier;
+        if (foreign !== undefined && replica.isForeign(foreign)) {
+          view[Symbol.dispose]();
+          continue;
+        }
+        views.push(view);
+        if (barrier !== undefined && barrier.kind !== "directory") this.#blocked.add(replica.id);
       }
     } catch (error) {
       for (const view of views) view[Symbol.dispose]();
@@ -144,6 +152,7 @@ export class Look implements Disposable {
       replica: replica.id,
       role: replica.role,
       seen: filesIgnored && seen.kind === "file" ? asIgnored(replica, seen.status) : seen,
+      isBlocked: this.#blocked.has(replica.id),
     }));
   }
 

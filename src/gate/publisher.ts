@@ -259,7 +259,10 @@ export class Publisher {
     like: Directory,
     cause: RelativePath,
   ): PublishOutcome {
-    if (view.seen.kind === "file") return { kind: "blocked", at: path };
+    const { kind } = view.seen;
+    // Whatever it is, a write-only producer's file has no claim to its place.
+    const stays = kind === "file" || (kind === "obstacle" && model.role === "diode");
+    if (stays) return { kind: "blocked", at: path };
     const status = statusOf(like);
     const outcome = this.makeDirectory(view, path, model, status);
     if (outcome.kind === "done") {

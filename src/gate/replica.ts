@@ -9,6 +9,7 @@ import {
   type RelativePath,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import type { ReplicaRole, Seen } from "./planning/situation.ts";
 import type { ReplicaId } from "./replica_record.ts";
 
@@ -92,14 +93,15 @@ export class Replica {
     return new View(this, parent, false, look(parent, path, this.#mountId));
   }
 
-  /**
-   * Whether something is mounted over what was looked at, or over a directory above it: then the share has it still, and
-   * only nobody sees it.
-   */
-  isCovered({ parent, seen }: View, path: RelativePath): boolean {
-    if (seen.kind === "obstacle") return seen.status.mountId !== this.#mountId;
+  /** Whether something else is mounted there: then the share has what is below still, and only nobody sees it. */
+  isForeign({ mountId }: FileStatus): boolean {
+    return mountId !== this.#mountId;
+  }
+
+  /** What stands where a directory above `path` belongs, and cannot be entered; nothing if one is missing. */
+  barrierAbove({ parent }: View, path: RelativePath): FileStatus | undefined {
     const root = this.#root;
-    if (parent !== undefined || root === undefined) return false;
+    if (parent !== undefined || root === undefined) return undefined;
     const names = parentOf(path).split("/") as FileName[];
     const above = (length: number) => names.slice(0, length).join("/") as RelativePath;
     // How many of them can be entered; not one by one, since a path is as long as a guest likes. Mostly the top of a tree
@@ -114,8 +116,7 @@ export class Replica {
     }
     using last = entered === 0 ? root.duplicate() : root.openBeneath(above(entered));
     const next = names[entered];
-    const status = next === undefined ? undefined : last?.status(next);
-    return status !== undefined && status.mountId !== this.#mountId;
+    return next === undefined ? undefined : last?.status(next);
   }
 }
 

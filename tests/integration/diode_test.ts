@@ -1,7 +1,7 @@
 /** Diode producers give and never receive, and never overwrite (the table of the specification). */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import { DEBOUNCE_MS } from "../support/channel.ts";
 import { must } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
@@ -14,7 +14,11 @@ onEachFilesystem(
   (kind) =>
     World.start(kind, {
       channels: {
-        docs: { producers: ["ann", "bob", "web", "mail"], diodeProducers: ["web", "mail"] },
+        docs: {
+          producers: ["ann", "bob", "web", "mail"],
+          diodeProducers: ["web", "mail"],
+          scanning: { ignoreFilePatterns: ["*.private"] },
+        },
       },
     }),
   (test) => {
@@ -117,6 +121,43 @@ onEachFilesystem(
         assertEquals(only.share(name).list("over"), ["file"]);
       }
       assertEquals(only.share("mail").list("over"), ["file"]);
+    });
+
+    test("I3: nor what does not travel itself: links, special files, ignored files, and what is below", async ({ only }) => {
+      const list = (name: string) => only.share(name).shell("ls -l --time-style=+ special");
+      await only.share("ann").shell(`
+        mkdir -p special; cd special
+        ln -s /etc/passwd link; ln -s /etc linked-directory; mkfifo fifo; echo mine > 1.private
+      `);
+      await waitFor("bob has the directory", () => only.share("bob").has("special"));
+      await only.quiet();
+      const before = await list("ann");
+      await only.share("web").shell(`
+        mkdir -p special; cd special
+        echo web > link; echo web > fifo
+        mkdir linked-directory 1.private; echo web > linked-directory/x; echo web > 1.private/x
+      `);
+      await only.quiet();
+      assertEquals(await list("ann"), before);
+      assertEquals(await only.share("ann").readText("special/1.private"), "mine\n");
+      for (const name of ["bob", "export"]) assertEquals(only.share(name).list("special"), []);
+      await only.share("ann").shell("rm -r special");
+      await waitFor("it is gone", () => !only.export.has("special"));
+    });
+
+    test("I6: what lies below a name that is taken is skipped, and the daemon rests", async ({ only, gate }) => {
+      await only.share("web").write("name", "a file");
+      await waitFor("all have it", () => PLACES.every((place) => only.share(place).has("name")));
+      await only.share("web").shell(
+        "rm name; mkdir name; cd name; for i in $(seq 300); do echo $i > $i; done",
+      );
+      await only.quiet();
+      const used = gate.processorSeconds();
+      await sleep(2000);
+      assertLess(gate.processorSeconds() - used, 0.3);
+      for (const place of PLACES) {
+        assertEquals(await only.share(place).readText("name"), "a file");
+      }
     });
 
     test("a diode's deletion stays with it", async ({ only }) => {

@@ -190,11 +190,21 @@ export class Gate implements AsyncDisposable {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
   }
 
+  /** Processor time that it has used. */
+  processorSeconds(): number {
+    const stat = Deno.readTextFileSync(`/proc/${this.child.pid}/stat`);
+    const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
+    return (Number(user) + Number(system)) / TICKS_PER_SECOND;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     this.serviceManager[Symbol.dispose]();
   }
 }
+
+/** USER_HZ, the same on every Linux that this runs on. */
+const TICKS_PER_SECOND = 100;
 
 function textOf(configuration: unknown): string {
   return typeof configuration === "string"

@@ -45,6 +45,7 @@ class Model implements Findings {
       replica,
       role: replica === EXPORT ? "export" : "producer",
       seen: this.#seen(this.places.get(replica)),
+      isBlocked: false,
     }));
   }
 

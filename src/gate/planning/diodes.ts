@@ -4,7 +4,7 @@ import {
   type Findings,
   idOf,
   isDirectory,
-  isFile,
+  isTaken,
   SETTLED,
   type Situation,
   type Step,
@@ -24,16 +24,15 @@ export function planDiodes(
   );
   if (author === undefined) return SETTLED;
   const others = exported === undefined ? shares : [...shares, exported];
-  const taken = others.some((replica) => isFile(replica) || isDirectory(replica));
-  const targets = others.filter((replica) =>
-    !isFile(replica) && !isDirectory(replica) && !findings.postponed.has(idOf(replica))
-  ).map(idOf);
+  const taken = others.some(isTaken);
+  const ready = others.map(idOf).filter((id) => !findings.postponed.has(id));
   // Nobody can take it now: it is offered again.
-  if (!taken && targets.length === 0 && others.length > 0) return SETTLED;
+  if (!taken && ready.length === 0 && others.length > 0) return SETTLED;
+  const targets = taken ? [] : ready;
   if (isDirectory(author)) {
-    return taken || targets.length === 0
+    return targets.length === 0
       ? { kind: "adopt", replicas: [idOf(author)], newVersion: false }
       : { kind: "make-directory", model: idOf(author), targets };
   }
-  return { kind: "offer", author: idOf(author), targets: taken ? [] : targets, setAside: [] };
+  return { kind: "offer", author: idOf(author), targets, setAside: [] };
 }

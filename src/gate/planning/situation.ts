@@ -19,6 +19,8 @@ export interface Observation {
   readonly replica: ReplicaId;
   readonly role: ReplicaRole;
   readonly seen: Seen;
+  /** Something that is no directory stands where one above belongs. */
+  readonly isBlocked: boolean;
 }
 
 /** What this job has already found out, so that it is not done twice. */
@@ -129,4 +131,7 @@ export function isSameInode(a: Seen, b: Seen): boolean {
 export const isDirectory = ({ observation }: Situation) => observation.seen.kind === "directory";
 export const isFile = ({ observation }: Situation) => observation.seen.kind === "file";
 export const isIgnored = ({ observation }: Situation) => observation.seen.kind === "ignored";
+/** Whether something is there, whatever it is, or in the way. */
+export const isTaken = ({ observation: { seen, isBlocked } }: Situation) =>
+  seen.kind !== "absent" || isBlocked;
 export const idOf = ({ observation }: Situation) => observation.replica;

@@ -17,10 +17,11 @@ export interface RetryLimits {
 const MS_PER_PATH = 1;
 /**
  * What is in vain, is so the more seldom, the longer that goes on: by a part of that time, so that nothing comes later than
- * it might have by more than that. A few paths may be tried as often as they like.
+ * it might have by more than that. Where few paths are, ten seconds are the most.
  */
 const PART_OF_TIME = 1 / 4;
 const MS_PER_STUCK_PATH = 30;
+const FEW_MS = 10_000;
 
 const DEFAULT_LIMITS: RetryLimits = { paths: 10_000, rereadMs: 10_000 };
 
@@ -44,7 +45,7 @@ interface Appointment {
   readonly at: number;
   readonly queue: string;
   readonly isBlocked: boolean;
-  /** Since when it has been stuck. */
+  /** Since when it has been stuck, or blocked. */
   readonly stuckSince: number | undefined;
   /** Takes it back. */
   cancel(): void;
@@ -80,7 +81,7 @@ export class RetrySchedule {
     const now = this.clock.now();
     const waiting = this.#countOf(queue);
     const made = this.#appointments.get(path);
-    const stuckSince = isStuck ? made?.stuckSince ?? now : undefined;
+    const stuckSince = isStuck || isBlocked ? made?.stuckSince ?? now : undefined;
     const rareMs = stuckSince === undefined ? 0 : restMs(now - stuckSince, waiting);
     const afterMs = Math.max(delayMs, waiting * MS_PER_PATH, rareMs);
     const at = now + afterMs;
@@ -150,5 +151,5 @@ export class RetrySchedule {
 
 /** For how long what has been in vain for `vainMs` rests, one of `count`. */
 function restMs(vainMs: number, count: number): number {
-  return Math.min(vainMs * PART_OF_TIME, count * MS_PER_STUCK_PATH);
+  return Math.min(vainMs * PART_OF_TIME, Math.max(count * MS_PER_STUCK_PATH, FEW_MS));
 }

@@ -208,6 +208,30 @@ Deno.test("I3: a few paths are tried every ten seconds, however long that is in 
   assertEquals(stuck.looks, 1 + HOUR_MS / 10_000);
 });
 
+Deno.test("I6: what something above blocks for long is tried less and less often, at most ten seconds apart", () => {
+  const clock = new SimulatedClock();
+  let looks = 0;
+  const retries = new RetrySchedule(
+    {
+      lookAt: () => {
+        looks++;
+        retries.later(A, "ann", 100, { isBlocked: true });
+        return true;
+      },
+      reread: () => {},
+    },
+    undefined,
+    clock,
+  );
+  retries.later(A, "ann", 100, { isBlocked: true });
+  clock.pass(1000);
+  assert(looks >= 7, "often at first: it mostly takes a moment");
+  clock.pass(HOUR_MS);
+  assert(looks < 1.2 * HOUR_MS / 10_000, `${looks} looks`);
+  assert(looks > HOUR_MS / 10_000);
+  assert(!retries.isPending(A), "nothing becomes of it by itself");
+});
+
 Deno.test("I6: where more are stuck than can be kept, everything is read less and less often, too", () => {
   const stuck = new StuckPaths(MANY, { paths: MANY.length / 2, rereadMs: 10_000 });
   stuck.begin();

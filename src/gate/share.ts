@@ -26,7 +26,7 @@ export interface ShareParts {
   readonly config: Pick<ChannelConfig, "debounceMs" | "diodeProducers">;
   readonly reactor: Reactor;
   readonly index: FileIndex;
-  readonly rules: Pick<IgnoreRules, "isIgnoredDirectory">;
+  readonly rules: IgnoreRules;
   /** The share's directory; `undefined` while it is not there. */
   openRoot(producer: FileName): Directory | undefined;
   /** Whether nothing is new about what the share has at `path`: an event was the echo of the daemon's own work. */
@@ -174,7 +174,7 @@ export class Share implements WatchSink {
     const held = replica.root;
     if (held !== undefined && statusOf(held).inode === inode) return false;
     const { id, known } = index.replicaId(replica.name, inode);
-    const wasEmptied = known && isEmpty(root) && index.knowsFilesOf(id);
+    const wasEmptied = known && this.#isEmpty(root) && index.knowsFilesOf(id);
     // Once nothing can fail: the next attempt would take it for what it had.
     replica.attach(root, wasEmptied ? index.forgetReplica(replica.name, inode) : id);
     owned.move();
@@ -183,6 +183,16 @@ export class Share implements WatchSink {
       this.#tell(
         " is empty, but had files before: nothing is deleted elsewhere, the files are brought back",
       );
+    }
+    return true;
+  }
+
+  /** Whether nothing is there that travels: `rm -r *` leaves what is hidden, such as the mark for file browsers. */
+  #isEmpty(root: Directory): boolean {
+    const { isIgnored, isIgnoredDirectory } = this.#parts.rules;
+    for (const { name, kind } of root.entries()) {
+      if (kind === "link" || kind === "other") continue;
+      if (kind === "file" ? !isIgnored(name) : !isIgnoredDirectory(name)) return false;
     }
     return true;
   }
@@ -202,9 +212,4 @@ export class Share implements WatchSink {
   #tell(what: string): void {
     this.#parts.onTrouble(display(this.replica.name) + what);
   }
-}
-
-function isEmpty(root: Directory): boolean {
-  for (const _ of root.entries()) return false; // a loop that is left ends the reading, and closes what it reads
-  return true;
 }

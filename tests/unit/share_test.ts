@@ -7,7 +7,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
-import { LONGEST_PATH } from "../../src/gate/ignore_patterns.ts";
+import { LONGEST_PATH, REFRESH_FILE } from "../../src/gate/ignore_patterns.ts";
 import { recordOf } from "../../src/gate/replica_record.ts";
 import { Share } from "../../src/gate/share.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -37,6 +37,7 @@ class Bench implements Disposable {
       reactor: this.#reactor,
       index,
       rules: {
+        isIgnored: (one) => one.startsWith("ignored") || one === REFRESH_FILE,
         isIgnoredDirectory: (one) => one.startsWith("ignored") || one.length > LONGEST_PATH,
       },
       openRoot: () => this.openRoot(),
@@ -182,6 +183,35 @@ Deno.test("I3: a share that is suddenly empty deletes nothing elsewhere, and wha
   assert(!second.share.isComplete);
   assert(second.share.replica.id !== first.share.replica.id);
   assertStringIncludes(second.troubles.join(), "empty, but had files before");
+});
+
+for (
+  const [left, leave] of Object.entries<(place: string) => void>({
+    "the mark for file browsers": (place) => Deno.writeTextFileSync(`${place}/${REFRESH_FILE}`, ""),
+    "an ignored file": (place) => Deno.writeTextFileSync(`${place}/ignored`, ""),
+    "an ignored directory": (place) => Deno.mkdirSync(`${place}/ignored`),
+    "a symbolic link": (place) => Deno.symlinkSync("/", `${place}/link`),
+  })
+) {
+  Deno.test(`I3: a share in which nothing is left but ${left} is suddenly empty`, () => {
+    const place = scratchDirectory("share");
+    leave(place);
+    Deno.writeTextFileSync(`${place}/a`, "");
+    using first = new Bench(place);
+    first.knowFile();
+    Deno.removeSync(`${place}/a`);
+    using second = new Bench(place, first);
+    assert(!second.share.isComplete);
+  });
+}
+
+Deno.test("an empty directory travels: the share that has one is not empty", () => {
+  const place = scratchDirectory("share");
+  Deno.mkdirSync(`${place}/folder`);
+  using first = new Bench(place);
+  first.knowFile();
+  using second = new Bench(place, first);
+  assert(second.share.isComplete);
 });
 
 Deno.test("I3: a share that is not there at the start keeps its number: what it had still counts", () => {

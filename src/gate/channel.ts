@@ -260,6 +260,7 @@ export class Channel {
     await this.#readings.ended();
     this.#early.drop();
     this.#recovery.close();
+    for (const share of this.#shares) share.noteIfEmptied();
     this.#index.close();
     for (const replica of this.#replicas) replica.detach();
     this.#layout[Symbol.dispose]();

@@ -178,16 +178,35 @@ export class FileIndex implements Disposable {
     );
   }
 
-  /** The number of a replica, and whether the index knew it with this root before. */
-  replicaId(name: string, rootInode: number): { id: ReplicaId; known: boolean } {
+  /**
+   * The number of a replica, whether the index knew it with this root before, and whether it is noted that it was left
+   * empty.
+   */
+  replicaId(
+    name: string,
+    rootInode: number,
+  ): { id: ReplicaId; known: boolean; leftEmpty: boolean } {
     const row = this.#attempt(
-      () => this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?").get(name),
+      () =>
+        this.#database.prepare("SELECT id, root_inode, left_empty FROM replica WHERE name = ?").get(
+          name,
+        ),
       undefined,
     );
     if (row !== undefined && Number(row.root_inode) === rootInode) {
-      return { id: Number(row.id), known: true };
+      return { id: Number(row.id), known: true, leftEmpty: row.left_empty === 1 };
     }
-    return { id: this.forgetReplica(name, rootInode), known: false };
+    return { id: this.forgetReplica(name, rootInode), known: false, leftEmpty: false };
+  }
+
+  /** Remembers whether a replica was empty when the daemon, which had watched it, left it. */
+  noteLeftEmpty(id: ReplicaId, leftEmpty: boolean): void {
+    this.#write(() => {
+      this.#database.prepare("UPDATE replica SET left_empty = ? WHERE id = ?").run(
+        leftEmpty ? 1 : 0,
+        id,
+      );
+    });
   }
 
   /** The number that a replica had, whatever its root was; a number of its own if it never had one. */

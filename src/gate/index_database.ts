@@ -7,7 +7,7 @@ import { throughDoorway } from "../../ffi/doorway.ts";
 import { SystemError } from "../../ffi/errno.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 /** How long another daemon's last moments are waited for. */
 const OTHERS_END_MS = 2000;
 /** Another connection has locked the file. */
@@ -26,7 +26,8 @@ const SCHEMA = `
   CREATE TABLE replica (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
-    root_inode INTEGER NOT NULL
+    root_inode INTEGER NOT NULL,
+    left_empty INTEGER NOT NULL DEFAULT 0
   );
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;

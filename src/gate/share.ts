@@ -95,6 +95,23 @@ export class Share implements WatchSink {
     if (this.replica.root === undefined) this.#tell(" is not there: waiting for it");
   }
 
+  /**
+   * To be called last, while its root is held. Whoever deleted everything did it while the daemon watched, and the next
+   * start is not to take it for a mishap, even if nobody has come to it yet.
+   */
+  noteIfEmptied(): void {
+    const { index, onTrouble } = this.#parts;
+    const { id, root } = this.replica;
+    try {
+      if (this.isComplete && root !== undefined && this.#isEmpty(root)) {
+        index.noteLeftEmpty(id, true);
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      onTrouble(error.message); // then it counts as a mishap
+    }
+  }
+
   /** Tells nothing any more. */
   close(): void {
     this.#watcher.close();
@@ -173,11 +190,12 @@ export class Share implements WatchSink {
     const { inode } = statusOf(root);
     const held = replica.root;
     if (held !== undefined && statusOf(held).inode === inode) return false;
-    const { id, known } = index.replicaId(replica.name, inode);
-    const wasEmptied = known && this.#isEmpty(root) && index.knowsFilesOf(id);
+    const { id, known, leftEmpty } = index.replicaId(replica.name, inode);
+    const wasEmptied = known && !leftEmpty && this.#isEmpty(root) && index.knowsFilesOf(id);
     // Once nothing can fail: the next attempt would take it for what it had.
     replica.attach(root, wasEmptied ? index.forgetReplica(replica.name, inode) : id);
     owned.move();
+    if (leftEmpty) index.noteLeftEmpty(id, false);
     if (wasEmptied) {
       this.#foundEmpty = true;
       this.#tell(

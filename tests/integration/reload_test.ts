@@ -121,6 +121,23 @@ testOnEachFilesystem("I3: what is written during reloads arrives; nothing is sca
 });
 
 testOnEachFilesystem(
+  "I3: everything that was deleted in the last moment before a reload stays deleted",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { more: { debounceMs: 1000 } } },
+    });
+    const { gate, only } = world;
+    await only.share("ann").shell("mkdir d; echo 1 > d/1; echo 2 > 2");
+    await only.settled();
+    await only.share("ann").shell("rm -rf d 2");
+    await gate.reload();
+    await only.settled();
+    assertEquals(only.export.list(), []);
+    assert(!/had files before/.test(gate.log), gate.tail());
+  },
+);
+
+testOnEachFilesystem(
   "requests in quick succession, while it starts and while it stops, do no harm",
   async (
     kind,

@@ -214,6 +214,35 @@ Deno.test("an empty directory travels: the share that has one is not empty", () 
   assert(second.share.isComplete);
 });
 
+Deno.test("I3: what was empty when the last daemon left it was emptied before its eyes, which counts once", () => {
+  const place = scratchDirectory("share");
+  Deno.writeTextFileSync(`${place}/a`, "");
+  using first = new Bench(place);
+  first.knowFile();
+  Deno.removeSync(`${place}/a`);
+  first.share.noteIfEmptied();
+  using second = new Bench(place, first);
+  assert(second.share.isComplete);
+  assertEquals(second.share.replica.id, first.share.replica.id);
+  using third = new Bench(place, first);
+  assert(!third.share.isComplete);
+  third.share.noteIfEmptied();
+  third.knowFile();
+  using fourth = new Bench(place, first);
+  assert(!fourth.share.isComplete, "it was not found with files, so nobody saw it emptied");
+});
+
+Deno.test("I3: a share that has files when the daemon leaves it is not to be found empty", () => {
+  const place = scratchDirectory("share");
+  Deno.writeTextFileSync(`${place}/a`, "");
+  using first = new Bench(place);
+  first.knowFile();
+  first.share.noteIfEmptied();
+  Deno.removeSync(`${place}/a`);
+  using second = new Bench(place, first);
+  assert(!second.share.isComplete);
+});
+
 Deno.test("I3: a share that is not there at the start keeps its number: what it had still counts", () => {
   const place = scratchDirectory("share");
   using first = new Bench(place);

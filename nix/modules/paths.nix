@@ -12,7 +12,7 @@ in
 
   # For lines of tmpfiles.d(5) and of mounts, which NixOS writes as they are.
   directory = types.addCheck types.path (
-    path: builtins.match "[^%'\\[:cntrl:]]*" (toString path) != null
+    path: builtins.match "[^\\%'[:cntrl:]]*" (toString path) != null
   ) // {
     description = "absolute path without %, ', \\ and control characters";
   };

@@ -349,6 +349,10 @@ const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: read
     "services.virtiofs-gate.channels.docs.basePath",
     "without %",
   ],
+  "a directory with a backslash": [
+    gate("", String.raw`docs = { basePath = "/srv/a\\b"; producers = [ "a" ]; };`),
+    "services.virtiofs-gate.channels.docs.basePath",
+  ],
   "a proxy for sockets of another user": [
     `{ services.clamd-vproxy = { enable = true; uds = [ "/var/lib/vm/vsock.sock" ]; }; }`,
     "services.clamd-vproxy.user: set it to the user of the virtual machines",

@@ -26,6 +26,10 @@ export class VersionMemory {
     }
   }
 
+  forget(status: FileStatus): void {
+    this.#versions.delete(keyOf(status));
+  }
+
   has(status: FileStatus): boolean {
     return this.#versions.has(keyOf(status));
   }

@@ -1,6 +1,7 @@
 /** What becomes of infected files: left where they are, deleted, or put into quarantine. */
 
 import { display } from "../../ffi/byte_string.ts";
+import type { Directory } from "../../ffi/directory.ts";
 import { type Finding, Quarantine } from "./quarantine.ts";
 import { type OnStray, remove, type ScannedFile } from "./removal.ts";
 
@@ -14,18 +15,22 @@ export type Disposed =
 export interface Disposal {
   /** Throws SystemError where it could not be done; the file is in its place then. */
   dispose(scanned: ScannedFile, finding: Finding): Promise<Disposed> | Disposed;
+  /** Whether infected files are kept in `directory`: they are not found there again. */
+  keepsIn(directory: Directory): boolean;
 }
 
 const CHANGED: Disposed = { kind: "changed" };
 
 export const leaving: Disposal = {
   dispose: () => ({ kind: "left", consequence: "left in place (--action log)" }),
+  keepsIn: () => false,
 };
 
 export function deleting(onStray: OnStray): Disposal {
   return {
     dispose: (scanned) =>
       remove(scanned, onStray) === "changed" ? CHANGED : { kind: "gone", consequence: "deleted" },
+    keepsIn: () => false,
   };
 }
 
@@ -36,5 +41,6 @@ export function quarantining(quarantine: Quarantine): Disposal {
       if (kept.kind === "changed") return CHANGED;
       return { kind: "gone", consequence: `now ${display(kept.name)} in quarantine` };
     },
+    keepsIn: (directory) => quarantine.is(directory),
   };
 }

@@ -1,6 +1,6 @@
 /** Reads a tree and tells of its regular files. Memory is bounded by the largest directory, not by the tree. */
 
-import { join, type RelativePath } from "../../ffi/byte_string.ts";
+import { join, nameOf, parentOf, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { DirectoryEntry } from "../../ffi/dirent.ts";
@@ -13,11 +13,13 @@ const SLICE_MS = 5;
 /** Others will be done with their descriptors by then. */
 const AFTER_SHORTAGE_MS = 100;
 
+const MOUNTED = "another file system is mounted there (name it to have it watched, too)";
+
 export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
   /** One regular file. A promise is waited for. */
   file(path: RelativePath, status: FileStatus): Promise<void> | void;
-  /** A directory or an entry cannot be read, and why. */
+  /** A directory or an entry cannot be read, and why. Another file system that is mounted below is not entered. */
   onTrouble(path: RelativePath, reason: string): void;
   isStopped(): boolean;
 }
@@ -34,6 +36,7 @@ export async function walkFiles(
     try {
       using directory = root.openBeneath(path);
       if (directory !== undefined) await readDirectory(directory, path, visitor, directories);
+      else if (isMountPoint(root, path)) visitor.onTrouble(path, MOUNTED);
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue; // removed meanwhile
       if (lacksDescriptors(error)) {
@@ -45,6 +48,13 @@ export async function walkFiles(
       visitor.onTrouble(path, error.message);
     }
   }
+}
+
+function isMountPoint(root: Directory, path: RelativePath): boolean {
+  if (path === ROOT) return false;
+  using parent = root.openBeneath(parentOf(path));
+  const status = parent?.status(nameOf(path));
+  return status?.kind === "directory" && status.mountId !== root.mountId;
 }
 
 async function readDirectory(

@@ -18,6 +18,17 @@ import { RestlessFiles } from "./restless_files.ts";
  */
 export type Next = "done" | "soon" | "later" | "much-later";
 
+/** Why a file is looked at. */
+export interface Occasion {
+  /** It could not be scanned before. */
+  readonly again: boolean;
+  /**
+   * A program that had it open for writing has closed it. What is known of its version does not count then: a
+   * filesystem may give two contents the same times, if they are written by mmap(2) or within one tick of its clock.
+   */
+  readonly closed: boolean;
+}
+
 /** Who hears of what was found. Paths are absolute. */
 export interface Findings {
   malware(path: ByteString, signature: string): void;
@@ -66,20 +77,21 @@ export class Inspector {
   }
 
   /**
-   * Scans what is at `path` below `root`, if that is a regular file. `shown` is its absolute path; `again`: it
-   * could not be scanned before.
+   * Scans what is at `path` below `root`, if that is a regular file that is not known. `shown` is its absolute path.
    */
   async inspect(
     root: Directory,
     path: RelativePath,
     shown: ByteString,
-    again: boolean,
+    { again, closed }: Occasion,
   ): Promise<Next> {
     try {
       using parent = root.openBeneath(parentOf(path));
-      const opened = parent?.openRegular(nameOf(path));
-      if (parent === undefined || opened === undefined) return "done"; // gone, or no file
+      if (parent === undefined || this.disposal.keepsIn(parent)) return "done";
+      const opened = parent.openRegular(nameOf(path));
+      if (opened === undefined) return "done"; // gone, or no file
       using file = opened.file;
+      if (closed) this.#settled.forget(opened.status);
       return await this.#scan({ parent, name: nameOf(path), file, status: opened.status }, shown);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
@@ -139,7 +151,10 @@ export class Inspector {
     try {
       const outcome = await this.disposal.dispose(scanned, { path: shown, signature });
       if (outcome.kind === "changed") return "soon";
-      if (outcome.kind === "left") this.#settled.remember(scanned.status);
+      if (outcome.kind === "left") {
+        this.#settled.remember(scanned.status);
+        if (!isNews) return "done";
+      }
       this.findings.disposed(shown, signature, outcome.consequence);
       return "done";
     } catch (error) {

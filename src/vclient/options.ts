@@ -12,7 +12,7 @@ export const VCLIENT = defineProgram({
       value: "DIRECTORY",
       repeatable: true,
       required: true,
-      help: "directory to monitor, with everything below it",
+      help: "directory to monitor, with everything below it but other file systems",
     },
     exclude: {
       kind: "text",

@@ -23,6 +23,7 @@ import {
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { sameContent } from "../../ffi/same_content.ts";
 import { type OnStray, type Outcome, remove, type ScannedFile, takeOut } from "./removal.ts";
+import { openCanonical } from "./trusted_path.ts";
 
 export interface Finding {
   /** Absolute. */
@@ -42,21 +43,29 @@ const DIRECTORY_MODE = 0o700;
 export class Quarantine {
   readonly #place: ByteString;
   readonly #onStray: OnStray;
+  readonly #owner: number;
   #directory: Directory;
 
   private constructor(place: ByteString, onStray: OnStray) {
     this.#place = place;
     this.#onStray = onStray;
     this.#directory = openOrMake(place);
+    this.#owner = statusOf(this.#directory).uid;
   }
 
-  /** Opens the directory, made if it is missing; its parent must be there. Throws SystemError. */
+  /** Opens the directory at a canonical path, made if it is missing; its parent must be there. Throws SystemError. */
   static open(path: ByteString, onStray: OnStray): Quarantine {
     return new Quarantine(path, onStray);
   }
 
   get path(): ByteString {
     return canonicalPath(this.#directory);
+  }
+
+  /** Whether `directory` is the quarantine, wherever it was moved. */
+  is(directory: Directory): boolean {
+    const [own, other] = [statusOf(this.#directory), statusOf(directory)];
+    return own.device === other.device && own.inode === other.inode;
   }
 
   /** Throws SystemError where nothing was kept; the file is still in its place then. */
@@ -80,10 +89,18 @@ export class Quarantine {
     this.#directory.close();
   }
 
-  /** It may have been removed, and made again since. While it is not there, nothing can be kept. */
+  /**
+   * It may have been removed, and made again since; not by somebody else, and not as a link (I2). While it is not there,
+   * nothing can be kept.
+   */
   #renew(): void {
     if (statusOf(this.#directory).links > 0) return;
-    const renewed = Directory.openTrusted(this.#place);
+    const renewed = openCanonical(this.#place);
+    if (renewed === undefined) throw new SystemError("quarantine", ERRNO.ENOENT, this.#place);
+    if (statusOf(renewed).uid !== this.#owner) {
+      renewed.close();
+      throw new SystemError("quarantine", ERRNO.EPERM, this.#place);
+    }
     this.#directory.close();
     this.#directory = renewed;
   }
@@ -176,15 +193,14 @@ function withOwnerAndMode(
 }
 
 function openOrMake(path: ByteString): Directory {
-  try {
-    return Directory.openTrusted(path);
-  } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
-  }
+  const there = openCanonical(path);
+  if (there !== undefined) return there;
   const slash = path.lastIndexOf("/");
   using parent = Directory.openTrusted((path.slice(0, slash) || "/") as ByteString);
   parent.makeDirectory(path.slice(slash + 1) as FileName, DIRECTORY_MODE);
-  return Directory.openTrusted(path);
+  const made = openCanonical(path);
+  if (made === undefined) throw new SystemError("open", ERRNO.ENOTDIR, path);
+  return made;
 }
 
 const LONGEST_NAME = 150;

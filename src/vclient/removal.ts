@@ -6,7 +6,7 @@
  * whoever may write to the directory sees that name appear, and can exchange it in the microseconds before the
  * unlink. He can only give us what he may rename, so what is unlinked then is his to delete anyway, and the
  * infected file gets a new name by that, which is an event, and is scanned. After a crash
- * right in between the file stays under its hidden name.
+ * right in between the file stays under its hidden name, until the next start.
  */
 
 import { display, type FileName, fileName, fromText } from "../../ffi/byte_string.ts";
@@ -130,8 +130,15 @@ function rename(from: Place, to: Place): void {
   }
 }
 
+const HIDDEN = ".clamd-vclient-";
+
 function hiddenName(): FileName {
-  return fileName(`.clamd-vclient-${crypto.randomUUID()}`);
+  return fileName(`${HIDDEN}${crypto.randomUUID()}`);
+}
+
+/** Whether a file of this name was being removed when a process like this one ended. */
+export function isHidden(name: FileName): boolean {
+  return name.startsWith(HIDDEN);
 }
 
 function restoredName(name: FileName, attempt: number): FileName {

@@ -13,11 +13,18 @@ export interface QueueLimits {
 
 const DEFAULT_LIMITS: QueueLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
 
+export interface Queued {
+  readonly path: RelativePath;
+  /** A program that had it open for writing has closed it. */
+  readonly closed: boolean;
+}
+
 export class ScanQueue {
-  readonly #waiting = new Set<RelativePath>();
+  /** Each with whether it was closed. */
+  readonly #waiting = new Map<RelativePath, boolean>();
   readonly #running = new Set<RelativePath>();
   /** Added again while they were running. */
-  readonly #again = new Set<RelativePath>();
+  readonly #again = new Map<RelativePath, boolean>();
   #bytes = 0;
 
   constructor(private readonly limits: QueueLimits = DEFAULT_LIMITS) {}
@@ -31,32 +38,34 @@ export class ScanQueue {
   }
 
   /** `false` if the queue is full: the path is not remembered. */
-  add(path: RelativePath): boolean {
-    if (this.#running.has(path)) {
-      this.#again.add(path);
-      return true;
+  add(path: RelativePath, closed = false): boolean {
+    const place = this.#running.has(path) ? this.#again : this.#waiting;
+    const known = place.get(path);
+    if (known === undefined && place === this.#waiting) {
+      const { paths, bytes } = this.limits;
+      if (place.size >= paths || this.#bytes + path.length > bytes) return false;
+      this.#bytes += path.length;
     }
-    if (this.#waiting.has(path)) return true;
-    const { paths, bytes } = this.limits;
-    if (this.#waiting.size >= paths || this.#bytes + path.length > bytes) return false;
-    this.#waiting.add(path);
-    this.#bytes += path.length;
+    place.set(path, closed || known === true);
     return true;
   }
 
   /** The path that has waited longest; it is running until `done`. */
-  take(): RelativePath | undefined {
-    const [path] = this.#waiting;
-    if (path === undefined) return undefined;
+  take(): Queued | undefined {
+    const [first] = this.#waiting;
+    if (first === undefined) return undefined;
+    const [path, closed] = first;
     this.#waiting.delete(path);
     this.#bytes -= path.length;
     this.#running.add(path);
-    return path;
+    return { path, closed };
   }
 
   /** A path's scan has ended. `false` if it was added again meanwhile and the queue has no place for it now. */
   done(path: RelativePath): boolean {
     this.#running.delete(path);
-    return this.#again.delete(path) ? this.add(path) : true;
+    const closed = this.#again.get(path);
+    this.#again.delete(path);
+    return closed === undefined || this.add(path, closed);
   }
 }

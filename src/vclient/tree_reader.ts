@@ -4,11 +4,12 @@
  */
 
 import { pause } from "../../ffi/clock.ts";
-import { isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { isWithin, nameOf, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { walkFiles } from "./file_walk.ts";
+import { isHidden } from "./removal.ts";
 
 const MOST_WAITING = 1_000;
 const RETRY_MS = 1_000;
@@ -28,7 +29,10 @@ export interface TreeReaderParts {
 
 export class TreeReader {
   readonly #parts: TreeReaderParts;
-  /** Directories, and the time (ns since 1970) since which a file must have changed. */
+  /**
+   * Directories, and the time (ns since 1970) since which a file must have changed, unless it is malware that was to be
+   * removed when this program was killed.
+   */
   readonly #waiting = new Map<RelativePath, bigint>();
   #work: Promise<void> | undefined;
   #filesRead = 0;
@@ -97,7 +101,8 @@ export class TreeReader {
       isStopped: () => this.#stopped,
       file: (path, status) => {
         this.#filesRead++;
-        return status.ctimeNs < sinceNs || isKnown(status) ? undefined : offer(path);
+        const isNew = status.ctimeNs >= sinceNs || isHidden(nameOf(path));
+        return isNew && !isKnown(status) ? offer(path) : undefined;
       },
     });
   }

@@ -7,7 +7,7 @@ import { type ByteString, isWithin, type RelativePath, ROOT } from "../../ffi/by
 
 export interface PlannedTree {
   readonly path: ByteString;
-  /** Below it, and never itself. */
+  /** Below it, and never itself. Trees of their own count as excluded. */
   readonly excludes: readonly RelativePath[];
 }
 
@@ -53,12 +53,21 @@ export function planTrees(
     if (!isCovered) trees.push({ path, excludes: excludesIn(path, excluded) });
   }
   return {
-    trees,
+    trees: trees.map((tree) => ({ ...tree, excludes: withoutOthers(tree, trees) })),
     contradictions: outerFirst.filter((path) => excluded.includes(path)),
     idleExcludes: excluded.filter((one) =>
       !trees.some((tree) => relativeTo(one, tree.path) !== undefined)
     ),
   };
+}
+
+/** Its excludes, and the other trees that lie in it. */
+function withoutOthers(
+  { path, excludes }: PlannedTree,
+  trees: readonly PlannedTree[],
+): readonly RelativePath[] {
+  const others = excludesIn(path, trees.map((tree) => tree.path));
+  return [...excludes, ...others.filter((one) => !excludes.some((other) => isWithin(one, other)))];
 }
 
 function excludesIn(tree: ByteString, excluded: readonly ByteString[]): RelativePath[] {

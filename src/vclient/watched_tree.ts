@@ -10,11 +10,12 @@ import {
 import type { Directory } from "../../ffi/directory.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
-import type { WatchSink } from "../watching/watcher.ts";
+import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { Inspector, Next } from "./inspector.ts";
 import { Retries } from "./retries.ts";
-import { type QueueLimits, ScanQueue } from "./scan_queue.ts";
+import { type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { EVERYTHING, TreeReader } from "./tree_reader.ts";
 import { openCanonical } from "./trusted_path.ts";
 import { absolutePath, type PlannedTree } from "./watched_places.ts";
@@ -53,6 +54,7 @@ export class WatchedTree implements WatchSink {
   readonly #reader: TreeReader;
   readonly #queue: ScanQueue;
   readonly #retries = new Retries();
+  readonly #troubles = new RepeatLimit();
   #root: Directory | undefined;
   #wasFound = false;
   /** A full queue has dropped something. */
@@ -81,6 +83,7 @@ export class WatchedTree implements WatchSink {
       offer: (path) => this.#offer(path),
       onTrouble: (path, reason) => {
         const place = display(absolutePath(plan.path, path));
+        if (!this.#troubles.admits(`${place}: ${reason}`)) return;
         parts.log.warn("{place} cannot be read, so it is not scanned: {reason}", { place, reason });
       },
     });
@@ -116,8 +119,8 @@ export class WatchedTree implements WatchSink {
   /** Offers its next scan. */
   readonly source = (): (() => Promise<void>) | undefined => {
     if (this.#stopped || this.#root === undefined) return undefined;
-    const path = this.#queue.take();
-    return path === undefined ? undefined : () => this.#inspect(path);
+    const queued = this.#queue.take();
+    return queued === undefined ? undefined : () => this.#inspect(queued);
   };
 
   /** The scanner answers again after it had not. */
@@ -139,12 +142,13 @@ export class WatchedTree implements WatchSink {
     this.#root = undefined;
   }
 
-  changed(path: RelativePath): void {
-    if (!this.#isExcluded(path)) this.#add(path);
+  changed(path: RelativePath, closed: boolean): void {
+    if (!this.#isExcluded(path)) this.#add(path, closed);
   }
 
-  reread(directory: RelativePath): void {
-    this.#reader.read(directory);
+  reread(directory: RelativePath, reason: RereadReason): void {
+    // What is in a new directory is told one by one, too.
+    if (reason !== "created") this.#reader.read(directory);
   }
 
   /** Both names are told as changed, too. */
@@ -170,8 +174,8 @@ export class WatchedTree implements WatchSink {
     return this.#plan.excludes.some((one) => isWithin(path, one));
   }
 
-  #add(path: RelativePath): void {
-    if (!this.#queue.add(path)) this.#dropped();
+  #add(path: RelativePath, closed = false): void {
+    if (!this.#queue.add(path, closed)) this.#dropped();
     this.#parts.wake();
   }
 
@@ -193,13 +197,15 @@ export class WatchedTree implements WatchSink {
     await this.#whenRoom.promise;
   }
 
-  async #inspect(path: RelativePath): Promise<void> {
+  async #inspect({ path, closed }: Queued): Promise<void> {
     const { inspector, log } = this.#parts;
     const shown = absolutePath(this.path, path);
     let next: Next = "done";
     try {
       const again = this.#retries.has(path);
-      if (this.#root !== undefined) next = await inspector.inspect(this.#root, path, shown, again);
+      if (this.#root !== undefined) {
+        next = await inspector.inspect(this.#root, path, shown, { again, closed });
+      }
     } catch (error) {
       // Nothing is known that gets here. Whatever it is, other files are scanned all the same.
       log.error("{path}: the scan failed: {error}", { path: display(shown), error });

@@ -2,27 +2,36 @@
  * Which changed paths have been quiet for long enough to be told. Pure: events and a clock in, paths out.
  *
  * A path is due when nothing has happened to it for the debounce time. One that never comes to rest is due
- * all the same, at the latest a maximum wait after its first settled event. Beyond its limits the
- * debouncer stops keeping paths apart and asks for everything to be read again (I6).
+ * all the same, at the latest a maximum wait after its first event, or where it is being written, after its
+ * first settled one. Beyond its limits the debouncer stops keeping paths apart and asks for everything to be
+ * read again (I6).
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 
 export interface Touch {
-  /**
-   * The event ends a change (closed, moved, deleted), so the maximum wait starts. Others (created, being
-   * written, attributes) only make the path wait until it is quiet.
-   */
-  readonly settled: boolean;
+  readonly event: TouchEvent;
   readonly below: Below;
 }
+
+/**
+ * `closed`: after it was open for writing; `settled`: another event that ends a change (moved, deleted). `writing`: a
+ * program is at it, and is waited for. `other`: created, attributes.
+ */
+export type TouchEvent = "closed" | "settled" | "writing" | "other";
 
 /** What may have changed below the path without being told: weakest first. See `RereadReason`. */
 export type Below = "nothing" | "created" | "moved";
 const STRENGTH: readonly Below[] = ["nothing", "created", "moved"];
 
 export type Due =
-  | { readonly kind: "path"; readonly path: RelativePath; readonly below: Below }
+  | {
+    readonly kind: "path";
+    readonly path: RelativePath;
+    readonly below: Below;
+    /** It was closed after it was open for writing. */
+    readonly closed: boolean;
+  }
   /** Too much was waiting to be kept apart. */
   | { readonly kind: "everything" };
 
@@ -39,9 +48,12 @@ const MOST_DEBOUNCES = 10;
 const MOST_MS = 10_000;
 
 interface Waiting {
+  readonly begunAt: number;
   dueAt: number;
-  /** When it is due whatever happens; Infinity before its first settled event. */
-  latestAt: number;
+  /** Infinity before its first settled event. */
+  settledAt: number;
+  isWritten: boolean;
+  closed: boolean;
   below: Below;
 }
 
@@ -66,34 +78,42 @@ export class Debouncer {
   }
 
   /** Something happened at `path`. `nowMs` never runs backwards. */
-  touch(path: RelativePath, nowMs: number, { settled, below }: Touch): void {
+  touch(path: RelativePath, nowMs: number, touch: Touch): void {
     if (this.#everything !== undefined) {
-      this.#putOff(this.#everything, nowMs, true);
+      this.#putOff(this.#everything, nowMs);
       return;
     }
     const known = this.#waiting.get(path);
     if (known === undefined) {
-      this.#waiting.set(path, this.#begin(nowMs, settled, below));
+      this.#waiting.set(path, this.#begin(nowMs, touch));
       this.#bytes += path.length;
       this.#checkLimits(nowMs);
       return;
     }
-    known.below = stronger(known.below, below);
-    if (!this.#putOff(known, nowMs, settled)) return;
+    note(known, nowMs, touch);
+    if (!this.#putOff(known, nowMs)) return;
     this.#waiting.delete(path);
     this.#waiting.set(path, known);
   }
 
-  #begin(nowMs: number, settled: boolean, below: Below): Waiting {
-    const latestAt = settled ? nowMs + this.#maximumWaitMs : Infinity;
-    return { dueAt: nowMs + this.debounceMs, latestAt, below };
+  #begin(nowMs: number, touch: Touch): Waiting {
+    const waiting: Waiting = {
+      begunAt: nowMs,
+      dueAt: nowMs + this.debounceMs,
+      settledAt: Infinity,
+      isWritten: false,
+      closed: false,
+      below: "nothing",
+    };
+    note(waiting, nowMs, touch);
+    return waiting;
   }
 
   /** `false` if it keeps its due time, because another debounce would pass its maximum wait. */
-  #putOff(waiting: Waiting, nowMs: number, settled: boolean): boolean {
-    if (settled && waiting.latestAt === Infinity) waiting.latestAt = nowMs + this.#maximumWaitMs;
+  #putOff(waiting: Waiting, nowMs: number): boolean {
     const dueAt = nowMs + this.debounceMs;
-    if (dueAt > waiting.latestAt) return false;
+    const waitsSince = waiting.isWritten ? waiting.settledAt : waiting.begunAt;
+    if (dueAt > waitsSince + this.#maximumWaitMs) return false;
     waiting.dueAt = dueAt;
     return true;
   }
@@ -101,7 +121,7 @@ export class Debouncer {
   #checkLimits(nowMs: number): void {
     if (this.#waiting.size <= this.limits.paths && this.#bytes <= this.limits.bytes) return;
     this.clear();
-    this.#everything = this.#begin(nowMs, true, "moved");
+    this.#everything = this.#begin(nowMs, { event: "settled", below: "moved" });
   }
 
   /** When the next path is due; Infinity if none waits. */
@@ -123,9 +143,9 @@ export class Debouncer {
       return [{ kind: "everything" }];
     }
     const due: Due[] = [];
-    for (const [path, { dueAt, below }] of this.#waiting) {
+    for (const [path, { dueAt, below, closed }] of this.#waiting) {
       if (dueAt > nowMs || due.length >= limit) break;
-      due.push({ kind: "path", path, below });
+      due.push({ kind: "path", path, below, closed });
       this.#waiting.delete(path);
       this.#bytes -= path.length;
     }
@@ -138,6 +158,14 @@ export class Debouncer {
     this.#bytes = 0;
     this.#everything = undefined;
   }
+}
+
+function note(waiting: Waiting, nowMs: number, { event, below }: Touch): void {
+  const isSettled = event === "closed" || event === "settled";
+  if (isSettled && waiting.settledAt === Infinity) waiting.settledAt = nowMs;
+  if (event === "writing") waiting.isWritten = true;
+  if (event === "closed") waiting.closed = true;
+  waiting.below = stronger(waiting.below, below);
 }
 
 function stronger(one: Below, other: Below): Below {

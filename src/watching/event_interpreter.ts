@@ -32,11 +32,12 @@ interface Departure {
 
 const PATH_MAX = 4096;
 
-const ENTRY_SETTLED: Touch = { settled: true, below: "nothing" };
-const ENTRY_UNSETTLED: Touch = { settled: false, below: "nothing" };
-const TREE_SETTLED: Touch = { settled: true, below: "moved" };
+const CLOSED: Touch = { event: "closed", below: "nothing" };
+const SETTLED: Touch = { event: "settled", below: "nothing" };
+const TREE_SETTLED: Touch = { event: "settled", below: "moved" };
+const WRITING: Touch = { event: "writing", below: "nothing" };
+const OTHER: Touch = { event: "other", below: "nothing" };
 
-const SETTLED = IN.CLOSE_WRITE | IN.DELETE;
 const OF_THE_DIRECTORY_ITSELF = IN.IGNORED | IN.UNMOUNT | IN.DELETE_SELF | IN.MOVE_SELF;
 
 export class EventInterpreter {
@@ -59,7 +60,7 @@ export class EventInterpreter {
     if (mask & IN.MOVED_FROM) this.#movedFrom(node, name, event, nowMs);
     else if (mask & IN.MOVED_TO) this.#movedTo(node, name, event);
     else if (mask & IN.ISDIR) this.#directory(node, name, mask);
-    else this.#touch(node, name, mask & SETTLED ? ENTRY_SETTLED : ENTRY_UNSETTLED);
+    else this.#touch(node, name, fileTouch(mask));
   }
 
   /** When `expire` has something to do. */
@@ -90,24 +91,24 @@ export class EventInterpreter {
   /** A directory was created or removed, or its attributes changed. */
   #directory(parent: WatchNode, name: FileName, mask: number): void {
     if (mask & IN.CREATE) {
-      this.#touch(parent, name, ENTRY_SETTLED);
+      this.#touch(parent, name, SETTLED);
       if (!this.#isExcluded(parent, name)) this.findings.arrived(parent, name, "created");
       return;
     }
     if (!(mask & IN.DELETE)) {
-      this.#touch(parent, name, ENTRY_UNSETTLED);
+      this.#touch(parent, name, OTHER);
       return;
     }
     const node = this.tree.child(parent, name);
     // A directory is empty when it is removed. How it came to be was told only if it was watched all the time.
     const wasTold = node !== undefined && node.watch !== UNWATCHED && !this.tree.isDoubtful(node);
-    this.#touch(parent, name, wasTold ? ENTRY_SETTLED : TREE_SETTLED);
+    this.#touch(parent, name, wasTold ? SETTLED : TREE_SETTLED);
     if (node !== undefined) this.tree.remove(node);
   }
 
   #movedFrom(parent: WatchNode, name: FileName, event: InotifyEvent, nowMs: number): void {
     const isDirectory = (event.mask & IN.ISDIR) !== 0;
-    const path = this.#touch(parent, name, isDirectory ? TREE_SETTLED : ENTRY_SETTLED);
+    const path = this.#touch(parent, name, isDirectory ? TREE_SETTLED : SETTLED);
     const node = isDirectory ? this.tree.child(parent, name) : undefined;
     if (node !== undefined) {
       this.tree.detach(node);
@@ -125,7 +126,7 @@ export class EventInterpreter {
     if (departure?.path !== undefined && path !== undefined) {
       this.findings.moved(departure.path, path);
     }
-    this.#touch(parent, name, ENTRY_SETTLED);
+    this.#touch(parent, name, SETTLED);
     if (!(mask & IN.ISDIR)) return;
     if (this.#isExcluded(parent, name)) {
       if (departure !== undefined) this.#movedOut(departure);
@@ -161,4 +162,10 @@ export class EventInterpreter {
     if (path !== undefined) this.findings.touch(path, touch);
     return path;
   }
+}
+
+function fileTouch(mask: number): Touch {
+  if (mask & IN.CLOSE_WRITE) return CLOSED;
+  if (mask & IN.DELETE) return SETTLED;
+  return mask & IN.MODIFY ? WRITING : OTHER;
 }

@@ -117,15 +117,15 @@ export class TreeWatch {
       excludes: options.excludes,
       mostWatches: options.mostWatches,
       touch: (path, touch) => this.#touch(path, touch),
-      found: (path) => this.#touch(path, { settled: false, below: "nothing" }),
-      unwatched: (path) => this.#touch(path, { settled: false, below: "moved" }),
+      found: (path) => this.#touch(path, { event: "other", below: "nothing" }),
+      unwatched: (path) => this.#touch(path, { event: "other", below: "moved" }),
       moved: (from, to) => {
         if (this.#telling) this.sink.moved(from, to);
       },
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       armed: (path, purpose) => {
         if (purpose === "retry") this.#polling.retried(path);
-        else this.#touch(path, { settled: true, below: purpose });
+        else this.#touch(path, { event: "settled", below: purpose });
       },
       rootArmed: () => {
         this.#rootArmed = true;
@@ -259,7 +259,7 @@ export class TreeWatch {
       return;
     }
     this.#lone.delete(due.path);
-    this.sink.changed(due.path);
+    this.sink.changed(due.path, due.closed);
     if (due.below !== "nothing" && !this.#closed) this.sink.reread(due.path, due.below);
   }
 

@@ -20,8 +20,9 @@ export interface WatchSink {
   /**
    * Something happened at `path` (written, created, removed, moved, attributes changed), and since then it
    * has been quiet for the debounce time, or the maximum wait is over. What it is now, the disk tells.
+   * `closed`: by a program that had it open for writing. What that wrote by mmap(2) need not have changed its times.
    */
-  changed(path: RelativePath): void;
+  changed(path: RelativePath, closed: boolean): void;
 
   /**
    * Anything at or below `directory` may have changed without an event of its own: a tree moved in or

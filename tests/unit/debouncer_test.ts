@@ -5,15 +5,23 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { runs } from "../support/size.ts";
 import { type RelativePath } from "../../ffi/byte_string.ts";
-import { type Below, Debouncer, type Due, type Touch } from "../../src/watching/debouncer.ts";
+import {
+  type Below,
+  Debouncer,
+  type Due,
+  type Touch,
+  type TouchEvent,
+} from "../../src/watching/debouncer.ts";
 
 const A = "a" as RelativePath;
 const B = "b" as RelativePath;
-const SETTLED: Touch = { settled: true, below: "nothing" };
-const UNSETTLED: Touch = { settled: false, below: "nothing" };
+const SETTLED: Touch = { event: "settled", below: "nothing" };
+const CLOSED: Touch = { event: "closed", below: "nothing" };
+const WRITING: Touch = { event: "writing", below: "nothing" };
+const OTHER: Touch = { event: "other", below: "nothing" };
 
-function path(path: RelativePath, below: Below = "nothing"): Due {
-  return { kind: "path", path, below };
+function path(path: RelativePath, below: Below = "nothing", closed = false): Due {
+  return { kind: "path", path, below, closed };
 }
 
 Deno.test("a path is due when it has been quiet for the debounce time", () => {
@@ -21,7 +29,7 @@ Deno.test("a path is due when it has been quiet for the debounce time", () => {
   debouncer.touch(A, 0, SETTLED);
   assertEquals(debouncer.nextDueAt, 100);
   assertEquals(debouncer.due(99), []);
-  debouncer.touch(A, 99, UNSETTLED);
+  debouncer.touch(A, 99, WRITING);
   assertEquals(debouncer.due(198), []);
   assertEquals(debouncer.due(199), [path(A)]);
   assertEquals(debouncer.nextDueAt, Infinity);
@@ -72,19 +80,39 @@ Deno.test("with a long debounce, a file that is closed again and again is told a
 Deno.test("a file that is only being written waits until it is quiet, however long", () => {
   const debouncer = new Debouncer(100);
   for (let now = 0; now < 100_000; now += 50) {
-    debouncer.touch(A, now, UNSETTLED);
+    debouncer.touch(A, now, WRITING);
     assertEquals(debouncer.due(now), []);
   }
   assertEquals(debouncer.due(100_050), [path(A)]);
 });
 
-Deno.test("the maximum wait counts from the first settled event, not from the first event", () => {
+Deno.test("I1: a path whose attributes change again and again is told after 10 debounces", () => {
   const debouncer = new Debouncer(100);
-  for (let now = 0; now < 5000; now += 50) debouncer.touch(A, now, UNSETTLED);
+  let toldAt: number | undefined;
+  for (let now = 0; toldAt === undefined; now += 50) {
+    if (debouncer.due(now).length > 0) toldAt = now;
+    else debouncer.touch(A, now, OTHER);
+  }
+  assert(toldAt > 800 && toldAt <= 1000, `told at ${toldAt}`);
+});
+
+Deno.test("I1: that a writer has closed a path is told with it, whatever happens after", () => {
+  const debouncer = new Debouncer(100);
+  debouncer.touch(A, 0, OTHER);
+  debouncer.touch(A, 1, CLOSED);
+  debouncer.touch(A, 2, SETTLED);
+  assertEquals(debouncer.due(1000), [path(A, "nothing", true)]);
+  debouncer.touch(A, 2000, SETTLED);
+  assertEquals(debouncer.due(3000), [path(A)]);
+});
+
+Deno.test("of a file that is written the maximum wait counts from the first settled event", () => {
+  const debouncer = new Debouncer(100);
+  for (let now = 0; now < 5000; now += 50) debouncer.touch(A, now, WRITING);
   let toldAt: number | undefined;
   for (let now = 5000; toldAt === undefined; now += 50) {
     if (debouncer.due(now).length > 0) toldAt = now;
-    else debouncer.touch(A, now, now === 5000 ? SETTLED : UNSETTLED);
+    else debouncer.touch(A, now, now === 5000 ? SETTLED : WRITING);
   }
   assert(toldAt > 5800 && toldAt <= 6000, `told at ${toldAt}`);
 });
@@ -98,14 +126,14 @@ Deno.test("a debounce longer than 10 s is kept: it is the user's wish", () => {
 
 Deno.test("without a debounce a path is due at once", () => {
   const debouncer = new Debouncer(0);
-  debouncer.touch(A, 5, UNSETTLED);
+  debouncer.touch(A, 5, WRITING);
   assertEquals(debouncer.due(5), [path(A)]);
 });
 
 Deno.test("what may have changed below a path is told with it, the strongest of all", () => {
   const debouncer = new Debouncer(100);
-  debouncer.touch(A, 0, { settled: true, below: "created" });
-  debouncer.touch(A, 1, { settled: true, below: "moved" });
+  debouncer.touch(A, 0, { event: "settled", below: "created" });
+  debouncer.touch(A, 1, { event: "settled", below: "moved" });
   debouncer.touch(A, 2, SETTLED);
   assertEquals(debouncer.due(1000), [path(A, "moved")]);
 });
@@ -130,7 +158,7 @@ Deno.test("I6: more paths than the limit become one reading of everything, which
       assertEquals(due, [{ kind: "everything" }]);
       toldAt = now;
     } else {
-      debouncer.touch(A, now, UNSETTLED);
+      debouncer.touch(A, now, WRITING);
     }
   }
   assert(toldAt <= 1020, `told at ${toldAt}`);
@@ -153,17 +181,27 @@ Deno.test("paths that were told do not count for the limits any more", () => {
   }
 });
 
+interface ModelPath {
+  readonly events: { readonly at: number; readonly event: TouchEvent }[];
+  dueAt: number;
+  below: Below;
+}
+
 /** The same rules, written without regard to speed. */
 class Model {
-  readonly waiting = new Map<string, { dueAt: number; settledAt: number; below: Below }>();
+  readonly waiting = new Map<string, ModelPath>();
   constructor(private readonly debounceMs: number) {}
 
-  touch(name: string, now: number, { settled, below }: Touch): void {
+  touch(name: string, now: number, { event, below }: Touch): void {
     const maximum = Math.max(this.debounceMs, Math.min(10 * this.debounceMs, 10_000));
-    const known = this.waiting.get(name) ?? { dueAt: -1, settledAt: Infinity, below: "nothing" };
-    if (settled) known.settledAt = Math.min(known.settledAt, now);
+    const known = this.waiting.get(name) ?? { dueAt: -1, events: [], below: "nothing" };
+    known.events.push({ at: now, event });
+    const isWritten = known.events.some((one) => one.event === "writing");
+    const since = isWritten
+      ? known.events.find((one) => one.event === "settled" || one.event === "closed")
+      : known.events[0];
     const dueAt = now + this.debounceMs;
-    if (dueAt <= known.settledAt + maximum) known.dueAt = dueAt;
+    if (dueAt <= (since?.at ?? Infinity) + maximum) known.dueAt = dueAt;
     if (below === "moved" || known.below === "nothing") known.below = below;
     this.waiting.set(name, known);
   }
@@ -171,7 +209,9 @@ class Model {
   due(now: number): string[] {
     const due = [...this.waiting].filter(([, { dueAt }]) => dueAt <= now);
     for (const [name] of due) this.waiting.delete(name);
-    return due.map(([name, { below }]) => `${name} ${below}`).sort();
+    return due.map(([name, { below, events }]) =>
+      `${name} ${below} ${events.some(({ event }) => event === "closed")}`
+    ).sort();
   }
 
   get nextDueAt(): number {
@@ -183,7 +223,7 @@ Deno.test("any sequence of events is told as a naive model tells it", () => {
   const step = fc.record({
     name: fc.constantFrom("a", "b", "c"),
     pauseMs: fc.nat({ max: 150 }),
-    settled: fc.boolean(),
+    event: fc.constantFrom<TouchEvent>("closed", "settled", "writing", "other"),
     below: fc.constantFrom<Below>("nothing", "created", "moved"),
     look: fc.boolean(),
   });
@@ -195,15 +235,15 @@ Deno.test("any sequence of events is told as a naive model tells it", () => {
       let now = 0;
       const compare = () => {
         const due = debouncer.due(now).map((one) =>
-          one.kind === "path" ? `${one.path} ${one.below}` : "everything"
+          one.kind === "path" ? `${one.path} ${one.below} ${one.closed}` : "everything"
         );
         assertEquals(due.sort(), model.due(now));
       };
-      for (const { name, pauseMs, settled, below, look } of steps) {
+      for (const { name, pauseMs, event, below, look } of steps) {
         now += pauseMs;
         if (look) compare();
-        debouncer.touch(name as RelativePath, now, { settled, below });
-        model.touch(name, now, { settled, below });
+        debouncer.touch(name as RelativePath, now, { event, below });
+        model.touch(name, now, { event, below });
         assertEquals(debouncer.nextDueAt, model.nextDueAt);
         assertEquals(debouncer.size, model.waiting.size);
       }

@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { type ByteString, fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { IN } from "../../ffi/inotify.ts";
+import type { Touch } from "../../src/watching/debouncer.ts";
 import { EventInterpreter, type Findings } from "../../src/watching/event_interpreter.ts";
 import { UNWATCHED, type WatchNode, WatchTree } from "../../src/watching/watch_tree.ts";
 
@@ -31,8 +32,8 @@ class World implements Findings {
     }
   }
 
-  touch(path: RelativePath, { settled, below }: { settled: boolean; below: string }): void {
-    const details = [settled ? "settled" : "unsettled", ...below === "nothing" ? [] : [below]];
+  touch(path: RelativePath, { event, below }: Touch): void {
+    const details = [event, ...below === "nothing" ? [] : [below]];
     this.lines.push(`${path}: ${details.join(", ")}`);
   }
   moved(from: RelativePath, to: RelativePath): void {
@@ -65,12 +66,12 @@ class World implements Findings {
   }
 }
 
-Deno.test("events that end a change are settled, others only keep the path waiting", () => {
+Deno.test("events that end a change are told apart from those that only keep the path waiting", () => {
   const world = new World({ a: 2 });
-  assertEquals(world.on(2, IN.CREATE, "f"), ["a/f: unsettled"]);
-  assertEquals(world.on(2, IN.MODIFY, "f"), ["a/f: unsettled"]);
-  assertEquals(world.on(2, IN.ATTRIB, "f"), ["a/f: unsettled"]);
-  assertEquals(world.on(2, IN.CLOSE_WRITE, "f"), ["a/f: settled"]);
+  assertEquals(world.on(2, IN.CREATE, "f"), ["a/f: other"]);
+  assertEquals(world.on(2, IN.MODIFY, "f"), ["a/f: writing"]);
+  assertEquals(world.on(2, IN.ATTRIB, "f"), ["a/f: other"]);
+  assertEquals(world.on(2, IN.CLOSE_WRITE, "f"), ["a/f: closed"]);
   assertEquals(world.on(2, IN.DELETE, "f"), ["a/f: settled"]);
   assertEquals(world.on(2, IN.MOVED_FROM, "f", 1), ["a/f: settled"]);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 2), ["g: settled"]);
@@ -79,7 +80,7 @@ Deno.test("events that end a change are settled, others only keep the path waiti
 Deno.test("both halves of a rename are told as one, and each name is looked at", () => {
   const world = new World({ a: 2 });
   assertEquals(world.on(2, IN.MOVED_FROM, "f", 7), ["a/f: settled"]);
-  assertEquals(world.on(ROOT_WATCH, IN.CLOSE_WRITE, "other"), ["other: settled"]);
+  assertEquals(world.on(ROOT_WATCH, IN.CLOSE_WRITE, "other"), ["other: closed"]);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 7), ["a/f -> g", "g: settled"]);
 });
 
@@ -128,7 +129,7 @@ Deno.test("a directory that is renamed takes its watches along and is armed agai
     "x/y: settled",
     "arm 4/y: moved",
   ]);
-  assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), ["x/y/b/f: settled"]);
+  assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), ["x/y/b/f: closed"]);
   assertEquals(world.forgotten, []);
 });
 

@@ -7,7 +7,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import type { Scanner, Verdict } from "../../src/scanning/scanner.ts";
 import { deleting, type Disposal, leaving } from "../../src/vclient/disposal.ts";
-import { Inspector, type Next } from "../../src/vclient/inspector.ts";
+import { Inspector, type Next, type Occasion } from "../../src/vclient/inspector.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
 const EVIL: Verdict = { kind: "infected", signature: "Bad" };
@@ -52,8 +52,11 @@ class Bench implements Disposable {
     return this.root.status(name) !== undefined;
   }
 
-  inspect(path: RelativePath = NAME, again = false): Promise<Next> {
-    return this.inspector.inspect(this.root, path, fromText("/shown"), again);
+  inspect(
+    path: RelativePath = NAME,
+    { again = false, closed = false }: Partial<Occasion> = {},
+  ): Promise<Next> {
+    return this.inspector.inspect(this.root, path, fromText("/shown"), { again, closed });
   }
 
   [Symbol.dispose](): void {
@@ -75,6 +78,27 @@ Deno.test("a clean file is scanned once, a changed or renamed one again", async 
   Deno.chmodSync(`${bench.path}/renamed`, 0o600);
   await bench.inspect(fileName("renamed"));
   assertEquals([bench.scans, bench.told], [4, []]);
+});
+
+Deno.test("what a writer has closed is scanned, although its times and size are known to be clean", async () => {
+  using bench = new Bench();
+  bench.write();
+  await bench.inspect();
+  bench.verdict = EVIL;
+  assertEquals([await bench.inspect(), bench.scans, bench.has()], ["done", 1, true]);
+  await bench.inspect(NAME, { closed: true });
+  assertEquals([bench.scans, bench.has()], [2, false]);
+});
+
+Deno.test("a scan that was asked for by a writer's close and failed is made up for", async () => {
+  using bench = new Bench();
+  bench.write();
+  await bench.inspect();
+  bench.verdict = { kind: "error", reason: "timeout" };
+  assertEquals(await bench.inspect(NAME, { closed: true }), "later");
+  bench.verdict = EVIL;
+  await bench.inspect(NAME, { again: true });
+  assert(!bench.has());
 });
 
 Deno.test("what is gone, empty, a link or no file is nobody's business, and nobody is told", async () => {
@@ -194,6 +218,7 @@ Deno.test("a removal that fails is told once and tried again", async () => {
     dispose() {
       throw new SystemError("renameat2", ERRNO.EROFS);
     },
+    keepsIn: () => false,
   });
   bench.write();
   bench.verdict = EVIL;
@@ -209,6 +234,9 @@ Deno.test("a file that cannot be opened is an error, told at the first attempt",
     throw new SystemError("openat2", ERRNO.EACCES);
   };
   const path = fromText("d/file") as RelativePath;
-  assertEquals([await bench.inspect(path), await bench.inspect(path, true)], ["later", "later"]);
+  assertEquals([await bench.inspect(path), await bench.inspect(path, { again: true })], [
+    "later",
+    "later",
+  ]);
   assertMatch(bench.told.join(), /^error openat2: EACCES[^,]*$/);
 });

@@ -13,11 +13,25 @@ const [A, B, C] = [path("a"), path("b"), path("c")];
 Deno.test("a path waits once, in the order of coming, and is never scanned twice at a time", () => {
   const queue = new ScanQueue();
   for (const one of [A, B, A]) assert(queue.add(one));
-  assertEquals(queue.take(), A);
+  assertEquals(queue.take()?.path, A);
   assert(queue.add(A), "it changed while it is scanned");
-  assertEquals([queue.take(), queue.take()], [B, undefined]);
+  assertEquals([queue.take()?.path, queue.take()], [B, undefined]);
   assert(queue.done(A));
-  assertEquals(queue.take(), A);
+  assertEquals(queue.take()?.path, A);
+});
+
+Deno.test("that a path was closed by a writer is not forgotten until it is scanned", () => {
+  const queue = new ScanQueue();
+  queue.add(A, true);
+  queue.add(A);
+  assertEquals(queue.take(), { path: A, closed: true });
+  queue.add(A);
+  queue.add(A, true);
+  queue.done(A);
+  assertEquals(queue.take(), { path: A, closed: true });
+  queue.add(A);
+  queue.done(A);
+  assertEquals(queue.take(), { path: A, closed: false });
 });
 
 Deno.test("I6: a full queue says so, and takes again when there is room", () => {
@@ -38,7 +52,7 @@ Deno.test("a property: whatever was added and not refused is scanned after it wa
     const owed = new Set<RelativePath>();
     const running = new Set<RelativePath>();
     const take = () => {
-      const taken = queue.take();
+      const taken = queue.take()?.path;
       if (taken === undefined) return false;
       assert(!running.has(taken), "not twice at a time");
       running.add(taken);

@@ -17,7 +17,7 @@ import {
   type RelativePath,
   ROOT,
 } from "../../ffi/byte_string.ts";
-import { type Below, Debouncer } from "../../src/watching/debouncer.ts";
+import { type Below, Debouncer, type TouchEvent } from "../../src/watching/debouncer.ts";
 import { EventInterpreter } from "../../src/watching/event_interpreter.ts";
 import { RearmSchedule } from "../../src/watching/rearm_schedule.ts";
 import { TreeArmer } from "../../src/watching/tree_armer.ts";
@@ -112,25 +112,25 @@ class Model {
     this.sink = new Sink(inside);
     this.#root = kernel.open(inside);
     this.#debouncer = new Debouncer(DEBOUNCE_MS, { paths: mostWaitingPaths, bytes: Infinity });
-    const touch = (path: RelativePath, settled: boolean, below: Below) => {
-      if (this.#telling) this.#debouncer.touch(path, this.#now, { settled, below });
+    const touch = (path: RelativePath, event: TouchEvent, below: Below) => {
+      if (this.#telling) this.#debouncer.touch(path, this.#now, { event, below });
     };
     this.watches = new WatchSet(this.#root, kernel, {
       mostWatches: Infinity,
-      unwatched: (path) => touch(path, false, "moved"),
+      unwatched: (path) => touch(path, "other", "moved"),
     });
     this.#armer = new TreeArmer(this.#root, this.watches, {
       excludes,
-      found: (path) => touch(path, false, "nothing"),
+      found: (path) => touch(path, "other", "nothing"),
       armed: (path, purpose) => {
         if (purpose === "retry") this.#polled.push(path);
-        else touch(path, true, purpose);
+        else touch(path, "settled", purpose);
       },
       rootArmed: () => this.#rootArmed = true,
       tooMuch: () => this.#rearms.want("limit", this.#now),
     });
     this.#interpreter = new EventInterpreter(this.watches.tree, {
-      touch: (path, { settled, below }) => touch(path, settled, below),
+      touch: (path, { event, below }) => touch(path, event, below),
       moved: () => {},
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       overflow: () => this.#rearms.want("overflow", this.#now),

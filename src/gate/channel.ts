@@ -255,13 +255,14 @@ export class Channel {
     for (const source of this.#sources) this.#scheduler.remove(source);
   }
 
-  /** After the last job has ended. */
-  async close(): Promise<void> {
+  /** After the last job has ended. `processEnds`: so that what must stay open until then does. */
+  async close({ processEnds }: { readonly processEnds: boolean }): Promise<void> {
     await this.#readings.ended();
     this.#early.drop();
     this.#recovery.close();
     for (const share of this.#shares) share.noteIfEmptied();
-    this.#index.close();
+    if (processEnds) this.#index.leave();
+    else this.#index.close();
     for (const replica of this.#replicas) replica.detach();
     this.#layout[Symbol.dispose]();
   }

@@ -13,9 +13,9 @@ import {
   changeNothing,
   IN_MEMORY,
   isInUse,
-  makeLog,
   openDatabase,
   setAside,
+  writeBack,
 } from "./index_database.ts";
 import { KnownPage, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
@@ -69,7 +69,6 @@ export class FileIndex implements Disposable {
   #restoredAt = -Infinity;
 
   private constructor(
-    private readonly path: string,
     database: DatabaseSync,
     onTrouble: (message: string) => void,
     onRestored: () => void,
@@ -99,8 +98,7 @@ export class FileIndex implements Disposable {
     onTrouble: (message: string) => void,
     onRestored: () => void = () => {},
   ): FileIndex {
-    const opened = (place: string) =>
-      new FileIndex(place, openDatabase(place), onTrouble, onRestored);
+    const opened = (place: string) => new FileIndex(openDatabase(place), onTrouble, onRestored);
     try {
       return opened(path);
     } catch (error) {
@@ -257,11 +255,21 @@ export class FileIndex implements Disposable {
     }
   }
 
+  /**
+   * Makes everything last, for a process that is about to end or to be started anew, which alone lets go of the file: to
+   * close it removes SQLite's log, without which the next start could not open it where a guest has filled the disk.
+   */
+  leave(): void {
+    this.commit();
+    clearTimeout(this.#againTimer);
+    writeBack(this.#database);
+    left.push(this.#database);
+  }
+
   close(): void {
     this.commit();
     clearTimeout(this.#againTimer);
     this.#database.close();
-    makeLog(this.path);
   }
 
   [Symbol.dispose](): void {
@@ -326,6 +334,9 @@ export class FileIndex implements Disposable {
     this.#onRestored();
   }
 }
+
+/** Not to be collected as garbage, which would close them. */
+const left: DatabaseSync[] = [];
 
 /** Numbers for replicas that could not be written down: negative, so never one of the index. */
 let fallbackId = -2;

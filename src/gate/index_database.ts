@@ -1,10 +1,8 @@
 /** The SQLite file that holds the index: how it is laid out, opened, and set aside. */
 
 import { DatabaseSync } from "node:sqlite";
-import { fileName, fromText } from "../../ffi/byte_string.ts";
-import { Directory } from "../../ffi/directory.ts";
+import { fromText } from "../../ffi/byte_string.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
-import { SystemError } from "../../ffi/errno.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
 const SCHEMA_VERSION = 4;
@@ -74,18 +72,12 @@ export function changeNothing(database: DatabaseSync): void {
   database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
 }
 
-/**
- * SQLite removes its log at an orderly end, and cannot open the index without one. An empty one is made while there is
- * room, or a start on a full disk would take the index for unusable.
- */
-export function makeLog(path: string): void {
-  if (path === IN_MEMORY) return;
-  const end = path.lastIndexOf("/");
+/** Moves what is in the log into the file itself, as far as there is room. The log stays, and may be empty. */
+export function writeBack(database: DatabaseSync): void {
   try {
-    using folder = Directory.openTrusted(fromText(path.slice(0, end)));
-    folder.openOrCreateFile(fileName(`${path.slice(end + 1)}-wal`), 0o600).close();
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error; // SQLite makes its own, if it can
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch {
+    // For want of room, say: the next start finds the rest in the log.
   }
 }
 

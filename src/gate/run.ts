@@ -112,7 +112,7 @@ export async function run(options: RunOptions): Promise<number> {
   log.info(anew === undefined ? "stopping" : "starting anew with the configuration as it is now");
   for (const channel of channels) channel.stop();
   await Promise.race([scheduler.stop(), pause(LAST_WORDS_MS)]);
-  for (const channel of channels) await channel.close();
+  for (const channel of channels) await channel.close({ processEnds: true });
   await guests.finish(LAST_NOTIFICATIONS_MS);
   guests.close();
   scanner.close();

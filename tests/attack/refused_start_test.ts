@@ -140,7 +140,7 @@ class Running {
   async stop(): Promise<void> {
     this.#channel?.stop();
     await this.#scheduler.stop();
-    await this.#channel?.close();
+    await this.#channel?.close({ processEnds: false });
     await this.#reactor.stop();
     this.#reactor[Symbol.dispose]();
     while (closingFiles() > 0) await nextTurn();

@@ -119,6 +119,36 @@ testOnEachFilesystem(
   },
 );
 
+for (const how of ["SIGTERM", "SIGHUP"] as const) {
+  testOnEachFilesystem(
+    `I3: ${how} where a guest has taken all room: the next start still knows all`,
+    async (kind) => {
+      await using world = await World.start(kind, {
+        channels: { docs: {} },
+        filesystem: { sizeMiB: kind === "btrfs" ? 200 : 300 },
+      });
+      const { only } = world;
+      await only.share("ann").shell("mkdir files; for i in $(seq 20); do echo $i > files/$i; done");
+      await only.settled();
+      const ballast = `${world.filesystem.path}/ballast`;
+      await Deno.mkdir(ballast);
+      await fillDisk(ballast);
+      if (how === "SIGTERM") {
+        await world.gate.term();
+        await world.startGate();
+      } else await world.gate.reload();
+      const { log } = world.gate;
+      assert(!/starting a new one|going on without/.test(log), log);
+      await emptyDisk(ballast);
+      await world.gate.kill();
+      await Deno.remove(only.share("bob").at("files/5"));
+      await world.startGate();
+      await waitFor("the deletion travels", () => !only.export.has("files/5"));
+      await only.settled();
+    },
+  );
+}
+
 testOnEachFilesystem(
   "I3: a start with no room even for a trial: it serves, and goes on when there is some",
   async (kind) => {

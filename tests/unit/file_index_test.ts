@@ -140,6 +140,20 @@ Deno.test("I3: nothing of the index is mapped into memory, where a full disk wou
   ]);
 });
 
+Deno.test("I3: a process that ends leaves SQLite's log, without which a full disk lets nobody open the index", async () => {
+  const folder = scratchDirectory("index");
+  const program = `
+    import { FileIndex } from "${new URL("../../src/gate/file_index.ts", import.meta.url)}";
+    FileIndex.open("${folder}/index", console.log).leave();
+    Deno.exit(0);
+  `;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--ext=ts", program],
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "");
+  assertEquals(Deno.statSync(`${folder}/index-wal`).size, 0, "what it said is in the file itself");
+});
+
 Deno.test("I3: an index that another daemon uses is left alone", () => {
   const file = `${scratchDirectory("index")}/index`;
   using index = open(file);

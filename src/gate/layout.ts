@@ -14,6 +14,7 @@ import { isErrno, lacksDescriptors, messageOf, SystemError } from "../../ffi/err
 import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
 import { statusOf } from "../../ffi/file_status.ts";
+import { type ChannelFault, fault, warning } from "./config/fault.ts";
 
 export const STAGING = fileName("staging");
 export const SHARE = fileName("share");
@@ -135,27 +136,34 @@ function isFull(error: unknown): boolean {
 }
 
 /**
- * The same checks without changing anything that stays; the faults in words. `sharesMayBeMissing`: as for the daemon,
- * which waits for them.
+ * The same checks without changing anything that stays; what is wrong, in words. `sharesMayBeMissing`: as for the
+ * daemon, which waits for them.
  */
-export function layoutFaults(
+export function checkLayout(
   basePath: ByteString,
   producers: readonly FileName[],
   { sharesMayBeMissing }: { readonly sharesMayBeMissing: boolean },
-): string[] {
-  const faults: string[] = [];
+): ChannelFault[] {
+  const found: ChannelFault[] = [];
+  const add = (message: string) => found.push(fault(FIELD, message));
   try {
     using base = openBase(basePath);
-    faults.push(...placeFaults(base, basePath));
-    faults.push(...shareFaults(base, basePath, producers, sharesMayBeMissing));
+    for (const message of placeFaults(base, basePath)) add(message);
+    for (const message of shareFaults(base, basePath, producers, sharesMayBeMissing)) add(message);
     using staging = base.openBeneath(STAGING);
     proveReflink(staging ?? base, basePath);
   } catch (error) {
-    if (error instanceof SystemError) faults.push(inWords(error, basePath));
-    else faults.push(messageOf(error));
+    // A guest that fills the disk is not to keep the host from changing the configuration (I7).
+    if (error instanceof NoRoom) found.push(warning(FIELD, `${error.message}; ${UNPROVEN}`));
+    else if (error instanceof SystemError) add(inWords(error, basePath));
+    else add(messageOf(error));
   }
-  return faults;
+  return found;
 }
+
+/** Of the configuration: what says where all of it is. */
+const FIELD = "basePath";
+const UNPROVEN = "whether files can be cloned there is not known";
 
 function* placeFaults(base: Directory, basePath: ByteString): Generator<string> {
   using staging = base.openBeneath(STAGING);

@@ -3,9 +3,9 @@
 import { messageOf } from "../../ffi/errno.ts";
 import { Start } from "../../ffi/process.ts";
 import { parseConfiguration } from "./config/configuration.ts";
-import { type Fault, formatFault } from "./config/fault.ts";
+import { formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
-import { layoutFaults } from "./layout.ts";
+import { checkLayout } from "./layout.ts";
 import { realPlaces } from "./real_places.ts";
 
 /**
@@ -20,8 +20,8 @@ export function checkReload(
   const { channels, faults } = parseConfiguration(read.text, { unknownKeys: "warning" });
   const found = [...faults, ...realPlaces(channels).faults];
   for (const { name: channel, basePath, producers } of channels) {
-    for (const message of layoutFaults(basePath, producers, { sharesMayBeMissing: true })) {
-      found.push({ severity: "fault", channel, field: "basePath", message } satisfies Fault);
+    for (const one of checkLayout(basePath, producers, { sharesMayBeMissing: true })) {
+      if (one.severity === "fault") found.push({ ...one, channel });
     }
   }
   if (found.length > 0) return { problems: found.map(formatFault) };

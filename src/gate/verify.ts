@@ -9,7 +9,7 @@ import { type Configuration, parseConfiguration } from "./config/configuration.t
 import { type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { describeChannel } from "./config/report.ts";
-import { layoutFaults } from "./layout.ts";
+import { checkLayout } from "./layout.ts";
 import { realPlaces } from "./real_places.ts";
 
 export interface VerifyOptions {
@@ -32,7 +32,9 @@ export function verify(options: VerifyOptions): number {
   const warnings = [...configuration.warnings];
   if (!options.offline) {
     faults.push(...realPlaces(configuration.channels).faults);
-    for (const channel of configuration.channels) faults.push(...filesystemFaults(channel));
+    for (const one of configuration.channels.flatMap(filesystemFaults)) {
+      (one.severity === "fault" ? faults : warnings).push(one);
+    }
     warnings.push(...scannerWarnings(configuration, options.clamdConfig));
   }
   for (const one of [...faults, ...warnings]) say(formatFault(one));
@@ -45,12 +47,8 @@ export function verify(options: VerifyOptions): number {
 }
 
 function filesystemFaults({ name, basePath, producers }: ChannelConfig): Fault[] {
-  return layoutFaults(basePath, producers, { sharesMayBeMissing: false }).map((message) => ({
-    severity: "fault",
-    channel: name,
-    field: "basePath",
-    message,
-  }));
+  const found = checkLayout(basePath, producers, { sharesMayBeMissing: false });
+  return found.map((one) => ({ ...one, channel: name }));
 }
 
 /** What clamd passes unseen looks like clean files. */

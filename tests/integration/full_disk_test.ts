@@ -1,11 +1,13 @@
 /** A disk without any room, just when the index is to be written: nothing is lost, and all is well when there is room. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { must, run } from "../support/command.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { emptyDisk, fillDisk } from "../support/full_disk.ts";
+import { GATE_COMMAND, REPOSITORY } from "../support/gate.ts";
 import type { FilesystemKind } from "../support/loop_filesystem.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -31,6 +33,14 @@ async function prepare(kind: FilesystemKind): Promise<World> {
   await world.gate.term();
   await world.startGate();
   return world;
+}
+
+/** Leaves no room even for a trial. */
+async function fillToTheLastBlock(ballast: string): Promise<void> {
+  await fillDisk(ballast);
+  // What is still to be had in single blocks, and what the file system gives back when it has written all.
+  const rest = "dd if=/dev/zero of=$round bs=4096 2> /dev/null; sync -f .";
+  await must("sh", ["-c", `cd ${ballast}; for round in 1 2 3; do ${rest}; done`]);
 }
 
 /** Removes folders, and takes what room that leaves, until the index wants more than there is. */
@@ -159,10 +169,7 @@ testOnEachFilesystem(
     await world.gate.term();
     const ballast = `${world.filesystem.path}/ballast`;
     await Deno.mkdir(ballast);
-    await fillDisk(ballast);
-    // What is still to be had in single blocks, and what the file system gives back when it has written all.
-    const rest = "dd if=/dev/zero of=$round bs=4096 2> /dev/null; sync -f .";
-    await must("sh", ["-c", `cd ${ballast}; for round in 1 2 3; do ${rest}; done`]);
+    await fillToTheLastBlock(ballast);
     await world.startGate();
     await emptyDisk(ballast);
     await waitFor("a guest can write", async () => {
@@ -171,5 +178,32 @@ testOnEachFilesystem(
     });
     await waitFor("it arrives", () => world.only.export.has("afterwards"));
     await world.only.settled();
+  },
+);
+
+testOnEachFilesystem(
+  "I7: a guest that takes all room keeps nobody from verifying and changing the configuration",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: {} },
+      filesystem: { sizeMiB: 300, mixed: true },
+    });
+    const { gate, configuration } = world;
+    const path = `${scratchDirectory("full-disk")}/channels.json`;
+    await Deno.writeTextFile(path, JSON.stringify(configuration));
+    const ballast = `${world.filesystem.path}/ballast`;
+    await Deno.mkdir(ballast);
+    await fillToTheLastBlock(ballast);
+    const verified = await run(Deno.execPath(), [...GATE_COMMAND, "verify", "--config", path], {
+      cwd: REPOSITORY,
+    });
+    gate.mark();
+    await gate.reload();
+    await emptyDisk(ballast);
+    const said = new TextDecoder().decode(verified.stdout);
+    assertMatch(said, /warning: docs\.basePath: .* is full .*: make room/);
+    assertEquals(verified.code, 0, said);
+    assertMatch(gate.recentLog, /serving/);
+    assertNotMatch(gate.recentLog, /is not used/);
   },
 );

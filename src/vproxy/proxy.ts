@@ -20,7 +20,6 @@ export interface ProxyOptions {
 const BUFFER_SIZE = 256 * 1024;
 /** How often it is looked whether times are over and guests still there. */
 const CHECK_MS = 500;
-const ANSWER_TIMEOUT_MS = 2000;
 /** For requests that are under way when it stops. */
 const LAST_REQUESTS_MS = 2500;
 
@@ -91,7 +90,8 @@ export class Proxy implements Disposable {
       return;
     }
     this.#log.warn("{guest}: refused, too many connections at once", { guest });
-    this.#farewells.say(connection, ANSWERS.tooManyConnections);
+    const answer = ANSWERS.tooManyConnections;
+    this.#farewells.say(guest, connection, { answer, maySendMore: true });
   }
 
   async #serve(connection: Connection, guest: string, place: Place): Promise<void> {
@@ -110,17 +110,14 @@ export class Proxy implements Disposable {
       place.release(); // before the answer: the guest's next connection may follow at once
     }
     const durationMs = performance.now() - startMs;
-    await this.#end(connection, outcome);
+    await this.#end(guest, connection, outcome);
     this.#report(guest, outcome, durationMs);
   }
 
-  async #end(connection: Connection, outcome: Outcome | undefined): Promise<void> {
+  async #end(guest: string, connection: Connection, outcome: Outcome | undefined): Promise<void> {
     if (outcome === undefined || outcome.kind === "vanished") return connection.close();
-    if (outcome.kind === "refused" || outcome.maySendMore) {
-      return await this.#farewells.say(connection, outcome.answer);
-    }
-    await connection.write(outcome.answer, ANSWER_TIMEOUT_MS).catch(() => {}); // it no longer listens
-    connection.close();
+    const maySendMore = outcome.kind === "refused" || outcome.maySendMore;
+    await this.#farewells.say(guest, connection, { answer: outcome.answer, maySendMore });
   }
 
   #report(guest: string, outcome: Outcome | undefined, durationMs: number): void {

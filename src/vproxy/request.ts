@@ -64,6 +64,8 @@ export class Request {
   #clamd: Connection | undefined;
   #relay: StreamRelay | undefined;
   #deadline: Deadline;
+  /** clamd has a whole stream, and no verdict yet. */
+  #isScanning = false;
   /** Why it was given up from outside its flow. */
   #end: Refusal | Vanished | undefined;
 
@@ -103,6 +105,9 @@ export class Request {
    * To be called now and then with `performance.now()`: gives the request up when its time is over or its guest has
    * gone (nothing tells that while clamd is waited for). One look at all requests is cheaper than
    * timers of their own, and no limit is so exact.
+   *
+   * A guest that has gone keeps its place while clamd scans for it: clamd does so until the end, whoever listens, and
+   * each place that came back before would be one scan more at a time (I7).
    */
   check(nowMs: number): void {
     if (this.#end !== undefined || !this.#guest.isOpen) return;
@@ -111,8 +116,10 @@ export class Request {
     if (nowMs >= atMs) this.#giveUp(new Refusal(answer, reason));
     else if (silentMs >= this.#context.limits.readTimeoutMs) {
       this.#giveUp(new Refusal(ANSWERS.readTimeout, "it went silent within its INSTREAM"));
-    } else if (this.#guest.socket.peerIsGone) this.#giveUp(new Vanished());
-    else this.#relay?.passOn();
+    } else if (!this.#isScanning) {
+      if (this.#guest.socket.peerIsGone) this.#giveUp(new Vanished());
+      else this.#relay?.passOn();
+    }
   }
 
   /** Whether its command has been taken. */
@@ -197,7 +204,7 @@ export class Request {
     const isOver = () => pending.isSettled || !clamd.isOpen;
     const stream = new GatheredStream(command, this.#buffer, filled, limits);
     this.#relay = new StreamRelay({ guest: this.#guest, clamd, stream, isOver });
-    const isWhole = await this.#relay.run(command);
+    const isWhole = this.#isScanning = await this.#relay.run(command);
     const answer = await this.#wholeReply(pending);
     if (!isWhole && saysClean(answer)) {
       // A verdict on a part would pass for one on the whole.

@@ -406,17 +406,52 @@ Deno.test("a guest that sends a byte now and then cannot stretch the time for it
   assertMatch(stream, /^ERROR: Stream timed out: it took too long/);
 });
 
-Deno.test("a guest that vanishes lets clamd go: in its command, in its stream, waiting for a verdict", async () => {
+Deno.test("a guest that vanishes lets clamd go: in its command, in its stream, waiting for a PONG", async () => {
   await using world = start(async (connection) => void await connection.receive());
-  for (const request of ["zINST", "zINSTREAM\0\0\0\0\x09abc", "zINSTREAM\0\0\0\0\0", "zPING\0"]) {
+  for (const request of ["zINST", "zINSTREAM\0\0\0\0\x09abc", "zPING\0"]) {
     const guest = await Guest.connect(world.path);
     await guest.send(request);
     await sleep(50);
     guest.close();
   }
   await waitFor("clamd is let go", () =>
-    world.clamd.connections.length === 3 &&
+    world.clamd.connections.length === 2 &&
     world.clamd.connections.every(({ isClosed }) => isClosed));
+});
+
+Deno.test("I7: a guest that vanishes has its place back when clamd has scanned for it, not before", async () => {
+  const scanned = Promise.withResolvers<void>();
+  await using world = start(async (connection) => {
+    await connection.receive(endsStream);
+    await scanned.promise;
+    await connection.reply("stream: OK\0");
+  }, { maxConnectionsPerGuest: 2 });
+  for (let i = 0; i < 2; i++) {
+    const guest = await Guest.connect(world.path);
+    await guest.send(instream(SOME));
+    await waitFor("clamd has it", () => endsStream(world.clamd.received[i] ?? ""));
+    guest.close();
+  }
+  await sleep(1500);
+  assertEquals(await ask(world.path, instream(SOME)), "ERROR: Too many connections\n");
+  scanned.resolve();
+  await waitFor(
+    "its places are free",
+    async () => await ask(world.path, instream(SOME)) === "stream: OK\0",
+  );
+});
+
+Deno.test("I7: but no longer than a stream may take", async () => {
+  const silent = async (connection: RawConnection) => void await connection.receive();
+  await using world = start(silent, { maxConnectionsPerGuest: 1, streamTimeoutMs: 1000 });
+  const guest = await Guest.connect(world.path);
+  await guest.send(instream(SOME));
+  guest.close();
+  await waitFor(
+    "its place is free",
+    async () => /took too long/.test(await ask(world.path, instream(SOME))),
+  );
+  await waitFor("clamd is let go", () => world.clamd.connections.every(({ isClosed }) => isClosed));
 });
 
 Deno.test("when the proxy stops, a scan under way still gets its verdict", async () => {

@@ -14,12 +14,14 @@ import {
 } from "./job.ts";
 import { Pace } from "./pace.ts";
 import { isOutdated } from "./planning/situation.ts";
-import type { View } from "./replica.ts";
+import type { Replica, View } from "./replica.ts";
 import { Removals } from "./removals.ts";
 import {
   type IndexEntry,
+  knownIn,
   recordIn,
   type ReplicaId,
+  withDeletion,
   withMadeDirectory,
   withoutRecords,
 } from "./replica_record.ts";
@@ -61,7 +63,7 @@ export class DirectorySteps {
           continue;
         }
         const made = { id: target.replica.id, status: outcome.status };
-        noted = withMadeDirectory(noted, { id: model.replica.id, status: like }, made);
+        noted = withMadeDirectory(noted, model.replica.directoryAt(like), made);
         onChanged(target.replica, job.path);
         onPublished(job.path, "directory", model.replica);
       } catch (error) {
@@ -101,7 +103,7 @@ export class DirectorySteps {
     if (left.length === 0) {
       const receivers = this.#parts.replicas.filter(({ role }) => role !== "diode");
       const ids = new Set(receivers.map(({ id }) => id));
-      this.#parts.index.put(job.path, withoutRecords(entry, ids));
+      this.#parts.index.put(job.path, withDeletion(withoutRecords(entry, ids)));
       return undefined;
     }
     return await this.#notEmpty(left, look, job);
@@ -148,7 +150,7 @@ export class DirectorySteps {
     if (replica.role !== "producer") return false;
     const lacking = views.filter(({ replica: { role }, seen }) =>
       role === "producer" && seen.kind !== "directory"
-    ).map(({ replica: { id } }) => id);
+    ).map(({ replica }) => replica);
     let left = MOST_LOOKED_AT;
     const holds = async (
       above: Directory,
@@ -170,13 +172,13 @@ export class DirectorySteps {
     return parent !== undefined && await holds(parent, path, MOST_LEVELS);
   }
 
-  #isNews(path: RelativePath, holder: ReplicaId, lacking: readonly ReplicaId[]): boolean {
+  #isNews(path: RelativePath, holder: ReplicaId, lacking: readonly Replica[]): boolean {
     const entry = this.#parts.index.get(path);
     const had = recordIn(entry, holder);
     if (had?.kind !== "file" || had.status !== "current" || isOutdated(had, entry)) return false;
     if (this.#parts.isIgnored(path)) return false;
-    return lacking.every((id) => {
-      const record = recordIn(entry, id);
+    return lacking.every((replica) => {
+      const record = knownIn(entry, replica);
       return record === undefined || isOutdated(record, entry);
     });
   }

@@ -146,7 +146,11 @@ export class FileIndex implements Disposable {
   }
 
   /** Remembers a directory that was made at `made` like the one at `model`; see `withMadeDirectory`. */
-  noteMadeDirectory(path: RelativePath, model: DirectoryAt, made: DirectoryAt): void {
+  noteMadeDirectory(
+    path: RelativePath,
+    model: DirectoryAt | undefined,
+    made: DirectoryAt,
+  ): void {
     this.put(path, withMadeDirectory(this.get(path), model, made));
   }
 

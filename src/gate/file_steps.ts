@@ -22,6 +22,7 @@ import {
   recordOf,
   type ReplicaId,
   sameIdentity,
+  withDeletion,
   withoutRecord,
   withoutRecords,
   withRecord,
@@ -79,7 +80,7 @@ export class FileSteps {
     const version = isVersion ? entry.version + 1 : entry.version;
     const offered = withRecord(
       withoutRecords(entry, kept),
-      recordOf(author.replica.id, snapshot.source, "current", version),
+      recordOf(author.replica.id, snapshot.source, author.replica.noted, version),
     );
     // What was kept was renamed, and something else may have taken its place: another look is needed.
     const targets = step.targets.filter((id) => !kept.has(id)).map((id) => look.view(id));
@@ -99,9 +100,9 @@ export class FileSteps {
   /** Whether all replicas that are there were just seen with the entry's version. */
   #isEverywhere(entry: IndexEntry): boolean {
     const present = this.#parts.replicas.filter(({ root }) => root !== undefined);
-    return present.every(({ id }) => {
+    return present.every(({ id, noted }) => {
       const record = recordIn(entry, id);
-      return record?.version === entry.version && record.status === "current";
+      return record?.version === entry.version && record.status === noted;
     });
   }
 
@@ -268,11 +269,7 @@ export class FileSteps {
     const records = updated.records.filter((record) =>
       unaware.includes(record.replica) || record.status !== "current"
     );
-    this.#parts.index.put(job.path, {
-      version: entry.version + 1,
-      deleted: records.length > 0,
-      records,
-    });
+    this.#parts.index.put(job.path, withDeletion({ ...entry, records }));
     return undefined;
   }
 

@@ -11,7 +11,7 @@ const HEADER = 2;
 const STATUS_AT = 3;
 const RECORD = STATUS_AT + STATUS_WORDS;
 const DELETED = 1 << 31;
-const STATUSES: readonly RecordStatus[] = ["current", "held", "infected"];
+const STATUSES: readonly RecordStatus[] = ["current", "held", "infected", "own"];
 const CURRENT = STATUSES.indexOf("current");
 
 export function packEntry({ version, deleted, records }: IndexEntry): Uint8Array<ArrayBuffer> {

@@ -37,7 +37,7 @@ export type PublishOutcome =
 /** A directory that was to hold `cause` was made at `made` like the one at `model`. */
 export type ParentMade = (
   path: RelativePath,
-  model: DirectoryAt,
+  model: DirectoryAt | undefined,
   made: DirectoryAt,
   cause: RelativePath,
 ) => void;
@@ -267,7 +267,7 @@ export class Publisher {
     const outcome = this.makeDirectory(view, path, model, status);
     if (outcome.kind === "done") {
       const made = { id: view.replica.id, status: outcome.status };
-      this.#onParentMade(path, { id: model.id, status }, made, cause);
+      this.#onParentMade(path, model.directoryAt(status), made, cause);
     }
     return outcome;
   }

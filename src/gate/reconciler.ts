@@ -14,11 +14,13 @@ import type { Step } from "./planning/situation.ts";
 import type { Replica } from "./replica.ts";
 import {
   type IndexEntry,
+  knownIn,
   matches,
   recordIn,
   recordOf,
   type ReplicaId,
   sameIdentity,
+  withDeletion,
   withoutRecords,
   withRecord,
 } from "./replica_record.ts";
@@ -45,7 +47,7 @@ export class Reconciler {
   isKnown(replica: Replica, path: RelativePath): boolean {
     const seen = replica.glance(path);
     const entry = this.#parts.index.get(path);
-    const record = recordIn(entry, replica.id);
+    const record = knownIn(entry, replica);
     if (seen.kind === "file" || seen.kind === "directory") {
       return record !== undefined && matches(record, seen.status);
     }
@@ -114,7 +116,7 @@ export class Reconciler {
       case "remove":
         return this.#files.remove(step, look, entry, job);
       case "forget":
-        return this.#forget(step.replicas, entry, job);
+        return this.#forget(step, entry, job);
       case "make-directory":
         return this.#directories.make(step, look, entry, job);
       case "remove-directory":
@@ -140,15 +142,16 @@ export class Reconciler {
   #adopt(step: StepOf<"adopt">, look: Look, entry: IndexEntry, job: Job): undefined {
     const version = step.newVersion ? entry.version + 1 : entry.version;
     let adopted = entry;
-    for (const replica of step.replicas) {
-      const { seen } = look.view(replica);
+    for (const id of step.replicas) {
+      const { replica, seen } = look.view(id);
       if (seen.kind !== "file" && seen.kind !== "directory") continue;
-      adopted = withRecord(adopted, recordOf(replica, seen.status, "current", version));
+      adopted = withRecord(adopted, recordOf(id, seen.status, replica.noted, version));
     }
     this.#parts.index.put(job.path, adopted);
   }
 
-  #forget(replicas: readonly ReplicaId[], entry: IndexEntry, job: Job): undefined {
-    this.#parts.index.put(job.path, withoutRecords(entry, new Set(replicas)));
+  #forget({ replicas, isDeletion }: StepOf<"forget">, entry: IndexEntry, job: Job): undefined {
+    const left = withoutRecords(entry, new Set(replicas));
+    this.#parts.index.put(job.path, isDeletion ? withDeletion(left) : left);
   }
 }

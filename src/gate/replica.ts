@@ -11,7 +11,7 @@ import {
 import type { Directory } from "../../ffi/directory.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import type { ReplicaRole, Seen } from "./planning/situation.ts";
-import type { ReplicaId } from "./replica_record.ts";
+import type { DirectoryAt, ReplicaId } from "./replica_record.ts";
 
 /** The export's name in the index and in messages; a producer's share is `share/NAME`. */
 export const EXPORT = fileName("export");
@@ -32,6 +32,16 @@ export class Replica {
     this.role = role;
     this.producer = producer;
     this.name = role === "export" ? EXPORT : `share/${producer}` as ByteString;
+  }
+
+  /** How what it has itself is noted, once that has been looked at. */
+  get noted(): "current" | "own" {
+    return this.role === "diode" ? "own" : "current";
+  }
+
+  /** The same of a directory that others' are made like; nothing if it is no concern of the channel's. */
+  directoryAt(status: FileStatus): DirectoryAt | undefined {
+    return this.role === "diode" ? undefined : { id: this.id, status };
   }
 
   /** The root; `undefined` while the share is not there. */

@@ -1,6 +1,7 @@
 /** What the daemon last knew of one path in one replica (a producer's share, or the export). */
 
 import type { FileStatus } from "../../ffi/file_status.ts";
+import type { ReplicaRole } from "./planning/situation.ts";
 
 /** Which file it is, and what it holds: rename, exchange and link leave it alone. */
 export interface ContentIdentity {
@@ -21,8 +22,9 @@ export type ReplicaId = number;
  * `current`: the replica holds the channel's version `version`.
  * `held`: its own change could not be scanned and waits; `infected`: its own change is malware that stays (`log`).
  * For both, `version` is the channel's version that the change was made on.
+ * `own`: a write-only producer's, looked at; whether or not others took it then, it is no version of the channel's.
  */
-export type RecordStatus = "current" | "held" | "infected";
+export type RecordStatus = "current" | "held" | "infected" | "own";
 
 export interface ReplicaRecord extends FileIdentity {
   readonly replica: ReplicaId;
@@ -38,7 +40,7 @@ export interface ReplicaRecord extends FileIdentity {
 export interface IndexEntry {
   /** Counts the versions that were published under this path. */
   readonly version: number;
-  /** The last version is a deletion that a share which was not there has yet to learn of. */
+  /** The last version is a deletion: a share that was not there has yet to learn of it, or a write-only producer keeps it. */
   readonly deleted: boolean;
   readonly records: readonly ReplicaRecord[];
 }
@@ -105,37 +107,60 @@ export function recordIn({ records }: IndexEntry, replica: ReplicaId): ReplicaRe
   return records.find((record) => record.replica === replica);
 }
 
+/**
+ * What the channel knows of a replica. What a producer had while it was write-only is news: nothing was brought to it then,
+ * and the others' deletions were none of its own.
+ */
+export function knownIn(
+  entry: IndexEntry,
+  { id, role }: { readonly id: ReplicaId; readonly role: ReplicaRole },
+): ReplicaRecord | undefined {
+  const record = recordIn(entry, id);
+  return record?.status === "own" && role !== "diode" ? undefined : record;
+}
+
+/** The channel's version on which a replica's change is made; 0 if it is none of them. */
+export function baseIn(entry: IndexEntry, replica: ReplicaId): number {
+  const record = recordIn(entry, replica);
+  return record === undefined || record.status === "own" ? 0 : record.version;
+}
+
 /** The entry with `record` in place of what it knew of that replica. */
 export function withRecord(entry: IndexEntry, record: ReplicaRecord): IndexEntry {
   const others = entry.records.filter((other) => other.replica !== record.replica);
   return {
     version: Math.max(entry.version, record.version),
-    deleted: false,
+    deleted: record.status === "own" && entry.deleted,
     records: [...others, record],
   };
 }
 
-/** A directory in one replica. */
+/** A directory in one replica, of the channel's. */
 export interface DirectoryAt {
   readonly id: ReplicaId;
   readonly status: FileStatus;
 }
 
 /**
- * The entry of a directory that was made at `made` like the one at `model`. Known at once, so that nobody takes it for
+ * The entry of a directory that was made at `made` like the one at `model`, if that is the channel's as well. Known at once, so that nobody takes it for
  * a guest's own when the model is gone before the next look.
  */
 export function withMadeDirectory(
   entry: IndexEntry,
-  model: DirectoryAt,
+  model: DirectoryAt | undefined,
   made: DirectoryAt,
 ): IndexEntry {
   // What became of a file of that name is decided when it is looked at.
   if (entry.records.some(({ kind }) => kind === "file")) return entry;
   const noted = withRecord(entry, recordOf(made.id, made.status, "current", entry.version));
   // A change of the model's attributes is still to travel.
-  if (recordIn(entry, model.id) !== undefined) return noted;
+  if (model === undefined || recordIn(entry, model.id) !== undefined) return noted;
   return withRecord(noted, recordOf(model.id, model.status, "current", entry.version));
+}
+
+/** The entry with a deletion as its last version; whoever is still known has yet to learn of it, or keeps what it has. */
+export function withDeletion(entry: IndexEntry): IndexEntry {
+  return { ...entry, version: entry.version + 1, deleted: entry.records.length > 0 };
 }
 
 /** The entry without any memory of a replica. */

@@ -11,6 +11,7 @@ import { showPlace } from "./publisher.ts";
 import type { Outcome } from "./recovery.ts";
 import type { Replica, View } from "./replica.ts";
 import {
+  baseIn,
   type IndexEntry,
   recordIn,
   recordOf,
@@ -43,7 +44,7 @@ export class VerdictSteps {
       case "clean":
         break;
       case "held": {
-        const record = recordOf(replica.id, snapshot.source, "held", before?.version ?? 0);
+        const record = recordOf(replica.id, snapshot.source, "held", baseIn(entry, replica.id));
         index.put(job.path, withRecord(entry, record));
         this.#parts.onHeld(replica);
         job.postponed.add(replica.id);
@@ -67,7 +68,8 @@ export class VerdictSteps {
     const { replica } = author;
     const before = recordIn(entry, replica.id);
     if (judge.action === "log") {
-      const record = recordOf(replica.id, snapshot.source, "infected", before?.version ?? 0);
+      const version = baseIn(entry, replica.id);
+      const record = recordOf(replica.id, snapshot.source, "infected", version);
       index.put(job.path, withRecord(entry, record));
       return;
     }
@@ -102,7 +104,7 @@ export class VerdictSteps {
     job: Job,
   ): void {
     const { index, judge, onTrouble } = this.#parts;
-    const version = recordIn(entry, replica.id)?.version ?? 0;
+    const version = baseIn(entry, replica.id);
     index.put(job.path, withRecord(entry, recordOf(replica.id, snapshot.source, "held", version)));
     this.#parts.onHeld(replica);
     job.postponed.add(replica.id);

@@ -195,9 +195,10 @@ onEachFilesystem(
     test("the others may change and delete what came from a diode", async ({ only }) => {
       await only.share("web").write("given/a", "1");
       await only.share("web").write("given/b", "1");
-      await waitFor("bob has both", () => only.share("bob").list("given").length === 2);
+      await only.share("web").shell("mkdir given/empty");
+      await waitFor("bob has all", () => only.share("bob").list("given").length === 3);
       await only.settled("given");
-      await only.share("bob").shell("cd given; rm a; echo 2 > b");
+      await only.share("bob").shell("cd given; rm a; rmdir empty; echo 2 > b");
       await waitFor(
         "ann and export see it",
         async () =>
@@ -249,6 +250,7 @@ onEachFilesystem(
       assertEquals(only.share("mail").has("offline"), false);
       assertEquals(await only.share("web").readText("given/a"), "1");
       assert(!only.share("ann").has("given/a"), "what the others deleted stays deleted");
+      assert(!only.share("ann").has("given/empty"), "directories, too");
     });
   },
 );

@@ -138,6 +138,76 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I3: what a producer had while it was write-only is news when it is no more",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { producers: ["ann", "bob", "web"], diodeProducers: ["web"] } },
+    });
+    const { gate, only } = world;
+    const [ann, web] = [only.share("ann"), only.share("web")];
+    await ann.write("differing", "by ann");
+    await web.write("download", "kept by web");
+    await web.shell("mkdir -p deep/empty; echo 1 > deep/file");
+    await only.settled();
+    await web.write("differing", "by web, later");
+    await ann.shell("rm -r download deep");
+    await waitFor("it is gone", () => !only.export.has("download") && !only.export.has("deep"));
+    await only.quiet();
+
+    const { docs } = world.configuration;
+    gate.configure({ docs: { ...Object(docs), diodeProducers: [] } });
+    await gate.reload();
+    const places = ["ann", "bob", "web", "export"].map((name) => only.share(name));
+    await waitFor(
+      "all have what it has",
+      () =>
+        ["download", "deep/empty", "deep/file"].every((name) =>
+          places.every((place) => place.has(name))
+        ),
+    );
+    await only.settled();
+    await web.shell("rm deep/file");
+    await waitFor("its deletions travel now", () => !only.export.has("deep/file"));
+    await only.settled();
+    const kept = ann.list().find((name) => name.startsWith("differing.sync-conflict-")) ?? "";
+    for (const place of places) {
+      assertEquals(await place.readText("download"), "kept by web");
+      assertEquals(await place.readText("differing"), "by web, later");
+      assertEquals(await place.readText(kept), "by ann");
+    }
+  },
+);
+
+testOnEachFilesystem(
+  "I3: what the others did while a producer was write-only reaches it when it is no more",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { producers: ["ann", "bob", "web"] } },
+    });
+    const { gate, only } = world;
+    const [ann, web] = [only.share("ann"), only.share("web")];
+    await ann.shell("echo 1 > changed; echo 1 > removed-by-web; echo 1 > both");
+    await only.settled();
+    const { docs } = world.configuration;
+    gate.configure({ docs: { ...Object(docs), diodeProducers: ["web"] } });
+    await gate.reload();
+    await ann.write("changed", "by ann");
+    await web.shell("rm removed-by-web; echo later, by web > both");
+    await only.quiet();
+    assertEquals(await web.readText("changed"), "1\n");
+    assertEquals(await ann.readText("both"), "1\n");
+
+    gate.configure({ docs });
+    await gate.reload();
+    await waitFor("web has the change", async () => await web.readText("changed") === "by ann");
+    await only.settled();
+    assertEquals(await web.readText("removed-by-web"), "1\n");
+    assertEquals(await ann.readText("both"), "later, by web\n");
+    assertEquals(only.export.list().filter((name) => /^changed\./.test(name)), []);
+  },
+);
+
+testOnEachFilesystem(
   "requests in quick succession, while it starts and while it stops, do no harm",
   async (
     kind,

@@ -45,7 +45,7 @@ const entry: fc.Arbitrary<IndexEntry> = fc.record({
   version: u32,
   deleted: fc.boolean(),
   records: fc.uniqueArray(
-    fc.tuple(replica, status, fc.constantFrom("current", "held", "infected"), u32)
+    fc.tuple(replica, status, fc.constantFrom("current", "held", "infected", "own"), u32)
       .map(([replica, seen, state, version]) => recordOf(replica, seen, state, version)),
     { selector: ({ replica }) => replica, minLength: 1, maxLength: 5 },
   ),

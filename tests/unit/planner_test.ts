@@ -15,6 +15,7 @@ import {
   recordOf,
   type ReplicaId,
   UNKNOWN_ENTRY,
+  withDeletion,
   withoutRecord,
   withRecord,
 } from "../../src/gate/replica_record.ts";
@@ -153,6 +154,7 @@ class Model implements Findings {
         return true;
       case "forget":
         for (const id of step.replicas) this.entry = withoutRecord(this.entry, id);
+        if (step.isDeletion) this.entry = withDeletion(this.entry);
         return true;
       case "make-directory":
         for (const id of step.targets) {

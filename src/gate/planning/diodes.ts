@@ -18,7 +18,7 @@ export function planDiodes(
   findings: Findings,
 ): Step {
   const gone = diodes.filter(({ state }) => state === "deleted");
-  if (gone.length > 0) return { kind: "forget", replicas: gone.map(idOf) };
+  if (gone.length > 0) return { kind: "forget", replicas: gone.map(idOf), isDeletion: false };
   const author = diodes.find((diode) =>
     diode.state === "changed" && !findings.postponed.has(idOf(diode))
   );

@@ -61,7 +61,9 @@ export function planVanishedDirectory(
   if (left.length > 0) return { kind: "remove-directory", replicas: left.map(idOf) };
   const known = replicas.filter(wasDirectory).map(idOf);
   // A file took its place: what was known of the directory is no base for it.
-  return hasFile || known.length > 0 ? { kind: "forget", replicas: known } : SETTLED;
+  return hasFile || known.length > 0
+    ? { kind: "forget", replicas: known, isDeletion: false }
+    : SETTLED;
 }
 
 /** A directory in one share, a file in another: the directory keeps its place. */

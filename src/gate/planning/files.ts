@@ -31,7 +31,7 @@ export function planFiles(
   const revoked = shares.filter((share) =>
     share.state === "deleted" && share.record?.status === "infected"
   );
-  if (revoked.length > 0) return { kind: "forget", replicas: revoked.map(idOf) };
+  if (revoked.length > 0) return { kind: "forget", replicas: revoked.map(idOf), isDeletion: false };
 
   const deleted = shares.filter((share) => share.state === "deleted");
   if (deleted.length > 0) return planDeletion(deleted, shares, exported);
@@ -66,7 +66,9 @@ function planDistribution(
   // Only the export has something, and the index does not say why.
   if (exported === undefined || isGone(exported)) {
     const stillKnown = all.filter((replica) => replica.record !== undefined && isGone(replica));
-    return stillKnown.length === 0 ? SETTLED : { kind: "forget", replicas: stillKnown.map(idOf) };
+    return stillKnown.length === 0
+      ? SETTLED
+      : { kind: "forget", replicas: stillKnown.map(idOf), isDeletion: false };
   }
   const somebodyHasIt = [...shares, ...diodes].some(isFile);
   if (exported.state === "changed" && shares.length > 0 && !somebodyHasIt && options.orphansMayGo) {
@@ -107,7 +109,7 @@ function planDeletion(
   const replicas = inExport ? [...remaining, exported] : remaining;
   return replicas.length > 0
     ? { kind: "remove", replicas: replicas.map(idOf), orphan: false }
-    : { kind: "forget", replicas: deleted.map(idOf) };
+    : { kind: "forget", replicas: deleted.map(idOf), isDeletion: true };
 }
 
 /** One or more shares hold something that the channel has not seen. */

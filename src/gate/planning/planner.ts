@@ -4,7 +4,7 @@
  * looked at again, and the next step follows, until there is nothing left to do.
  */
 
-import { type IndexEntry, recordIn } from "../replica_record.ts";
+import { type IndexEntry, knownIn } from "../replica_record.ts";
 import { planDiodes } from "./diodes.ts";
 import { planClash, planDirectories, planVanishedDirectory } from "./directories.ts";
 import { planFiles } from "./files.ts";
@@ -27,8 +27,8 @@ export function plan(
   options: PlanOptions,
 ): Step {
   const situations = observations.map((observation): Situation => {
-    const record = recordIn(entry, observation.replica);
-    return { observation, record, state: stateOf(observation.seen, record, entry, options) };
+    const record = knownIn(entry, { id: observation.replica, role: observation.role });
+    return { observation, record, state: stateOf(observation, record, entry, options) };
   });
   const shares = situations.filter(({ observation }) => observation.role === "producer");
   const diodes = situations.filter(({ observation }) => observation.role === "diode");

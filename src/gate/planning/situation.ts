@@ -72,7 +72,12 @@ export type Step =
   /** A deletion travels: remove the known version. */
   | { readonly kind: "remove"; readonly replicas: readonly ReplicaId[]; readonly orphan: boolean }
   /** Nothing is left of the path, or of these replicas' part in it: forget. */
-  | { readonly kind: "forget"; readonly replicas: readonly ReplicaId[] }
+  | {
+    readonly kind: "forget";
+    readonly replicas: readonly ReplicaId[];
+    /** Producers removed it, and nobody has it who is to lose it. */
+    readonly isDeletion: boolean;
+  }
   | {
     readonly kind: "make-directory";
     readonly model: ReplicaId;
@@ -87,7 +92,7 @@ export type State =
   | "current"
   /** Unchanged since it was known, but the channel has moved on. */
   | "stale"
-  /** Its own change, already looked at: held or infected. */
+  /** Its own, already looked at: held, infected, or a write-only producer's. */
   | "parked"
   | "changed"
   | "deleted"
@@ -100,17 +105,18 @@ export interface Situation {
 }
 
 export function stateOf(
-  seen: Seen,
+  { seen, role }: Observation,
   record: ReplicaRecord | undefined,
   entry: IndexEntry,
   options: PlanOptions,
 ): State {
   if (seen.kind !== "file" && seen.kind !== "directory") {
-    return record === undefined || isOutdated(record, entry) ? "missing" : "deleted";
+    if (record === undefined) return "missing";
+    return role === "diode" || !isOutdated(record, entry) ? "deleted" : "missing";
   }
   if (record === undefined || !matches(record, seen.status)) return "changed";
   if (record.status === "held") return options.retryHeld ? "changed" : "parked";
-  if (record.status === "infected") return "parked";
+  if (record.status !== "current") return "parked";
   return record.version === entry.version ? "current" : "stale";
 }
 

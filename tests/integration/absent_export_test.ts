@@ -50,3 +50,44 @@ onEachFilesystem(
     });
   },
 );
+
+onEachFilesystem(
+  "absent export of write-only producers",
+  (kind) =>
+    World.start(kind, {
+      channels: { docs: { producers: ["web", "mail"], diodeProducers: ["web", "mail"] } },
+    }),
+  (test) => {
+    test("I3: it is filled again from them, with their empty directories", async ({ only, gate }) => {
+      await only.share("web").shell("mkdir -p d/empty; echo 1 > d/1");
+      await only.share("mail").write("letter", "of mail");
+      await waitFor(
+        "export has all",
+        () => ["d/empty", "d/1", "letter"].every((name) => only.export.has(name)),
+      );
+      await only.quiet();
+      await Deno.remove(only.export.path, { recursive: true });
+      await gate.logged(/export was removed or replaced: everything is put there again/);
+      await waitFor(
+        "all is there again",
+        () => ["d/empty", "d/1", "letter"].every((name) => only.export.has(name)),
+      );
+      assertEquals(await only.export.readText("letter"), "of mail");
+    });
+
+    test("I3: what is missing from it at a start comes again", async (world) => {
+      const { only } = world;
+      await only.share("web").write("e/missing", "1");
+      await only.share("web").write("e/there", "1");
+      await waitFor("export has both", () => only.export.list("e").length === 2);
+      await only.quiet();
+      await world.gate.term();
+      await Deno.remove(only.export.at("e/missing"));
+      await only.share("web").write("e/there", "2, an update");
+      await world.startGate();
+      await waitFor("it is there again", () => only.export.has("e/missing"));
+      await only.quiet();
+      assertEquals(await only.export.readText("e/there"), "1");
+    });
+  },
+);

@@ -35,7 +35,7 @@ export function plan(
   const exported = situations.find(({ observation }) => observation.role === "export");
 
   const step = planShares(shares, diodes, exported, entry, findings, options);
-  return step.kind === "settled" ? planDiodes(diodes, shares, exported, findings) : step;
+  return step.kind === "settled" ? planDiodes(diodes, shares, exported, entry, findings) : step;
 }
 
 function planShares(

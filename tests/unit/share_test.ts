@@ -205,6 +205,15 @@ for (
   });
 }
 
+Deno.test("I7: of thousands of names that do not travel not all are looked at: such a share is not empty", () => {
+  const place = scratchDirectory("share");
+  for (let i = 0; i < 1_100; i++) Deno.writeTextFileSync(`${place}/ignored${i}`, "");
+  using first = new Bench(place);
+  first.knowFile();
+  using second = new Bench(place, first);
+  assert(second.share.isComplete);
+});
+
 Deno.test("an empty directory travels: the share that has one is not empty", () => {
   const place = scratchDirectory("share");
   Deno.mkdirSync(`${place}/folder`);

@@ -245,19 +245,24 @@ export class Channel {
     return this.#queue.size;
   }
 
-  /** No event is followed any more; jobs that run are the scheduler's to wait for. */
-  stop(): void {
+  /**
+   * No event is followed any more. Settles when no tree is being read; jobs that run are the scheduler's to wait for.
+   */
+  stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
     for (const held of this.#held.values()) held.stop();
     for (const share of this.#shares) share.close();
     for (const source of this.#sources) this.#scheduler.remove(source);
+    return this.#readings.ended();
   }
 
-  /** After the last job has ended. `processEnds`: so that what must stay open until then does. */
-  async close({ processEnds }: { readonly processEnds: boolean }): Promise<void> {
-    await this.#readings.ended();
+  /**
+   * After `stop`. Jobs that have not ended by then must never go on: the process ends in the same turn of the event loop
+   * (`processEnds`; what must stay open until then does), or there are none.
+   */
+  close({ processEnds }: { readonly processEnds: boolean }): void {
     this.#early.drop();
     this.#recovery.close();
     for (const share of this.#shares) share.noteIfEmptied();

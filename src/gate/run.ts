@@ -110,17 +110,19 @@ export async function run(options: RunOptions): Promise<number> {
 
   if (anew === undefined) manager.stopping("finishing what is in flight");
   log.info(anew === undefined ? "stopping" : "starting anew with the configuration as it is now");
-  for (const channel of channels) channel.stop();
+  const readings = channels.map((channel) => channel.stop());
   await Promise.race([scheduler.stop(), pause(LAST_WORDS_MS)]);
-  for (const channel of channels) await channel.close({ processEnds: true });
+  await Promise.all(readings);
   await guests.finish(LAST_NOTIFICATIONS_MS);
   guests.close();
-  scanner.close();
   if (anew !== undefined) {
     // A request to stop may be on its way to our listener; one that comes from here on ends the process by itself.
     for (const signal of [SIGTERM, SIGINT]) defaultSignal(signal);
     await pause(SIGNALS_ARRIVE_MS);
   }
+  // From here on nothing gets a turn of the event loop: a job that still waits, for the scanner say, is cut off as by a
+  // crash. It is not to take our end for a scan's, tell the user so, and act on it.
+  for (const channel of channels) channel.close({ processEnds: true });
   if (anew !== undefined && !stopped) {
     logging.flush();
     // The watchdog, too, waits for as long: nobody gives signs of life until the new program runs.

@@ -138,9 +138,10 @@ class Running {
   }
 
   async stop(): Promise<void> {
-    this.#channel?.stop();
+    const reading = this.#channel?.stop();
     await this.#scheduler.stop();
-    await this.#channel?.close({ processEnds: false });
+    await reading;
+    this.#channel?.close({ processEnds: false });
     await this.#reactor.stop();
     this.#reactor[Symbol.dispose]();
     while (closingFiles() > 0) await nextTurn();

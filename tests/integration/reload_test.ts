@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { EICAR } from "../support/eicar.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate, type GateOptions } from "../support/gate.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -136,6 +137,31 @@ testOnEachFilesystem(
     assert(!/had files before/.test(gate.log), gate.tail());
   },
 );
+
+for (const how of ["SIGHUP", "SIGTERM"] as const) {
+  testOnEachFilesystem(
+    `I1: a scan that ${how} cuts off is no scan error, nobody is told of one, and it is begun anew`,
+    async (kind) => {
+      await using world = await World.start(kind, {
+        channels: { docs: { scanning: { permissive: true } } },
+      });
+      const { clamd, gate, only, user } = world;
+      clamd.freeze();
+      await only.share("ann").write("evil", EICAR);
+      await sleep(500); // it is being scanned
+      gate.mark();
+      if (how === "SIGHUP") await gate.reload();
+      else await gate.term();
+      assertEquals(user.lines, []);
+      assert(!/could not be scanned|UNSCANNED|cannot be used/.test(gate.recentLog), gate.tail());
+      if (how === "SIGTERM") await world.startGate();
+      clamd.thaw();
+      await waitFor("it is found", () => user.lines.length > 0);
+      await only.settled();
+      assert(!only.export.has("evil"));
+    },
+  );
+}
 
 testOnEachFilesystem(
   "I3: what a producer had while it was write-only is news when it is no more",

@@ -53,7 +53,7 @@ export class ChannelLog {
   }
 
   published(path: RelativePath, what: PublishedKind, from: Replica): void {
-    this.#log.debug("{channel}: {what} {path} of {from} travelled", () => ({
+    this.#log.debug("{channel}: {what}: {path}, {from}", () => ({
       what,
       path: display(path),
       from: display(from.name),

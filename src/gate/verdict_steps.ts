@@ -64,7 +64,7 @@ export class VerdictSteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<void> {
-    const { index, judge, publisher } = this.#parts;
+    const { index, judge, onPublished, publisher } = this.#parts;
     const { replica } = author;
     const before = recordIn(entry, replica.id);
     if (judge.action === "log") {
@@ -91,6 +91,7 @@ export class VerdictSteps {
       this.#hold(snapshot, author, error, entry, job);
       return;
     }
+    if (outcome === "done") onPublished(job.path, "removal", replica);
     // Another file took its place: the author still has something, made on what it had before.
     if (outcome === "changed" && before !== undefined) index.put(job.path, entry);
   }

@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
 import { Daemon } from "../support/daemon.ts";
+import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -36,6 +37,16 @@ onEachFilesystem(
       for (const place of [only.share("ann"), only.share("cid"), only.export]) {
         assert(!place.has(TRIGGER), place.name);
       }
+      await bob.shell(`rm -f ${TRIGGER}`);
+    });
+
+    test("malware that is taken out of a share refreshes the file browsers, too", async ({ only }) => {
+      const bob = only.share("bob");
+      const args = ["--uds", uds, "--map", `docs=${bob.path}`];
+      await using _notify = await Daemon.start("notify", args);
+      await bob.write("evil", EICAR);
+      await waitFor("it is removed", () => !bob.has("evil"));
+      await waitFor("bob was notified", () => bob.has(TRIGGER));
       await bob.shell(`rm -f ${TRIGGER}`);
     });
 

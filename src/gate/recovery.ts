@@ -99,9 +99,9 @@ export class Recovery implements Disposable {
   }
 
   /**
-   * At startup: discards our own clones and known versions whose removal had been decided (large and very many ones,
-   * and what is still open for writing, soon after), puts everything else back beside whatever is there now, and begins a new
-   * journal, if there is room for one. What belongs to a share that is not there stays.
+   * At startup: discards our own clones (very many of them soon after), lets known versions linger whose removal had been
+   * decided, puts everything else back beside whatever is there now, and begins a new journal, if there is room for one.
+   * What belongs to a share that is not there stays.
    */
   recover(): void {
     const lines = this.#journal.read();
@@ -197,9 +197,11 @@ export class Recovery implements Disposable {
 
   /** What an earlier daemon or a failing disk left: it lingers if it was to be taken out, and goes back if not. */
   #decide(line: JournalLine, status: FileStatus): void {
-    const isOurs = status.inode === line.clone || sameContentIdentity(line.expected, status);
-    if (isOurs) this.#lingering.push({ line, identity: status, until: 0 });
-    else this.#giveBack({ line });
+    const isClone = status.inode === line.clone;
+    if (!isClone && !sameContentIdentity(line.expected, status)) return this.#giveBack({ line });
+    // A writer has its time, however often the daemon is started anew meanwhile.
+    const until = isClone ? 0 : performance.now() + LINGER_MS;
+    this.#lingering.push({ line, identity: status, until });
   }
 
   /**

@@ -83,9 +83,19 @@ export async function run(options: RunOptions): Promise<number> {
     quick: () => options.scanConcurrency ?? MOST_QUICK,
   });
   const guests = new GuestNotifier(reactor, configs, log);
-  const opened = await Promise.all(
-    configs.map((config) => openChannel({ config, reactor, scheduler, scanner }, guests, log)),
-  );
+  // Another daemon may take its time to let go of a channel.
+  const opened = await Promise.race([
+    Promise.all(
+      configs.map((config) => openChannel({ config, reactor, scheduler, scanner }, guests, log)),
+    ),
+    stopping.then(() => undefined),
+  ]);
+  if (opened === undefined) {
+    manager.stopping("not started yet");
+    log.info("stopping");
+    logging.flush();
+    return exitCode("ok");
+  }
   const channels = opened.filter((channel) => channel !== undefined);
   if (channels.length === 0) {
     log.fatal("no channel can run: see the faults above");

@@ -6,7 +6,7 @@ import { FakeClamd } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate } from "../support/gate.ts";
 import { scratchDirectory } from "../support/scratch.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 testOnEachFilesystem(
@@ -28,6 +28,26 @@ testOnEachFilesystem(
       assert(said.some((line) => line.startsWith("STATUS=")));
       assert(said.indexOf("READY=1") < said.indexOf("STOPPING=1"));
     }
+  },
+);
+
+testOnEachFilesystem(
+  "SIGTERM ends a daemon at once that waits for another to let go of its channel",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    await using second = Gate.launch({
+      configuration: world.configuration,
+      clamdSocket: world.clamd.socket,
+    });
+    await second.logged(/scanning with/);
+    await sleep(200); // it tries to have the channel
+    const started = Date.now();
+    const status = await second.term();
+    assertEquals([status.code, status.signal], [0, null], second.tail());
+    assertLess(Date.now() - started, 2000);
+    assert(second.serviceManager.said().includes("STOPPING=1"));
+    await world.only.share("ann").write("after", "x");
+    await world.only.settled();
   },
 );
 

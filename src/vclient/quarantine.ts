@@ -173,6 +173,11 @@ function lock(scanned: ScannedFile, { uid, gid }: FileStatus): ScannedFile | und
   }
 }
 
+/** Whether a file was on its way into quarantine when a process like this one was killed: hardly any other is like that. */
+export function isLocked({ mode }: FileStatus): boolean {
+  return mode === LOCKED;
+}
+
 /** After half of it. */
 function unlock({ file, status: { uid, gid, mode } }: ScannedFile): void {
   try {

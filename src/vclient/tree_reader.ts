@@ -9,6 +9,7 @@ import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { walkFiles } from "./file_walk.ts";
+import { isLocked } from "./quarantine.ts";
 import { isHidden } from "./removal.ts";
 
 const MOST_WAITING = 1_000;
@@ -101,7 +102,7 @@ export class TreeReader {
       isStopped: () => this.#stopped,
       file: (path, status) => {
         this.#filesRead++;
-        const isNew = status.ctimeNs >= sinceNs || isHidden(nameOf(path));
+        const isNew = status.ctimeNs >= sinceNs || isHidden(nameOf(path)) || isLocked(status);
         return isNew && !isKnown(status) ? offer(path) : undefined;
       },
     });

@@ -106,7 +106,10 @@ Deno.test(
   },
   async () => {
     await using world = await VclientWorld.prepare({
-      before: `cp "$EVIL" .clamd-vclient-0b5b3b0e-6f5c-4a0e-9d0b-0123456789ab; cp "$EVIL" old`,
+      before: `
+        cp "$EVIL" .clamd-vclient-0b5b3b0e-6f5c-4a0e-9d0b-0123456789ab
+        cp "$EVIL" old; cp "$EVIL" locked; chmod 0 locked
+      `,
     });
     await world.clamd.start();
     await waitFor("what is there is old", () => {

@@ -13,6 +13,7 @@ import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { EarlySnapshot } from "./early_snapshot.ts";
 import { FileIndex } from "./file_index.ts";
+import { formerProducers } from "./former_producers.ts";
 import { HeldFiles } from "./held_files.ts";
 import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
@@ -145,6 +146,11 @@ export class Channel {
     const shareOf = (replica: Replica) => this.#shares.find((share) => share.replica === replica);
     this.#reconciler = new Reconciler({
       replicas: this.#replicas,
+      former: formerProducers(
+        index,
+        layout.share,
+        new Set(this.#replicas.map(({ name }) => name)),
+      ),
       index,
       stager,
       early,

@@ -7,7 +7,13 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { type FileName, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import {
+  type ByteString,
+  type FileName,
+  nameOf,
+  parentOf,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import {
   changeNothing,
@@ -209,6 +215,19 @@ export class FileIndex implements Disposable {
         id,
       );
     });
+  }
+
+  /** All replicas that the index knows, of older configurations too. */
+  replicas(): { id: ReplicaId; name: ByteString; rootInode: number }[] {
+    return this.#attempt(
+      () =>
+        this.#database.prepare("SELECT id, name, root_inode FROM replica").all().map((row) => ({
+          id: Number(row.id),
+          name: String(row.name) as ByteString, // nothing else is ever written
+          rootInode: Number(row.root_inode),
+        })),
+      [],
+    );
   }
 
   /** The number that a replica had, whatever its root was; a number of its own if it never had one. */

@@ -263,11 +263,11 @@ export class FileSteps {
     }
     // Whoever deleted it has nothing left to be known; whoever is not there has yet to learn of it.
     // A diode's deletions and the others' are none of each other's.
-    const unaware = this.#parts.replicas.filter(({ root, role }) =>
-      root === undefined || role === "diode"
+    const aware = this.#parts.replicas.filter(({ root, role }) =>
+      root !== undefined && role !== "diode"
     ).map(({ id }) => id);
     const records = updated.records.filter((record) =>
-      unaware.includes(record.replica) || record.status !== "current"
+      !aware.includes(record.replica) || record.status !== "current"
     );
     this.#parts.index.put(job.path, withDeletion({ ...entry, records }));
     return undefined;

@@ -36,6 +36,8 @@ export const AFTER_SHORTAGE = { kind: "later", delayMs: 250 } as const satisfies
 
 export interface ReconcilerParts {
   readonly replicas: readonly Replica[];
+  /** Producers that take no part now, and may again: what they have of the channel is still known. */
+  readonly former: ReadonlySet<ReplicaId>;
   readonly index: FileIndex;
   readonly stager: Stager;
   readonly early: EarlySnapshot;

@@ -90,9 +90,12 @@ export class Reconciler {
 
   /** Without what older configurations and lost shares left behind. */
   #known(entry: IndexEntry): IndexEntry {
-    const ids = this.#parts.replicas.map(({ id }) => id);
-    if (entry.records.every(({ replica }) => ids.includes(replica))) return entry;
-    return { ...entry, records: entry.records.filter(({ replica }) => ids.includes(replica)) };
+    const { replicas, former } = this.#parts;
+    const ids = replicas.map(({ id }) => id);
+    const records = entry.records.filter(({ replica, status }) =>
+      ids.includes(replica) || (status === "current" && former.has(replica))
+    );
+    return records.length === entry.records.length ? entry : { ...entry, records };
   }
 
   /** `undefined`: look again at once. */

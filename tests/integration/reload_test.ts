@@ -138,6 +138,34 @@ testOnEachFilesystem(
   },
 );
 
+testOnEachFilesystem(
+  "I3: a producer that is taken out and put in again learns what was deleted and changed meanwhile",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { gate, only } = world;
+    const { docs } = world.configuration;
+    const [ann, bob, cid] = ["ann", "bob", "cid"].map((name) => only.share(name));
+    assert(ann !== undefined && bob !== undefined && cid !== undefined);
+    await ann.shell("mkdir d; for f in deleted changed kept d/deleted; do echo 1 > $f; done");
+    await only.settled();
+    gate.configure({ docs: { ...Object(docs), producers: ["ann", "bob"] } });
+    await gate.reload();
+    await ann.shell("rm deleted d/deleted; echo 2, newer > changed");
+    await waitFor(
+      "bob has it",
+      async () =>
+        !bob.has("deleted") && !bob.has("d/deleted") &&
+        await bob.readText("changed") === "2, newer\n",
+    );
+    await cid.shell("echo mine > own; rm -f kept");
+    gate.configure({ docs });
+    await gate.reload();
+    await only.settled();
+    assertEquals([only.export.list(), only.export.list("d")], [["changed", "d", "own"], []]);
+    assertEquals(await cid.readText("changed"), "2, newer\n");
+  },
+);
+
 for (const how of ["SIGHUP", "SIGTERM"] as const) {
   testOnEachFilesystem(
     `I1: a scan that ${how} cuts off is no scan error, nobody is told of one, and it is begun anew`,

@@ -113,6 +113,7 @@ export class Workbench {
     });
     this.#reconciler = new Reconciler({
       replicas: this.#replicas,
+      former: new Set(),
       index: this.#index,
       stager,
       early: this.#early,

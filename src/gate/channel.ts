@@ -169,6 +169,7 @@ export class Channel {
       conflictCopies: config.conflictCopies,
       moves: (replica) => shareOf(replica)?.moves,
       isIgnored: rules.isIgnored,
+      isIgnoredDirectory: rules.isIgnoredDirectory,
       onSeen: (replica, path, seen, isKnown) => shareOf(replica)?.seen(path, seen, isKnown),
       orphansMayGo: () => this.#shares.every((share) => share.isComplete),
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),

@@ -3,6 +3,7 @@
 import { type FileName, join, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
+import { removeLeftovers } from "./ignored_leftovers.ts";
 import {
   type Job,
   type Look,
@@ -121,6 +122,7 @@ export class DirectorySteps {
     if (this.#parts.isBeingRead(job.path) || await anyOf(left, isPending)) {
       return { kind: "later", delayMs: this.#removals.wait(job.path) };
     }
+    if (await this.#removeLeftovers(left, job)) return undefined;
     const wasTried = this.#removals.has(job.path);
     const delayMs = this.#removals.attempt(job.path);
     if (delayMs === undefined) {
@@ -129,6 +131,18 @@ export class DirectorySteps {
     }
     if (wasTried) this.#parts.reread(job.path);
     return { kind: "later", delayMs };
+  }
+
+  /** Where only the export still has the directory. Whether there were any: then it may be empty by now. */
+  async #removeLeftovers(left: readonly View[], job: Job): Promise<boolean> {
+    const [only, ...others] = left;
+    if (only?.replica.role !== "export" || others.length > 0) return false;
+    try {
+      return await removeLeftovers(this.#parts, only.replica, job.path);
+    } catch (error) {
+      postpone(this.#parts, only.replica, error, "cannot be emptied", job);
+      return false;
+    }
   }
 
   /** Whether something in the directory is still to be looked at. */

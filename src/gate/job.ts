@@ -48,6 +48,8 @@ export interface ReconcilerParts {
   moves(replica: Replica): MoveMemory | undefined;
   /** Files that stay where they are; a directory of that name is none of them. */
   isIgnored(path: RelativePath): boolean;
+  /** Directories of which nothing travels. */
+  isIgnoredDirectory(path: RelativePath): boolean;
   orphansMayGo(): boolean;
   /** What a share has at a path, and whether the index knew; for files with several names. */
   onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void;

@@ -262,6 +262,35 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "what is ignored since a reload stays in the export, until what is above it goes or is replaced",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { producers: ["ann"], consumers: ["reader"] } },
+    });
+    const { gate, only } = world;
+    await only.share("ann").shell(`
+      for d in replaced removed; do
+        mkdir -p $d/cache/deep; echo 1 > $d/a.tmp; echo 1 > $d/b; echo 1 > $d/cache/deep/1
+      done
+    `);
+    await only.settled();
+    const { docs } = world.configuration;
+    const scanning = { ignoreFilePatterns: ["*.tmp"], ignorePathPatterns: ["*/cache"] };
+    gate.configure({ docs: { ...Object(docs), scanning } });
+    await gate.reload();
+    await only.quiet();
+    assertEquals(only.export.list("replaced"), ["a.tmp", "b", "cache"]);
+    await only.share("ann").shell("rm -r replaced removed; echo a file > replaced");
+    await waitFor(
+      "both have happened",
+      async () =>
+        await only.export.readText("replaced") === "a file\n" && !only.export.has("removed"),
+    );
+    await only.settled();
+  },
+);
+
+testOnEachFilesystem(
   "requests in quick succession, while it starts and while it stops, do no harm",
   async (
     kind,

@@ -130,6 +130,7 @@ export class Workbench {
       conflictCopies: true,
       moves: () => undefined,
       isIgnored: () => false,
+      isIgnoredDirectory: () => false,
       onSeen: () => {},
       orphansMayGo: () => true,
       isPending: () => false,

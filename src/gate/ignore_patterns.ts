@@ -5,6 +5,7 @@
  *   share (path patterns).
  * - A pattern with `*`, `?` or `[` is a glob over the whole name or the whole path; see `glob.ts`.
  *   A path glob that matches a directory also covers what lies below it.
+ * - A slash at the end of a path pattern says "a directory": that itself is covered as well.
  * - File patterns look at the names of files only, so they never hide a directory.
  * - The file that tells file browsers in guests to refresh is ignored in every share, and so are paths that are too long.
  */
@@ -59,12 +60,14 @@ export function compileIgnorePatterns(patterns: IgnorePatterns): IgnoreRules {
 }
 
 function compile(pattern: string, over: "name" | "path"): Matcher {
-  // A slash at the end says "a directory"; what lies below is covered without it.
+  // What lies below is covered without the slash.
   if (isGlob(pattern)) {
     return compileGlob(over === "path" ? pattern.replace(/\/$/, "") : pattern, over);
   }
   const text = fromText(pattern);
-  return (tested) => tested.includes(text);
+  if (over === "name" || !/[^/]\/$/.test(pattern)) return (tested) => tested.includes(text);
+  const itself = fromText(pattern.slice(0, -1));
+  return (tested) => tested.includes(text) || tested.endsWith(itself);
 }
 
 /** Why `pattern` cannot be used; `undefined` if it can. */

@@ -15,7 +15,7 @@ onEachFilesystem(
         docs: {
           scanning: {
             ignoreFilePatterns: [".crdownload", "~$", "*.tmp", "[0-9].swp"],
-            ignorePathPatterns: [".Trash-", "build/*/cache"],
+            ignorePathPatterns: [".Trash-", "build/*/cache", "node_modules/"],
           },
         },
       },
@@ -43,6 +43,7 @@ onEachFilesystem(
       await only.share("ann").write(".Trash-1000/files/old", "old");
       await only.share("ann").write("deep/.Trash-0/old", "old");
       await only.share("ann").write("build/x/cache/object", "object");
+      await only.share("ann").write("node_modules/package/index.js", "script");
       await only.share("ann").write("build/x/output", "output");
       await waitFor("what is not ignored travels", () => only.export.has("build/x/output"));
       await only.quiet();
@@ -50,6 +51,7 @@ onEachFilesystem(
         assert(!place.has(".Trash-1000/files/old"));
         assert(!place.has("deep/.Trash-0/old"));
         assert(!place.has("build/x/cache/object"));
+        assert(!place.has("node_modules"), "not even the directory itself");
       }
     });
 

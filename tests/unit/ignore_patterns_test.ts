@@ -39,6 +39,11 @@ Deno.test("plain path patterns match anywhere in the path", () => {
   checkTable([
     [".Trash-", [".Trash-1000/f", "a/.Trash-0/b/c", "x.Trash-y"], [".trash-1000/f", "Trash-"]],
     [".local/share/Trash", [".local/share/Trash/f", "u/.local/share/Trash"], [".local/share/f"]],
+    ["node_modules/", ["node_modules", "a/node_modules", "a/node_modules/b/c"], [
+      "node_modules.zip",
+      "a/node_modules_old/b",
+    ]],
+    ["/", ["a/b"], ["a"]],
   ], (pattern, text) => rules([], [pattern]).isIgnored(path(text)));
 });
 

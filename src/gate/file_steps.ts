@@ -116,16 +116,14 @@ export class FileSteps {
     const snapshot = await this.#snapshot(source, job);
     // Another file has the name by now: it is no version of the channel yet.
     if (snapshot === undefined || !isSeen(source, snapshot)) return undefined;
-    // What lies in the export was published by us and is out of guests' reach: its verdict stands.
-    const record = recordIn(entry, step.source);
-    const proven = source.replica.role === "export" && snapshot.stable && record !== undefined &&
-      sameIdentity(record, snapshot.source);
-    if (!proven) {
-      const judgement = await this.#verdicts.judge(snapshot, source, entry, job);
-      if (judgement !== "clean") return undefined;
-    }
+    // Nor is it a proof that it is known, or lies in the export: it may have come there without any scan (I1).
+    const judgement = await this.#verdicts.judge(snapshot, source, entry, job);
+    if (judgement !== "clean") return undefined;
+    const { id } = source.replica;
+    // It may have waited for that verdict.
+    const judged = withRecord(entry, recordOf(id, snapshot.source, "current", entry.version));
     const targets = step.targets.map((target) => look.view(target));
-    const updated = await this.#publish(targets, look, snapshot, source.replica, entry, job);
+    const updated = await this.#publish(targets, look, snapshot, source.replica, judged, job);
     this.#parts.index.put(job.path, updated);
     return undefined;
   }

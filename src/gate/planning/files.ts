@@ -47,11 +47,14 @@ function planDistribution(
   findings: Findings,
   options: PlanOptions,
 ): Step {
+  // What got no clean verdict in the export gets none in a share that has the same.
+  if (exported?.state === "parked" && exported.record?.version === entry.version) return SETTLED;
   // The export is out of guests' reach, so it is the best source.
   const all = exported === undefined ? shares : [exported, ...shares];
   const source = all.find((replica) => replica.state === "current" && isFile(replica)) ??
     all.find((replica) => replica.state === "stale" && isFile(replica));
   if (source !== undefined) {
+    if (findings.postponed.has(idOf(source))) return SETTLED;
     if (source.state === "stale") {
       // It was deleted while this share was not there.
       if (entry.deleted) return planDeletion([], shares, exported);
@@ -61,7 +64,11 @@ function planDistribution(
       replica !== source && (lacks(replica) || isLinked(replica, source, all)) &&
       !findings.postponed.has(idOf(replica))
     ).map(idOf);
-    return targets.length === 0 ? SETTLED : { kind: "distribute", source: idOf(source), targets };
+    if (targets.length > 0) return { kind: "distribute", source: idOf(source), targets };
+    // Nobody lacks any more what waited for a verdict.
+    return source.record?.status === "held"
+      ? { kind: "adopt", replicas: [idOf(source)], newVersion: false }
+      : SETTLED;
   }
   // Only the export has something, and the index does not say why.
   if (exported === undefined || isGone(exported)) {
@@ -83,7 +90,7 @@ const isGone = (replica: Situation) => !isFile(replica) && !isDirectory(replica)
 
 function lacks({ state, observation }: Situation): boolean {
   if (state === "missing" || state === "stale") return true;
-  return observation.role === "export" && (state === "deleted" || state === "changed");
+  return observation.role === "export" && state !== "current";
 }
 
 /** Whether it is to have a file of its own, in place of one that it shares with the source or another. */
@@ -191,7 +198,9 @@ function takesOffer(
   winners: readonly Situation[],
   findings: Findings,
 ): boolean {
-  return !winners.includes(replica) && replica.state !== "parked" &&
+  // What a share has of its own stays; the export has nothing of its own.
+  const keepsIts = replica.state === "parked" && replica.observation.role !== "export";
+  return !winners.includes(replica) && !keepsIts &&
     !findings.postponed.has(idOf(replica));
 }
 

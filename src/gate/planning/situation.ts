@@ -92,7 +92,7 @@ export type State =
   | "current"
   /** Unchanged since it was known, but the channel has moved on. */
   | "stale"
-  /** Its own, already looked at: held, infected, or a write-only producer's. */
+  /** Its own, or the export's, already looked at: held, infected, or a write-only producer's. */
   | "parked"
   | "changed"
   | "deleted"
@@ -115,8 +115,11 @@ export function stateOf(
     return role === "diode" || !isOutdated(record, entry) ? "deleted" : "missing";
   }
   if (record === undefined || !matches(record, seen.status)) return "changed";
-  if (record.status === "held") return options.retryHeld ? "changed" : "parked";
-  if (record.status !== "current") return "parked";
+  if (record.status === "held") {
+    if (!options.retryHeld) return "parked";
+    // The export has no changes of its own: what waits for a verdict there is a version that is to be brought to others.
+    if (role !== "export") return "changed";
+  } else if (record.status !== "current") return "parked";
   return record.version === entry.version ? "current" : "stale";
 }
 

@@ -57,7 +57,7 @@ export class FileSteps {
     const author = look.view(step.author);
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return undefined; // gone, or postponed: look again
-    const judging = this.#verdicts.judge(snapshot, author, entry, job);
+    const judging = this.#verdicts.judge(snapshot, author, look, entry, job);
     // At once, so that it is done while a scanner works.
     const copying = Promise.try(() => this.#copyAhead(snapshot, step.targets.length));
     const [judgement] = await Promise.all([judging, copying]);
@@ -117,7 +117,7 @@ export class FileSteps {
     // Another file has the name by now: it is no version of the channel yet.
     if (snapshot === undefined || !isSeen(source, snapshot)) return undefined;
     // Nor is it a proof that it is known, or lies in the export: it may have come there without any scan (I1).
-    const judgement = await this.#verdicts.judge(snapshot, source, entry, job);
+    const judgement = await this.#verdicts.judge(snapshot, source, look, entry, job);
     if (judgement !== "clean") return undefined;
     const { id } = source.replica;
     // It may have waited for that verdict.

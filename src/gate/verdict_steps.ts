@@ -5,7 +5,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
-import { type Job, postpone, type ReconcilerParts } from "./job.ts";
+import { type Job, type Look, postpone, type ReconcilerParts } from "./job.ts";
 import type { Judgement } from "./judge.ts";
 import { showPlace } from "./publisher.ts";
 import type { Outcome } from "./recovery.ts";
@@ -13,6 +13,7 @@ import type { Replica, View } from "./replica.ts";
 import {
   baseIn,
   type IndexEntry,
+  matches,
   recordIn,
   recordOf,
   sameIdentity,
@@ -32,6 +33,7 @@ export class VerdictSteps {
   async judge(
     snapshot: Snapshot,
     author: View,
+    look: Look,
     entry: IndexEntry,
     job: Job,
   ): Promise<Judgement["kind"]> {
@@ -51,7 +53,7 @@ export class VerdictSteps {
         break;
       }
       case "infected":
-        await this.#onInfected(snapshot, author, judgement.signature, entry, job);
+        await this.#onInfected(snapshot, author, judgement.signature, look, entry, job);
         break;
     }
     return judgement.kind;
@@ -61,6 +63,7 @@ export class VerdictSteps {
     snapshot: Snapshot,
     author: View,
     signature: string,
+    look: Look,
     entry: IndexEntry,
     job: Job,
   ): Promise<void> {
@@ -74,9 +77,10 @@ export class VerdictSteps {
       return;
     }
     // Our removal is nobody's deletion: forget first, and for good, that the author had the file.
-    index.put(job.path, withoutRecord(entry, replica.id));
+    const left = withoutRecord(withLastVersion(entry, author, look), replica.id);
+    index.put(job.path, left);
     this.#keepFormerName(replica, job.path);
-    if (!index.commit() && entry.records.some((record) => record.replica !== replica.id)) {
+    if (!index.commit() && left.records.length > 0) {
       index.put(job.path, entry);
       const cause = new Error("the index cannot be written");
       postpone(this.#parts, replica, cause, "stays for now", job);
@@ -123,4 +127,21 @@ export class VerdictSteps {
     index.put(from, withoutRecord(index.get(from), replica.id));
     lookAt(from, path);
   }
+}
+
+/**
+ * Where nobody but the author and the export has the file, and the index does not know the export's: that is the last
+ * clean version from now on, no orphan, and returns to the author.
+ */
+function withLastVersion(entry: IndexEntry, author: View, { views }: Look): IndexEntry {
+  const exported = views.find(({ replica }) => replica.role === "export");
+  if (exported === undefined || exported === author || exported.seen.kind !== "file") return entry;
+  const isKnown = ({ replica, seen }: View) => {
+    const record = recordIn(entry, replica.id);
+    return seen.kind === "file" && record !== undefined && matches(record, seen.status);
+  };
+  const others = views.filter((view) => view !== author && view.replica.role !== "diode");
+  if (others.some(isKnown)) return entry;
+  const { replica, seen } = exported;
+  return withRecord(entry, recordOf(replica.id, seen.status, "current", entry.version));
 }

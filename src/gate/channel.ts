@@ -26,7 +26,7 @@ import {
   openShare,
   renewedExport,
 } from "./layout.ts";
-import { AFTER_SHORTAGE } from "./job.ts";
+import { AFTER_SHORTAGE, type Rest } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
 import { Publisher } from "./publisher.ts";
 import { Readings } from "./readings.ts";
@@ -43,6 +43,8 @@ import { verdictReports } from "./verdict_reports.ts";
 const ROOM = 0.4;
 /** The queue of what no single guest's doing has brought up, such as the start. */
 const COMMON = "";
+/** The queue of what waits until the trees were read at the start. */
+const UNREAD = "unread";
 const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
@@ -82,6 +84,7 @@ export class Channel {
   /** Something was published since guests were last told. */
   #hasNews = false;
   #started = false;
+  #areTreesRead = false;
   #stopped = false;
   #isSweeping = false;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
@@ -173,6 +176,7 @@ export class Channel {
       onSeen: (replica, path, seen, isKnown) => shareOf(replica)?.seen(path, seen, isKnown),
       orphansMayGo: () => this.#shares.every((share) => share.isComplete),
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
+      areTreesRead: () => this.#areTreesRead,
       isBeingRead: (directory) => this.#readings.cover(directory),
       lookAt,
       onHeld: (replica) => this.#held.get(replica)?.expect(),
@@ -213,7 +217,7 @@ export class Channel {
     scanner.onRecovery(() => {
       for (const held of this.#held.values()) held.now();
     });
-    this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
+    this.#sources = [...producers.map(({ name }) => name), COMMON, UNREAD].map((queue) => () =>
       this.#nextJob(queue)
     );
   }
@@ -241,6 +245,7 @@ export class Channel {
       ROOT,
       (counts) => onProgress(`read ${counts.files} files in ${counts.directories} directories`),
     );
+    this.#areTreesRead = !this.#stopped;
     this.#log.treesRead(reading);
     this.#scheduler.wake();
     for (const held of this.#held.values()) held.start();
@@ -312,6 +317,7 @@ export class Channel {
   }
 
   #nextJob(queue: string): (() => Promise<void>) | undefined {
+    if (queue === UNREAD && !this.#areTreesRead) return undefined;
     const path = this.#queue.take(queue);
     if (path === undefined) {
       if (this.#queue.takeOverflow(queue)) this.#readFor(queue, ROOT);
@@ -322,15 +328,17 @@ export class Channel {
 
   /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
   async #work(path: RelativePath, queue: string): Promise<void> {
+    let rest: Rest | undefined;
     try {
       const isAttempt = this.#held.values().some((held) => held.begin(path));
-      const rest = await this.#reconciler.run(path, isAttempt);
+      rest = await this.#reconciler.run(path, isAttempt);
       if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs, rest);
       else this.#retries.settled(path);
     } catch (error) {
       this.#retries.later(path, queue, this.#afterFailure(path, error));
     } finally {
       this.#queue.done(path);
+      if (rest?.kind === "unread") this.#enqueue(UNREAD, path);
       // Once it is everywhere: told of its first place, guests would have to be told of the others again.
       if (this.#hasNews) this.#onChange();
       this.#hasNews = false;
@@ -363,6 +371,8 @@ export class Channel {
       isIgnoredDirectory,
       lookAt: (path) => this.#enqueue(queue, path),
       isStopped: () => this.#stopped,
+      onRenamed: (replica, from, to) =>
+        this.#shares.find((share) => share.replica === replica)?.moved(from, to),
       onShortage: (error) => this.#onShortage(error),
       onFailure: (directory, error) => {
         this.#log.trouble(`${display(directory) || "a root"} could not be read (${error.message})`);

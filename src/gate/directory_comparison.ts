@@ -10,6 +10,8 @@ import { type IndexEntry, recordIn, UNKNOWN_ENTRY } from "./replica_record.ts";
 
 export interface Finding {
   readonly path: RelativePath;
+  /** What is known of it. */
+  readonly entry: IndexEntry;
   /** As the index knows it, in every replica that receives it. */
   readonly settled: boolean;
   /** Some replica has a directory of this name, or is known to have had one. */
@@ -96,12 +98,13 @@ export class DirectoryComparison {
     return this.#known.names.length + this.#unknown.size;
   }
 
-  #finding(name: FileName, { records }: IndexEntry, bits: number, settled: boolean): Finding {
+  #finding(name: FileName, entry: IndexEntry, bits: number, settled: boolean): Finding {
     return {
       path: join(this.#path, name),
+      entry,
       settled,
       isDirectory: (bits & DIRECTORY) !== 0,
-      wasDirectory: records.some(({ kind }) => kind === "directory"),
+      wasDirectory: entry.records.some(({ kind }) => kind === "directory"),
       vanished: (bits & PRESENT) === 0,
     };
   }

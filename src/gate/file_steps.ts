@@ -13,6 +13,7 @@ import {
   type Rest,
   SOON,
   type StepOf,
+  UNREAD,
 } from "./job.ts";
 import type { Replica, View } from "./replica.ts";
 import {
@@ -236,6 +237,7 @@ export class FileSteps {
   }
 
   remove(step: StepOf<"remove">, look: Look, entry: IndexEntry, job: Job): Rest | undefined {
+    if (!step.orphan && !this.#parts.areTreesRead()) return UNREAD;
     const waits = step.orphan ? undefined : this.#waitsForNewName(look, entry, job);
     if (waits !== undefined) return waits;
     const { publisher, onChanged, onPublished } = this.#parts;

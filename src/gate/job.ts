@@ -23,9 +23,12 @@ import type { Snapshot, Stager } from "./snapshot.ts";
 /** Whether the path is at rest, or wants to be looked at again after a while. */
 export type Rest =
   | { readonly kind: "settled" }
+  /** Whether it is the trace of a rename is known when the trees were read. */
+  | { readonly kind: "unread" }
   | { readonly kind: "later"; readonly delayMs: number } & Hindrance;
 
 export const AT_REST: Rest = { kind: "settled" };
+export const UNREAD: Rest = { kind: "unread" };
 export const SOON: Rest = { kind: "later", delayMs: 100 };
 /** Something stands where a directory above belongs: that waits for nothing here, but this for that. */
 const BLOCKED: Rest = { kind: "later", delayMs: 100, isBlocked: true };
@@ -55,6 +58,8 @@ export interface ReconcilerParts {
   onSeen(replica: Replica, path: RelativePath, seen: Seen, isKnown: boolean): void;
   /** Whether the path is to be looked at sooner or later, as far as is known. */
   isPending(path: RelativePath): boolean;
+  /** Whether all trees were read since the start: renames that were made before are known from then on. */
+  areTreesRead(): boolean;
   /** Whether a directory is going to be read, or is being read: more in it may turn out to be looked at. */
   isBeingRead(directory: RelativePath): boolean;
   /** Another path is to be looked at, because of the one that is worked on. */

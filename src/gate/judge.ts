@@ -86,14 +86,17 @@ export class Judge {
       case "clean":
         this.#remember(snapshot, verdict);
         return CLEAN;
-      case "infected": {
-        if (!this.#isStuck(snapshot)) this.#parts.onMalware(author, path, verdict.signature);
+      case "infected":
         return { kind: "infected", signature: verdict.signature };
-      }
       case "unscannable":
       case "error":
         return this.#withoutVerdict(verdict, author, path, told);
     }
+  }
+
+  /** Tells of malware about which something is done now. */
+  tell(snapshot: Snapshot, author: Replica, path: RelativePath, signature: string): void {
+    if (!this.#isStuck(snapshot)) this.#parts.onMalware(author, path, signature);
   }
 
   #isToBeScanned({ size, stable, source }: Snapshot): boolean {

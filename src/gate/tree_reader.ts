@@ -9,6 +9,7 @@ import { pause } from "../../ffi/clock.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
+import { FoundRenames, type Renamed } from "./found_renames.ts";
 import { KnownDirectory, PAGE_NAMES } from "./known_directory.ts";
 import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
@@ -23,6 +24,8 @@ export interface TreeReaderParts {
   isIgnoredDirectory(path: RelativePath): boolean;
   /** A path that is to be looked at closely. */
   lookAt(path: RelativePath): void;
+  /** A file has another name than the index knows. */
+  readonly onRenamed: Renamed;
   isStopped(): boolean;
   /** There were no descriptors to read a directory with; it is tried again. */
   onShortage(error: SystemError): void;
@@ -51,6 +54,7 @@ export async function readTree(
   onProgress?: (reading: Readonly<Reading>) => void,
 ): Promise<Reading> {
   const reading: Reading = { files: 0, directories: 0, differing: 0 };
+  const renames = new FoundRenames(parts.onRenamed);
   const pace = new Pace();
   const tasks: Task[] = [{ enter: directory }];
   for (let task = tasks.pop(); task && !parts.isStopped(); task = tasks.pop()) {
@@ -59,7 +63,7 @@ export async function readTree(
       continue;
     }
     const { enter } = task;
-    const read = () => readDirectory(parts, enter, reading, pace);
+    const read = () => readDirectory(parts, enter, renames, reading, pace);
     // Not spread into one call: a directory has as many children as a guest likes.
     for (const below of await readPatiently(parts, enter, read)) tasks.push(below);
     onProgress?.(reading);
@@ -98,6 +102,7 @@ export async function readPatiently<T>(
 async function readDirectory(
   parts: TreeReaderParts,
   directory: RelativePath,
+  renames: FoundRenames,
   reading: Reading,
   pace: Pace,
 ): Promise<Task[]> {
@@ -119,12 +124,17 @@ async function readDirectory(
   reading.directories++;
   reading.files += comparison.size;
   for (
-    const { path, settled, isDirectory, wasDirectory, vanished } of comparison.findings(receivers)
+    const { path, entry, settled, isDirectory, wasDirectory, vanished } of comparison.findings(
+      receivers,
+    )
   ) {
     if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
     if (parts.isIgnoredDirectory(path)) continue;
-    if (!settled) reading.differing++;
+    if (!settled) {
+      reading.differing++;
+      renames.see(path, entry, present);
+    }
     if (!isDirectory && !wasDirectory) {
       parts.lookAt(path);
       continue;

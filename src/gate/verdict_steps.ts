@@ -5,7 +5,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
-import { type Job, type Look, postpone, type ReconcilerParts } from "./job.ts";
+import { type Job, type Look, postpone, type ReconcilerParts, UNREAD } from "./job.ts";
 import type { Judgement } from "./judge.ts";
 import { showPlace } from "./publisher.ts";
 import type { Outcome } from "./recovery.ts";
@@ -13,6 +13,7 @@ import type { Replica, View } from "./replica.ts";
 import {
   baseIn,
   type IndexEntry,
+  knownIn,
   matches,
   recordIn,
   recordOf,
@@ -67,9 +68,16 @@ export class VerdictSteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<void> {
-    const { index, judge, onPublished, publisher } = this.#parts;
+    const { areTreesRead, index, judge, onPublished, publisher } = this.#parts;
     const { replica } = author;
     const before = recordIn(entry, replica.id);
+    if (judge.action !== "log" && !areTreesRead()) {
+      // It may be what another name's clean file has become.
+      job.postponed.add(replica.id);
+      job.rest = UNREAD;
+      return;
+    }
+    judge.tell(snapshot, replica, job.path, signature);
     if (judge.action === "log") {
       const version = baseIn(entry, replica.id);
       const record = recordOf(replica.id, snapshot.source, "infected", version);
@@ -137,7 +145,7 @@ function withLastVersion(entry: IndexEntry, author: View, { views }: Look): Inde
   const exported = views.find(({ replica }) => replica.role === "export");
   if (exported === undefined || exported === author || exported.seen.kind !== "file") return entry;
   const isKnown = ({ replica, seen }: View) => {
-    const record = recordIn(entry, replica.id);
+    const record = knownIn(entry, replica);
     return seen.kind === "file" && record !== undefined && matches(record, seen.status);
   };
   const others = views.filter((view) => view !== author && view.replica.role !== "diode");

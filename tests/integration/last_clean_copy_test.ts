@@ -1,11 +1,11 @@
 /** The daemon's own removal of malware takes nobody's last clean copy away (I3). */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Channel } from "../support/channel.ts";
 import { EICAR } from "../support/eicar.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 const CLEAN = "the last clean version";
@@ -52,3 +52,76 @@ testOnEachFilesystem(
     await allHaveClean(only, "letter");
   },
 );
+
+testOnEachFilesystem("I3: infected and renamed while the daemon was down", async (kind) => {
+  await using world = await World.start(kind, { channels: { docs: {} } });
+  const { only } = world;
+  const ann = only.share("ann");
+  for (const name of ["z", "dir/file", "gone"]) await ann.write(name, CLEAN);
+  await only.settled();
+  await world.gate.term();
+  await ann.shell("rm gone");
+  await ann.write("z", EICAR);
+  await ann.write("dir/file", EICAR);
+  await ann.shell("mv z a; mv dir other");
+  await world.startGate();
+  await allHaveClean(only, "z");
+  await allHaveClean(only, "dir/file");
+  assertEquals(await only.infectedElsewhere(), []);
+  assert(!only.export.has("gone"), "what was merely deleted is");
+  const told = world.user.lines.map((line) => line.replace(/.*\/share\//, "")).sort();
+  assertEquals(told, ["ann/a", "ann/other/file"]);
+});
+
+testOnEachFilesystem("I3: infected and renamed in an outage, before a restart", async (kind) => {
+  await using world = await World.start(kind, {
+    channels: { docs: { producers: ["ann", "bob"] } },
+  });
+  const { only } = world;
+  const ann = only.share("ann");
+  for (const name of ["a", "z"]) await ann.write(name, CLEAN);
+  await only.settled();
+  await world.clamd.kill();
+  for (const name of ["a", "z"]) await ann.write(name, EICAR);
+  await ann.shell("mv a b; mv z y");
+  await waitFor("both are held", () => world.user.lines.length === 2);
+  await world.gate.reload();
+  await waitFor("both are there", () => only.export.has("a") && only.export.has("z"));
+  await world.clamd.start();
+  await allHaveClean(only, "a");
+  await allHaveClean(only, "z");
+});
+
+for (const how of ["in the outage", "while the daemon was down"]) {
+  testOnEachFilesystem(
+    `I3: renamed ${how}, all keep it until the scanner is back`,
+    async (kind) => {
+      await using world = await World.start(kind, { channels: { docs: {} } });
+      const { only } = world;
+      const ann = only.share("ann");
+      for (const name of ["a", "z", "dir/file"]) await ann.write(name, CLEAN);
+      await only.settled();
+      await world.clamd.kill();
+      const rename = "mv a b; mv z y; mv dir/file dir/moved";
+      if (how === "in the outage") {
+        await ann.shell(rename);
+        await waitFor("they are held", () => world.user.lines.length === 3);
+        await world.gate.reload();
+      } else {
+        await world.gate.term();
+        await ann.shell(rename);
+        await world.startGate();
+        await waitFor("they are held", () => world.user.lines.length === 3);
+      }
+      await sleep(1000);
+      for (const place of [only.share("bob"), only.export]) {
+        assertEquals(place.list(), ["a", "dir", "z"]);
+        assertEquals(place.list("dir"), ["file"]);
+      }
+      await world.clamd.start();
+      for (const name of ["b", "y", "dir/moved"]) await allHaveClean(only, name);
+      assertEquals(only.export.list(), ["b", "dir", "y"]);
+      assertEquals(only.export.list("dir"), ["moved"]);
+    },
+  );
+}

@@ -83,7 +83,11 @@ async function withBench(body: (bench: Bench) => Promise<void>, enable = true): 
         Deno.writeTextFileSync(`${path}/file`, content);
         return again();
       },
-      verdict: (snapshot) => judge.judge(snapshot, ANN, PATH, { told: false }),
+      verdict: async (snapshot) => {
+        const judgement = await judge.judge(snapshot, ANN, PATH, { told: false });
+        if (judgement.kind === "infected") judge.tell(snapshot, ANN, PATH, judgement.signature);
+        return judgement;
+      },
     });
     assertEquals(openBelow(path), before);
   } finally {

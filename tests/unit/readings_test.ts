@@ -52,6 +52,7 @@ class Bench implements Disposable {
           this.foundFor.push(share === undefined ? "nobody" : display(share.name));
           this.readBefore ??= this.read;
         },
+        onRenamed: () => {},
         isStopped: () => this.#stopped,
         onShortage: () => {},
         onFailure: (directory, error) => this.found.push(`${display(directory)}: ${error.message}`),

@@ -178,6 +178,53 @@ onEachFilesystem(
       }
     });
 
+    test("equal content, size and time is no conflict, whoever owns it", async (world) => {
+      const channel = world.channel("keep");
+      await world.gate.term();
+      const [ann, bob, cid] = channel.producers.map((name) => channel.share(name));
+      await ann?.write("owned/owner", "the same", { mtimeNs: EARLIER, uid: 1000 });
+      await bob?.write("owned/owner", "the same", { mtimeNs: EARLIER, uid: 1001 });
+      await ann?.write("owned/mode", "the same", { mtimeNs: EARLIER, mode: 0o644 });
+      await cid?.write("owned/mode", "the same", { mtimeNs: EARLIER, mode: 0o664 });
+      await ann?.write("owned/other", "by ann", { mtimeNs: EARLIER, mode: 0o644 });
+      await bob?.write("owned/other", "by bob", { mtimeNs: EARLIER, mode: 0o664 });
+      await world.startGate();
+      await channel.settled("owned");
+      const names = channel.export.list("owned");
+      assertEquals(names.filter((name) => !name.startsWith("other.")), ["mode", "other", "owner"]);
+      assertEquals(names.length, 4, "other content is a conflict, though size and time are equal");
+      const { uid } = await Deno.stat(channel.export.at("owned/owner"));
+      const { mode } = await Deno.stat(channel.export.at("owned/mode"));
+      assertEquals([uid, (mode ?? 0) & 0o777], [1000, 0o644]); // the order of producers
+    });
+
+    test("I3: the index is lost: a share equal to the export is unchanged, not in conflict", async (world) => {
+      const channel = world.channel("keep");
+      for (const name of ["later", "earlier", "mode"]) {
+        await channel.share("ann").write(`lost/${name}`, "first", { mtimeNs: LATER, mode: 0o644 });
+      }
+      await channel.settled("lost");
+      await world.gate.term();
+      await Deno.remove(channel.stateDirectory, { recursive: true });
+      const muchLater = LATER + 1_000_000_000n;
+      await channel.share("bob").write("lost/later", "second", { mtimeNs: muchLater });
+      await channel.share("bob").write("lost/earlier", "restored", { mtimeNs: EARLIER });
+      await channel.share("cid").shell("chmod 600 lost/mode");
+      await world.startGate();
+      await channel.settled("lost");
+      const names = channel.export.list("lost");
+      assertEquals(names.filter((name) => !name.startsWith("earlier.")), [
+        "earlier",
+        "later",
+        "mode",
+      ]);
+      assertEquals(await channel.export.readText("lost/later"), "second");
+      assertEquals(await channel.export.readText("lost/earlier"), "first");
+      assertEquals(names.length, 4, "what is not the latest is kept beside it");
+      const { mode } = await Deno.stat(channel.export.at("lost/mode"));
+      assertEquals((mode ?? 0) & 0o777, 0o600);
+    });
+
     test("equal content is no conflict, whoever wrote it", async (world) => {
       const channel = world.channel("keep");
       await Promise.all(

@@ -325,6 +325,22 @@ Deno.test("a deletion after a rest is a deletion everywhere, also with the index
   );
 });
 
+Deno.test("I3: the index is lost: one later change is no conflict with what equals the export", () => {
+  fc.assert(
+    fc.property(write, write, (base, change) => {
+      fc.pre(change.time > base.time && change.content !== base.content);
+      const model = new Model();
+      perform(model, base);
+      model.settle();
+      model.entry = UNKNOWN_ENTRY;
+      perform(model, change);
+      model.settle();
+      assertEquals(new Set(model.contents()), new Set([change.content]));
+      assertEquals(model.conflictCopies, []);
+    }),
+  );
+});
+
 Deno.test("a restart with the index lost moves nothing where all is equal", () => {
   fc.assert(
     fc.property(write, (base) => {

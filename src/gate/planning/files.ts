@@ -13,6 +13,9 @@ import {
   type Step,
 } from "./situation.ts";
 
+/** The version that shares and export had in common when the index was new: whoever has it has changed nothing. */
+const FOUND_IN_EXPORT = 0;
+
 export function planFiles(
   shares: readonly Situation[],
   diodes: readonly Situation[],
@@ -135,7 +138,7 @@ function planChanges(
   const references = holder === undefined ? changed.slice(0, 1) : [holder];
   for (const reference of references) {
     for (const other of changed) {
-      if (other === reference || !looksEqual(reference, other)) continue;
+      if (other === reference || !isAlike(reference, other)) continue;
       const equal = findings.equal(reference.observation, other.observation);
       if (equal === undefined) return { kind: "compare", a: idOf(reference), b: idOf(other) };
       if (equal && holder !== undefined) {
@@ -145,10 +148,6 @@ function planChanges(
     }
   }
 
-  const groups = groupEqual(changed, findings);
-  const undecided = firstUncompared(groups, findings);
-  if (undecided !== undefined) return undecided;
-
   // The channel's version takes part in the conflict unless every change was made on it.
   // What only the export has left is what the author replaced.
   const published = shares.find((share) => share.state === "current" && isFile(share));
@@ -157,7 +156,12 @@ function planChanges(
       record === undefined || record.kind !== "file" || record.version !== entry.version
     );
 
-  const winner = latest([...changed, ...(divergent ? [published] : [])], options.nowNs);
+  const rivals = divergent ? [...changed, published] : changed;
+  const groups = groupEqual(rivals, findings);
+  const undecided = firstUncompared(groups, findings);
+  if (undecided !== undefined) return undecided;
+
+  const winner = latest(rivals, options.nowNs);
   if (winner === undefined) return SETTLED;
   if (winner === published) {
     const loser = changed[0];
@@ -167,17 +171,15 @@ function planChanges(
       : { kind: "distribute", source: idOf(published), targets: [idOf(loser)] };
   }
   const winners = groups.find((group) => group.includes(winner)) ?? [winner];
-  const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1));
-  if (divergent) losers.push(published);
+  const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1))
+    .filter((loser) => loser !== published || entry.version !== FOUND_IN_EXPORT);
   const others = exported === undefined ? shares : [...shares, exported];
   return {
     kind: "offer",
     author: idOf(winner),
     targets: others.filter((replica) =>
-      replica !== winner && takesOffer(replica, winners, findings)
-    ).map(
-      idOf,
-    ),
+      replica !== winner && takesOffer(replica, winner, winners, findings)
+    ).map(idOf),
     setAside: options.conflictCopies ? losers.map(idOf) : [],
   };
 }
@@ -195,21 +197,29 @@ function isDrifted(replica: Situation, changed: readonly Situation[]): boolean {
 
 function takesOffer(
   replica: Situation,
+  winner: Situation,
   winners: readonly Situation[],
   findings: Findings,
 ): boolean {
   // What a share has of its own stays; the export has nothing of its own.
   const keepsIts = replica.state === "parked" && replica.observation.role !== "export";
-  return !winners.includes(replica) && !keepsIts &&
-    !findings.postponed.has(idOf(replica));
+  const hasIt = winners.includes(replica) && isAlike(replica, winner);
+  return !hasIt && !keepsIts && !findings.postponed.has(idOf(replica));
 }
 
-function looksEqual(a: Situation, b: Situation): boolean {
+/** Whether they are equal, owner and permissions included, if their content is. */
+function isAlike(a: Situation, b: Situation): boolean {
   return a.observation.seen.kind === "file" && b.observation.seen.kind === "file" &&
     sameAttributes(a.observation.seen.status, b.observation.seen.status);
 }
 
-/** Changes that are byte-equal are one change. */
+/** Whether their content may be equal. */
+function looksEqual({ observation: a }: Situation, { observation: b }: Situation): boolean {
+  return a.seen.kind === "file" && b.seen.kind === "file" &&
+    a.seen.status.size === b.seen.status.size && a.seen.status.mtimeNs === b.seen.status.mtimeNs;
+}
+
+/** Changes that are byte-equal are one change; where owner or permissions differ, nothing is lost with them. */
 function groupEqual(changed: readonly Situation[], findings: Findings): Situation[][] {
   const groups: Situation[][] = [];
   for (const one of changed) {

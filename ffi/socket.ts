@@ -16,8 +16,8 @@ const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const SO_PEERCRED = 17;
 const SCM_RIGHTS = 1;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 const SHUT_WR = 1;
 
 /** Any context: a listener's own address on the host, whatever its number. */

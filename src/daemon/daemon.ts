@@ -3,6 +3,7 @@
 import { monotonicUsec } from "../../ffi/clock.ts";
 import { Reactor, type ReactorOptions } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
+import { unblockedStandardError } from "../../ffi/standard_error.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
 import { configureLogging, type Logger, logger } from "../logging/logging.ts";
 import { readServiceEnvironment } from "../service_manager/environment.ts";
@@ -48,7 +49,7 @@ const LAST_WORDS_MS = 3_000;
 /** Serves until SIGTERM, SIGINT or SIGHUP; the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { name, debug, start } = options;
-  const logging = configureLogging({ debug });
+  const logging = configureLogging({ debug, stream: unblockedStandardError() });
   const log = logger(name);
   const stopping = stopSignal();
   const manager = new ServiceManager({

@@ -6,6 +6,7 @@ import { messageOf } from "../../ffi/errno.ts";
 import { defaultSignal, holdSignal, SIGHUP, SIGINT, SIGTERM } from "../../ffi/process.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
+import { unblockedStandardError } from "../../ffi/standard_error.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
 import type { Invocation } from "../command_line/definition.ts";
 import { collectWhileIdle } from "../daemon/idle_collection.ts";
@@ -53,7 +54,7 @@ const EXTENSION_MS = 60_000;
 
 /** Serves until SIGTERM or SIGINT; the exit code. On SIGHUP it starts anew, with the changed configuration. */
 export async function run(options: RunOptions): Promise<number> {
-  const logging = configureLogging({ debug: options.debug });
+  const logging = configureLogging({ debug: options.debug, stream: unblockedStandardError() });
   const log = logger("gate");
   // First of all: until then it would end the process.
   const reloads = new ReloadRequests();

@@ -2,7 +2,7 @@
 
 /** As `Deno.stderr`. */
 export interface SyncStream {
-  writeSync(bytes: Uint8Array): number;
+  writeSync(bytes: Uint8Array<ArrayBuffer>): number;
 }
 
 const encoder = new TextEncoder();
@@ -15,7 +15,7 @@ const NOTHING = new Uint8Array();
 export class LineWriter {
   readonly #stream: SyncStream;
   readonly #lossText: (lines: number) => string;
-  #unwritten: Uint8Array = NOTHING;
+  #unwritten: Uint8Array<ArrayBuffer> = NOTHING;
   #lost = 0;
 
   /** `lossText` is the line that says how many lines are missing before it. */

@@ -29,6 +29,8 @@ export interface LoggingOptions {
   readonly debug: boolean;
   /** Whether a person reads along; found out from standard error if not given. */
   readonly terminal?: boolean;
+  /** What to write to in place of standard error, such as what never waits for a reader. */
+  readonly stream?: SyncStream | undefined;
 }
 
 export interface Logging {
@@ -37,10 +39,10 @@ export interface Logging {
 }
 
 /** Sets up the log of the whole program. Needs no permission. */
-export function configureLogging({ debug, terminal }: LoggingOptions): Logging {
+export function configureLogging({ debug, terminal, stream }: LoggingOptions): Logging {
   const isTerminal = terminal ?? Deno.stderr.isTerminal();
   const style = isTerminal ? terminalStyle(!Deno.noColor) : journalStyle;
-  const { sink, flush } = lineSink(Deno.stderr, style);
+  const { sink, flush } = lineSink(stream ?? Deno.stderr, style);
   configureSync({
     sinks: { stderr: sink },
     loggers: [

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertLessOrEqual, assertStringIncludes } from "@
 import type { LogLevel, LogRecord } from "@logtape/logtape";
 import fc from "fast-check";
 import { display, fromBytes } from "../../ffi/byte_string.ts";
+import { REPOSITORY } from "../support/gate.ts";
 import { LineWriter } from "../../src/logging/line_writer.ts";
 import { lineSink } from "../../src/logging/logging.ts";
 import { oneLine } from "../../src/logging/one_line.ts";
@@ -120,6 +121,36 @@ Deno.test("a full stream loses whole lines, and says how many", () => {
   writer.write("four");
   writer.write("five");
   assertEquals(stream.lines, ["one", "2 lost", "four", "five"]);
+});
+
+Deno.test("a log that nobody reads stops nobody", async () => {
+  const lines = 1900;
+  const program = `
+    import { configureLogging, logger } from "${new URL(
+    "../../src/logging/logging.ts",
+    import.meta.url,
+  )}";
+    import { unblockedStandardError } from "${new URL(
+    "../../ffi/standard_error.ts",
+    import.meta.url,
+  )}";
+    configureLogging({ debug: true, stream: unblockedStandardError() });
+    const log = logger("program", "part");
+    for (let i = 0; i < ${lines}; i++) log.debug("a line of a hundred bytes or so, {i} {rest}", { i, rest: "x".repeat(60) });
+    Deno.exit(7);
+  `;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--ext=ts", program],
+    cwd: REPOSITORY,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  assertEquals((await child.status).code, 7, "it has ended, though nothing was read yet");
+  const text = await new Response(child.stderr).text();
+  const read = text.split("\n").slice(0, -1);
+  assertLessOrEqual(read.length, lines - 1);
+  for (const line of read) assert(/^<7>part: a line of .*x{60}$/.test(line), line);
 });
 
 Deno.test("a stream without a reader is no failure", () => {

@@ -57,6 +57,11 @@ export class Judge {
     return this.#parts.config.infectedAction;
   }
 
+  /** Whether infected files are found, and left where they are. */
+  get infectedStays(): boolean {
+    return this.#parts.config.enable && this.action === "log";
+  }
+
   /**
    * Has a snapshot scanned for which a verdict may be asked in a moment, if nothing is scanned so already. `false` if there
    * is nothing to scan.

@@ -69,6 +69,7 @@ export class Reconciler {
         conflictCopies: this.#parts.conflictCopies,
         nowNs: BigInt(Date.now()) * 1_000_000n,
         retryHeld: job.retryHeld,
+        infectedStays: this.#parts.judge.infectedStays,
         orphansMayGo: this.#parts.orphansMayGo(),
       });
       const rest = step.kind === "settled" ? job.rest : await this.#perform(step, look, entry, job);

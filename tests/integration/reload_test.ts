@@ -363,3 +363,55 @@ function hasOpenedIndex(pid: number): boolean {
     }
   });
 }
+
+testOnEachFilesystem(
+  "what stayed as infected follows the configuration after a reload",
+  async (kind) => {
+    const log = { scanning: { infectedAction: "log" } };
+    const channels = { removed: log, kept: log, trusted: log };
+    await using world = await World.start(kind, { channels });
+    const { gate, user } = world;
+    for (const channel of world.channels.values()) {
+      await channel.share("ann").write("letter", "clean");
+      await channel.settled();
+      await channel.share("ann").write("letter", EICAR);
+      await channel.share("bob").write("new", EICAR);
+    }
+    await waitFor("the user is told of each", () => user.lines.length === 6);
+    const { removed, kept, trusted } = world.configuration;
+    const changed = (options: unknown, scanning: Record<string, unknown>) => ({
+      ...Object(options),
+      scanning: { ...Object(options).scanning, ...scanning },
+    });
+    gate.configure({
+      removed: changed(removed, { infectedAction: "quarantine" }),
+      kept,
+      trusted: changed(trusted, { enable: false }),
+    });
+    await gate.reload();
+
+    const quarantined = world.channel("removed");
+    await waitFor("both are removed", () => !quarantined.share("bob").has("new"));
+    await waitFor(
+      "the clean version is back",
+      async () => await quarantined.share("ann").readText("letter") === "clean",
+    );
+    await quarantined.settled();
+    assertEquals([...Deno.readDirSync(quarantined.quarantine)].length, 4); // each with its record
+    assertEquals(await quarantined.infectedElsewhere(), []);
+
+    const { peers } = world.channel("trusted");
+    const travelled = async () => {
+      for (const peer of peers) {
+        if (!peer.has("new") || await peer.readText("letter") === "clean") return false;
+      }
+      return true;
+    };
+    await waitFor("everything counts as clean", travelled);
+    await world.channel("trusted").settled();
+
+    assertEquals(user.lines.length, 8, "what stays is not told again");
+    assertEquals(await world.channel("kept").infectedElsewhere(["ann", "bob"]), []);
+    assertEquals(await world.channel("kept").export.readText("letter"), "clean");
+  },
+);

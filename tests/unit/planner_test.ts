@@ -112,6 +112,7 @@ class Model implements Findings {
       conflictCopies,
       nowNs: 1_000_000n,
       retryHeld: false,
+      infectedStays: true,
       orphansMayGo: true,
     });
     switch (step.kind) {

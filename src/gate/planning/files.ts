@@ -68,8 +68,8 @@ function planDistribution(
       !findings.postponed.has(idOf(replica))
     ).map(idOf);
     if (targets.length > 0) return { kind: "distribute", source: idOf(source), targets };
-    // Nobody lacks any more what waited for a verdict.
-    return source.record?.status === "held"
+    // Nobody lacks any more what got no clean verdict.
+    return source.record?.status !== "current"
       ? { kind: "adopt", replicas: [idOf(source)], newVersion: false }
       : SETTLED;
   }

@@ -1,7 +1,13 @@
 /** What the planner looks at, and the steps it can choose: the words of planning. */
 
 import type { FileStatus } from "../../../ffi/file_status.ts";
-import { type IndexEntry, matches, type ReplicaId, type ReplicaRecord } from "../replica_record.ts";
+import {
+  type IndexEntry,
+  matches,
+  type RecordStatus,
+  type ReplicaId,
+  type ReplicaRecord,
+} from "../replica_record.ts";
 
 /** A non-diode producer, a write-only producer, or the read-only export. */
 export type ReplicaRole = "producer" | "diode" | "export";
@@ -39,6 +45,8 @@ export interface PlanOptions {
   readonly nowNs: bigint;
   /** Whether held files are to be tried again. */
   readonly retryHeld: boolean;
+  /** Whether infected files are to stay where they are, as they did when they were found. */
+  readonly infectedStays: boolean;
   /** Whether what only the export has may be removed: every share is there, and not suddenly empty. */
   readonly orphansMayGo: boolean;
 }
@@ -115,11 +123,26 @@ export function stateOf(
     return role === "diode" || !isOutdated(record, entry) ? "deleted" : "missing";
   }
   if (record === undefined || !matches(record, seen.status)) return "changed";
-  if (record.status === "held") {
-    if (!options.retryHeld) return "parked";
-    // The export has no changes of its own: what waits for a verdict there is a version that is to be brought to others.
-    if (role !== "export") return "changed";
-  } else if (record.status !== "current") return "parked";
+  if (record.status === "current") return ageOf(record, entry);
+  if (!isDue(record.status, options)) return "parked";
+  // The export has no changes of its own: what got no clean verdict there is a version that is to be brought to others.
+  return role === "export" ? ageOf(record, entry) : "changed";
+}
+
+/** Whether there may be another verdict than the last time. */
+function isDue(status: RecordStatus, { retryHeld, infectedStays }: PlanOptions): boolean {
+  switch (status) {
+    case "held":
+      return retryHeld;
+    case "infected":
+      return !infectedStays;
+    case "current":
+    case "own":
+      return false;
+  }
+}
+
+function ageOf(record: ReplicaRecord, entry: IndexEntry): "current" | "stale" {
   return record.version === entry.version ? "current" : "stale";
 }
 

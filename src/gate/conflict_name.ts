@@ -7,6 +7,8 @@ export const MOST_CONFLICT_COPIES = 10;
 
 const NAME_MAX = 255;
 const MARK = ".sync-conflict-";
+/** What stands between the mark and the extension. */
+const WHEN_AND_WHOSE = /^\d{8}-\d{6}-[^.]+$/;
 /** Of a producer's name, and of an extension. */
 const LONGEST_PART = 64;
 /** What is left of a stem, at least, where all the rest of the name is as long as it can be. */
@@ -25,9 +27,9 @@ export function conflictName(
   const { stem, extension } = split(originalName(name));
   const stamp = time.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").slice(0, 15);
   const again = attempt === 0 ? "" : `-${attempt + 1}`;
-  const suffix = `${MARK}${stamp}-${producer.slice(0, LONGEST_PART)}${again}${
-    extension.slice(0, LONGEST_PART)
-  }`;
+  // A dot would begin an extension.
+  const whose = producer.slice(0, LONGEST_PART).replaceAll(".", "_");
+  const suffix = `${MARK}${stamp}-${whose}${again}${extension.slice(0, LONGEST_PART)}`;
   const whole = asFileName((stem.slice(0, NAME_MAX - suffix.length) + suffix) as FileName);
   if (whole === undefined) throw new RangeError("a conflict copy needs a name");
   return whole;
@@ -36,11 +38,15 @@ export function conflictName(
 /** Whether `candidate` is a conflict copy of `name`. */
 export function isConflictCopyOf(candidate: FileName, name: FileName): boolean {
   const { stem, extension } = split(originalName(name));
-  if (!candidate.endsWith(extension.slice(0, LONGEST_PART))) return false;
-  if (candidate.startsWith(stem + MARK)) return true;
+  const end = extension.slice(0, LONGEST_PART);
+  if (!candidate.endsWith(end)) return false;
+  const body = candidate.slice(0, candidate.length - end.length);
+  const mark = body.lastIndexOf(MARK);
+  // What else stands there belongs to another name, such as an extension that this one has not.
+  if (mark < 0 || !WHEN_AND_WHOSE.test(body.slice(mark + MARK.length))) return false;
+  const begin = body.slice(0, mark);
   // A long stem was cut.
-  const mark = candidate.indexOf(MARK, SHORTEST_CUT);
-  return mark > 0 && stem.startsWith(candidate.slice(0, mark));
+  return begin === stem || (mark >= SHORTEST_CUT && stem.startsWith(begin));
 }
 
 /** What `copy` begins with, before it is marked as a conflict copy; `undefined` if it is not. */
@@ -57,8 +63,8 @@ export function stemOfCopies(name: FileName): string | undefined {
 
 /** A conflict copy of a conflict copy is one of the original: names do not grow. */
 function originalName(name: FileName): FileName {
-  const mark = name.indexOf(MARK);
-  if (mark <= 0) return name;
+  const mark = name.indexOf(MARK, 1);
+  if (mark < 0) return name;
   return (name.slice(0, mark) + split(name.slice(mark) as FileName).extension) as FileName;
 }
 

@@ -28,6 +28,22 @@ Deno.test("I3: copies of other names do not count, however alike these are", () 
   }
 });
 
+Deno.test("I3: another extension makes another name, also of one without any", () => {
+  for (const [other, name] of [["Makefile.am", "Makefile"], ["Makefile", "Makefile.am"]] as const) {
+    const copy = conflictName(fileName(other), ANN, TIME, 0);
+    assert(isConflictCopyOf(copy, fileName(other)));
+    assert(!isConflictCopyOf(copy, fileName(name)), `${copy} is none of ${name}`);
+  }
+  assert(!isConflictCopyOf(fileName("Makefile.sync-conflict-notes"), fileName("Makefile")));
+});
+
+Deno.test("I6: a dot in a producer's name begins no extension", () => {
+  const copy = conflictName(fileName("Makefile"), fileName("office.vm"), TIME, 0);
+  assertEquals(copy, fileName("Makefile.sync-conflict-20260102-030405-office_vm"));
+  assert(isConflictCopyOf(copy, fileName("Makefile")));
+  assert(!isConflictCopyOf(copy, fileName("Makefile.vm")));
+});
+
 Deno.test("I6: every copy, and every copy of a copy, counts for its name", () => {
   const part = fc.constantFrom("a", "b", ".", ".sync-conflict-", "x".repeat(70), ".txt", "-2");
   fc.assert(

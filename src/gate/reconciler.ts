@@ -52,7 +52,7 @@ export class Reconciler {
       return record !== undefined && matches(record, seen.status);
     }
     // Whatever kept from it what others have may just have gone.
-    const isDue = replica.role !== "diode" &&
+    const isDue = replica.role !== "diode" && !entry.deleted &&
       entry.records.some(({ status }) => status === "current");
     return record === undefined && !isDue;
   }

@@ -21,7 +21,7 @@ export class FoundRenames {
   readonly #onRenamed: Renamed;
   readonly #shares = new Map<Replica, { readonly lost: Names; readonly news: Names }>();
 
-  constructor(onRenamed: Renamed) {
+  constructor(onRenamed: Renamed, private readonly most = MOST_NAMES) {
     this.#onRenamed = onRenamed;
   }
 
@@ -57,7 +57,7 @@ export class FoundRenames {
   #of(replica: Replica): { readonly lost: Names; readonly news: Names } {
     let share = this.#shares.get(replica);
     if (share === undefined) {
-      this.#shares.set(replica, share = { lost: new Names(), news: new Names() });
+      this.#shares.set(replica, share = { lost: new Names(this.most), news: new Names(this.most) });
     }
     return share;
   }
@@ -68,6 +68,8 @@ class Names {
   readonly #names = new Map<number, RelativePath>();
   #bytes = 0;
 
+  constructor(private readonly most: number) {}
+
   get(inode: number): RelativePath | undefined {
     return this.#names.get(inode);
   }
@@ -77,7 +79,7 @@ class Names {
     this.#names.set(inode, path);
     this.#bytes += path.length;
     for (const oldest of this.#names.keys()) {
-      if (this.#names.size <= MOST_NAMES && this.#bytes <= MOST_BYTES) break;
+      if (this.#names.size <= this.most && this.#bytes <= MOST_BYTES) break;
       this.#delete(oldest);
     }
   }

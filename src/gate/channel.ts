@@ -237,9 +237,10 @@ export class Channel {
       throw new LayoutFault(`its own directories cannot be used (${error.message})`);
     }
     this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
-    for (const share of this.#shares) await share.watch(onProgress);
+    // What one guest does is not to wait until another's huge tree is watched (I7).
     for (const source of this.#sources) this.#scheduler.add(source);
     this.#started = true;
+    await Promise.all(this.#shares.map((share) => share.watch(onProgress)));
     const reading = await readTree(
       this.#treeFor(COMMON),
       ROOT,

@@ -87,6 +87,26 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I7: a start watches a guest's small share, and follows it, while another's huge tree is not watched yet",
+  async (kind) => {
+    await using world = await World.prepare(kind, { channels: { docs: {} } });
+    const { only } = world;
+    await only.share("ann").shell("mkdir t; cd t; for i in $(seq 200); do mkdir $i; done");
+    await only.share("ann").shell("cd t; for i in *; do (cd $i; mkdir $(seq 200)); done");
+    await world.clamd.start();
+    await using gate = Gate.launch({
+      configuration: world.configuration,
+      clamdSocket: world.clamd.socket,
+    });
+    await gate.logged(/scanning with/);
+    await waitFor("it watches", () => watches(gate.child.pid) > 0);
+    await only.share("bob").write("file", "x");
+    await waitFor("it arrives", () => only.share("cid").has("file"));
+    assertLess(watches(gate.child.pid), 40_000);
+  },
+);
+
+testOnEachFilesystem(
   "the log goes to stderr with journald's priorities, one line each",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });
@@ -175,3 +195,16 @@ Deno.test("a configuration that is not JSON: named, exit 1, without a stack trac
   assertMatch(gate.log, /channels\.json/);
   assertNotMatch(gate.log, /^\s+at .*\.ts:\d+|nobody foresaw/m);
 });
+
+/** How many directories a process watches. */
+function watches(pid: number): number {
+  const folder = `/proc/${pid}/fdinfo`;
+  const told = [...Deno.readDirSync(folder)].map(({ name }) => {
+    try {
+      return Deno.readTextFileSync(`${folder}/${name}`);
+    } catch {
+      return ""; // closed meanwhile
+    }
+  });
+  return told.join("").match(/^inotify wd:/gm)?.length ?? 0;
+}

@@ -90,6 +90,7 @@ export type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 export class Job implements Findings, Disposable {
   readonly postponed = new Set<ReplicaId>();
   directoryStays = false;
+  unchangedSinceExport = false;
   rest: Rest = AT_REST;
   readonly #equal = new Map<string, boolean>();
   readonly #snapshots = new Map<ReplicaId, Snapshot>();

@@ -152,6 +152,8 @@ export class Reconciler {
       adopted = withRecord(adopted, recordOf(id, seen.status, replica.noted, version));
     }
     this.#parts.index.put(job.path, adopted);
+    const hasExport = step.replicas.some((id) => look.view(id).replica.role === "export");
+    if (hasExport && entry.records.length === 0) job.unchangedSinceExport = true;
   }
 
   #forget({ replicas, isDeletion }: StepOf<"forget">, entry: IndexEntry, job: Job): undefined {

@@ -57,6 +57,7 @@ const situation = fc.record({
   infectedStays: fc.boolean(),
   orphansMayGo: fc.boolean(),
   directoryStays: fc.boolean(),
+  unchangedSinceExport: fc.boolean(),
   equal: fc.option(fc.boolean(), { nil: undefined, freq: 1 }),
 });
 
@@ -66,7 +67,8 @@ interface Planned {
 }
 
 function planned(
-  { places, isIgnored, deleted, version, equal, directoryStays, ...options }: Situation,
+  { places, isIgnored, deleted, version, equal, directoryStays, unchangedSinceExport, ...options }:
+    Situation,
 ): Planned {
   const observations = places.map(({ status, kind, isBlocked }, replica): Observation => {
     const role = ROLES[replica] ?? "export";
@@ -85,7 +87,7 @@ function planned(
   });
   const entry: IndexEntry = { version, deleted, records };
   const postponed = new Set(places.keys().filter((id) => places[id]?.isPostponed));
-  const findings = { postponed, directoryStays, equal: () => equal };
+  const findings = { postponed, directoryStays, unchangedSinceExport, equal: () => equal };
   return { step: plan(observations, entry, findings, { ...options, nowNs: 10n }), observations };
 }
 

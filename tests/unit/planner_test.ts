@@ -37,6 +37,7 @@ class Model implements Findings {
   readonly conflictCopies: string[] = [];
   readonly postponed: ReadonlySet<ReplicaId> = new Set();
   readonly directoryStays = false;
+  unchangedSinceExport = false;
   entry: IndexEntry = UNKNOWN_ENTRY;
   #clock = 1n;
   #inode = 100;
@@ -121,6 +122,9 @@ class Model implements Findings {
       case "compare":
         throw new Error("the model knows what is equal");
       case "adopt":
+        if (this.entry.records.length === 0) {
+          this.unchangedSinceExport = step.replicas.some((id) => id === EXPORT);
+        }
         for (const id of step.replicas) {
           this.#record(id, step.newVersion ? this.entry.version + 1 : this.entry.version);
         }
@@ -340,6 +344,17 @@ Deno.test("I3: the index is lost: one later change is no conflict with what equa
       assertEquals(model.conflictCopies, []);
     }),
   );
+});
+
+Deno.test("I3: what equalled the export when the index was new is kept beside what a share brings later", () => {
+  const model = new Model();
+  for (const id of [EXPORT, 1]) model.write(id, "old", 1n);
+  model.settle();
+  model.unchangedSinceExport = false; // another job
+  model.write(2, "another", 2n);
+  model.entry = withoutRecord(model.entry, 2); // a share that was not there then
+  model.settle();
+  assertEquals([new Set(model.contents()), model.conflictCopies], [new Set(["another"]), ["old"]]);
 });
 
 Deno.test("a restart with the index lost moves nothing where all is equal", () => {

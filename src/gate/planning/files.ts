@@ -13,9 +13,6 @@ import {
   type Step,
 } from "./situation.ts";
 
-/** The version that shares and export had in common when the index was new: whoever has it has changed nothing. */
-const FOUND_IN_EXPORT = 0;
-
 export function planFiles(
   shares: readonly Situation[],
   diodes: readonly Situation[],
@@ -172,7 +169,7 @@ function planChanges(
   }
   const winners = groups.find((group) => group.includes(winner)) ?? [winner];
   const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1))
-    .filter((loser) => loser !== published || entry.version !== FOUND_IN_EXPORT);
+    .filter((loser) => loser !== published || !findings.unchangedSinceExport);
   const others = exported === undefined ? shares : [...shares, exported];
   return {
     kind: "offer",

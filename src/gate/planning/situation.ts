@@ -35,6 +35,8 @@ export interface Findings {
   equal(a: Observation, b: Observation): boolean | undefined;
   /** Replicas that could not be read or written now: they wait for another occasion. */
   readonly postponed: ReadonlySet<ReplicaId>;
+  /** The index knew nothing, and a share had what the export has: it has changed nothing, another one has. */
+  readonly unchangedSinceExport: boolean;
   /** A directory that was deleted elsewhere stays, since something that does not travel is in it. */
   readonly directoryStays: boolean;
 }

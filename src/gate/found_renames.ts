@@ -28,7 +28,7 @@ export class FoundRenames {
   /** A path that is not as known, in replicas that are there. */
   see(path: RelativePath, entry: IndexEntry, replicas: readonly Replica[]): void {
     for (const replica of replicas) {
-      if (replica.role !== "producer") continue;
+      if (replica.role !== "producer" || replica.root === undefined) continue;
       const record = recordIn(entry, replica.id);
       const seen = replica.glance(path);
       if (seen.kind !== "file") {

@@ -65,6 +65,8 @@ export class FileIndex implements Disposable {
   readonly #delete: StatementSync;
   readonly #page: StatementSync;
   readonly #held: StatementSync;
+  /** Replicas of which nobody has asked yet, and the daemon before this one noted that it left them empty. */
+  readonly #leftEmpty: Set<string>;
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
   readonly #recent = new Map<RelativePath, IndexEntry>();
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
@@ -86,6 +88,11 @@ export class FileIndex implements Disposable {
     this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)");
     this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
     this.#page = database.prepare(PAGE_OF_DIRECTORY);
+    this.#leftEmpty = new Set(
+      database.prepare("SELECT name FROM replica WHERE left_empty <> 0").all().map(({ name }) =>
+        String(name)
+      ),
+    );
     this.#held = database.prepare(
       "SELECT directory, name FROM entry " +
         "WHERE held = ? AND held <> 0 AND (directory, name) > (?, ?) " +
@@ -188,32 +195,27 @@ export class FileIndex implements Disposable {
 
   /**
    * The number of a replica, whether the index knew it with this root before, and whether it is noted that it was left
-   * empty.
+   * empty, which is told once.
    */
   replicaId(
     name: string,
     rootInode: number,
   ): { id: ReplicaId; known: boolean; leftEmpty: boolean } {
     const row = this.#attempt(
-      () =>
-        this.#database.prepare("SELECT id, root_inode, left_empty FROM replica WHERE name = ?").get(
-          name,
-        ),
+      () => this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?").get(name),
       undefined,
     );
+    const leftEmpty = this.#leftEmpty.delete(name);
     if (row !== undefined && Number(row.root_inode) === rootInode) {
-      return { id: Number(row.id), known: true, leftEmpty: row.left_empty === 1 };
+      return { id: Number(row.id), known: true, leftEmpty };
     }
     return { id: this.forgetReplica(name, rootInode), known: false, leftEmpty: false };
   }
 
-  /** Remembers whether a replica was empty when the daemon, which had watched it, left it. */
-  noteLeftEmpty(id: ReplicaId, leftEmpty: boolean): void {
+  /** Remembers that a replica was empty when the daemon, which had watched it, left it: to be noted last of all. */
+  noteLeftEmpty(id: ReplicaId): void {
     this.#write(() => {
-      this.#database.prepare("UPDATE replica SET left_empty = ? WHERE id = ?").run(
-        leftEmpty ? 1 : 0,
-        id,
-      );
+      this.#database.prepare("UPDATE replica SET left_empty = 1 WHERE id = ?").run(id);
     });
   }
 
@@ -310,7 +312,8 @@ export class FileIndex implements Disposable {
   #write(change: () => void): void {
     try {
       if (!this.#inTransaction) {
-        this.#database.exec("BEGIN");
+        // Whatever is known later, the note that a replica was left empty is as old as what was known then.
+        this.#database.exec("BEGIN; UPDATE replica SET left_empty = 0 WHERE left_empty <> 0;");
         this.#inTransaction = true;
       }
       change();

@@ -105,9 +105,8 @@ export class Share implements WatchSink {
     const { index, onTrouble } = this.#parts;
     const { id, root } = this.replica;
     try {
-      if (this.isComplete && root !== undefined && this.#isEmpty(root)) {
-        index.noteLeftEmpty(id, true);
-      }
+      const isThere = root !== undefined && statusOf(root).links > 0;
+      if (isThere && this.isComplete && this.#isEmpty(root)) index.noteLeftEmpty(id);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       onTrouble(error.message); // then it counts as a mishap
@@ -197,7 +196,6 @@ export class Share implements WatchSink {
     // Once nothing can fail: the next attempt would take it for what it had.
     replica.attach(root, wasEmptied ? index.forgetReplica(replica.name, inode) : id);
     owned.move();
-    if (leftEmpty) index.noteLeftEmpty(id, false);
     if (wasEmptied) {
       this.#foundEmpty = true;
       this.#tell(

@@ -25,12 +25,19 @@ class Bench implements Disposable {
   /** Paths that are as the index knows them. */
   readonly known = new Set<RelativePath>();
   readonly #place: string;
+  readonly #indexPath: string;
+  #hasEnded = false;
   readonly #reactor = new Reactor();
 
-  /** `earlier`: a daemon before this one, with the same index. */
-  constructor(place = scratchDirectory("share"), private readonly earlier?: Bench) {
-    const index = earlier?.index ?? FileIndex.open(":memory:", () => {});
-    this.index = index;
+  /** `earlier`: a daemon before this one, with the same index, that has ended. */
+  constructor(place = scratchDirectory("share"), earlier?: Bench) {
+    if (earlier === undefined) this.#indexPath = `${scratchDirectory("index")}/index`;
+    else {
+      this.#indexPath = earlier.#indexPath;
+      earlier.index.close();
+      earlier.#hasEnded = true;
+    }
+    const index = this.index = FileIndex.open(this.#indexPath, () => {});
     this.#place = place;
     this.share = new Share(fileName("ann"), {
       config: { debounceMs: 10, diodeProducers: new Set() },
@@ -76,7 +83,7 @@ class Bench implements Disposable {
     this.share.close();
     this.share.replica.detach();
     this.#reactor[Symbol.dispose]();
-    if (this.earlier === undefined) this.index.close();
+    if (!this.#hasEnded) this.index.close();
   }
 }
 
@@ -233,11 +240,12 @@ Deno.test("I3: what was empty when the last daemon left it was emptied before it
   using second = new Bench(place, first);
   assert(second.share.isComplete);
   assertEquals(second.share.replica.id, first.share.replica.id);
-  using third = new Bench(place, first);
-  assert(!third.share.isComplete);
+  second.knowFile();
+  using third = new Bench(place, second);
+  assert(!third.share.isComplete, "there was something since");
   third.share.noteIfEmptied();
   third.knowFile();
-  using fourth = new Bench(place, first);
+  using fourth = new Bench(place, third);
   assert(!fourth.share.isComplete, "it was not found with files, so nobody saw it emptied");
 });
 

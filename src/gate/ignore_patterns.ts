@@ -67,7 +67,7 @@ function compile(pattern: string, over: "name" | "path"): Matcher {
   const text = fromText(pattern);
   if (over === "name" || !/[^/]\/$/.test(pattern)) return (tested) => tested.includes(text);
   const itself = fromText(pattern.slice(0, -1));
-  return (tested) => tested.includes(text) || tested.endsWith(itself);
+  return (tested) => tested.includes(text) || tested === itself || tested.endsWith(`/${itself}`);
 }
 
 /** Why `pattern` cannot be used; `undefined` if it can. */

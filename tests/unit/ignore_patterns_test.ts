@@ -41,6 +41,8 @@ Deno.test("plain path patterns match anywhere in the path", () => {
     [".local/share/Trash", [".local/share/Trash/f", "u/.local/share/Trash"], [".local/share/f"]],
     ["node_modules/", ["node_modules", "a/node_modules", "a/node_modules/b/c"], [
       "node_modules.zip",
+      "my_node_modules",
+      "a/my.node_modules",
       "a/node_modules_old/b",
     ]],
     ["/", ["a/b"], ["a"]],

@@ -223,8 +223,8 @@ export class Channel {
   }
 
   /**
-   * Sets all watches and puts back what a crash left, then reads the trees and queues what differs. Settles when all
-   * of that is planned; the work itself goes on. `onProgress` hears, in words, how far it is.
+   * Sets all watches and puts back what a crash left, then reads the trees and queues what differs. Settles when they
+   * are read; the work itself goes on. `onProgress` hears, in words, how far it is.
    */
   async start(onProgress: (status: string) => void): Promise<void> {
     try {
@@ -242,7 +242,9 @@ export class Channel {
     this.#started = true;
     await Promise.all(this.#shares.map((share) => share.watch(onProgress)));
     const reading = await readTree(
-      this.#treeFor(COMMON),
+      // Deletions and the removal of malware wait for its end: it does not wait for jobs (I7). What finds no room in the
+      // queue is found by another reading, later.
+      { ...this.#treeFor(COMMON), room: () => undefined },
       ROOT,
       (counts) => onProgress(`read ${counts.files} files in ${counts.directories} directories`),
     );

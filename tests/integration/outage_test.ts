@@ -272,6 +272,41 @@ testOnEachFilesystem(
     }),
 );
 
+/** With such names, and fewer than a queue may have paths, it overflows by their bytes. */
+const TOO_MANY = 4_500;
+const LONG_NAME = "n".repeat(250);
+
+testOnEachFilesystem(
+  "I3, I7: a start is over, and others' deletions travel, while a guest's many changes wait for the scanner",
+  (kind) =>
+    inWorld(kind, { channels: { docs: {} } }, async (world) => {
+      await world.clamd.start();
+      await world.startGate();
+      const [ann, bob, cid] = ["ann", "bob", "cid"].map((name) => world.only.share(name));
+      if (ann === undefined || bob === undefined || cid === undefined) throw new Error("no shares");
+      await bob.write("file", "to be deleted");
+      await world.only.settled();
+      await world.gate.term();
+      await world.clamd.stop();
+
+      await ann.shell(`
+        for i in $(seq 15); do mkdir ${LONG_NAME}; cd ${LONG_NAME}; done
+        for i in $(seq ${TOO_MANY}); do echo $i > $i; done
+      `);
+      {
+        await using _ = FakeClamd.start(answering(() => "hang"), world.clamd.socket);
+        await world.startGate();
+        await bob.shell("rm file");
+        await waitFor("the deletion travels", () => !cid.has("file") && !ann.has("file"));
+      }
+      await world.clamd.start();
+      await waitFor(
+        "what found no room in the queue arrives as well",
+        async () => (await cid.shell("find . -type f | wc -l")).trim() === `${TOO_MANY}`,
+      );
+    }),
+);
+
 testOnEachFilesystem("I1: what is too large to be scanned is held, or let through if so wished", (
   kind,
 ) =>

@@ -110,6 +110,27 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I1: what stayed goes with another configuration, though nobody lacks it by then",
+  async (kind) => {
+    await using world = await prepared(kind, { infectedAction: "log" });
+    const { only } = world;
+    await publishUnscanned(world, ["--no-scan"]);
+    await world.clamd.start();
+    await world.startGate();
+    await onlyCleanArrives(world);
+    await world.gate.term();
+    const scanning = { ...only.options.scanning, infectedAction: "delete" };
+    const producers = ["ann", "bob"];
+    await world.startGate({
+      configuration: { [only.name]: { ...only.configuration, producers, scanning } },
+    });
+    const places = [only.share("ann"), only.share("bob"), only.export];
+    await waitFor("it is gone", () => places.every((place) => !place.has("evil")));
+    assert(places.every((place) => place.has("good")));
+  },
+);
+
+testOnEachFilesystem(
   "I3: while the scanner is away it waits, is told once, and then goes on",
   async (kind) => {
     await using world = await prepared(kind);

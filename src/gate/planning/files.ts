@@ -64,10 +64,9 @@ function planDistribution(
       replica !== source && (lacks(replica) || isLinked(replica, source, all)) &&
       !findings.postponed.has(idOf(replica))
     ).map(idOf);
-    if (targets.length > 0) return { kind: "distribute", source: idOf(source), targets };
-    // Nobody lacks any more what got no clean verdict.
-    return source.record?.status !== "current"
-      ? { kind: "adopt", replicas: [idOf(source)], newVersion: false }
+    // What got no clean verdict is to get one, though nobody may lack it any more.
+    return targets.length > 0 || source.record?.status !== "current"
+      ? { kind: "distribute", source: idOf(source), targets }
       : SETTLED;
   }
   // Only the export has something, and the index does not say why.

@@ -1,6 +1,7 @@
 /**
- * Renames of which no event tells: made while the daemon was down, or lost. Whoever reads a tree tells which inodes names
- * have lost, and which ones others have that are news; one that is both was renamed.
+ * Renames of which no event tells. Those made while the daemon was down are known before anything is deleted; one whose
+ * events were lost, only if its new name is found before the deletion travels. Whoever reads a tree tells which inodes
+ * names have lost, and which ones others have that are news; one that is both was renamed.
  *
  * A file system may give a removed file's inode to a new one. That is taken for a rename too: the deletion is later told,
  * and not at all if the new file is malware.

@@ -142,8 +142,8 @@ export interface DirectoryAt {
 }
 
 /**
- * The entry of a directory that was made at `made` like the one at `model`, if that is the channel's as well. Known at once, so that nobody takes it for
- * a guest's own when the model is gone before the next look.
+ * The entry of a directory that was made at `made` like the one at `model`, if that is the channel's as well. Known at
+ * once, so that nobody takes it for a guest's own when the model is gone before the next look.
  */
 export function withMadeDirectory(
   entry: IndexEntry,

@@ -43,8 +43,8 @@ import { verdictReports } from "./verdict_reports.ts";
 const ROOM = 0.4;
 /** The queue of what no single guest's doing has brought up, such as the start. */
 const COMMON = "";
-/** The queue of what waits until the trees were read at the start. */
-const UNREAD = "unread";
+/** Beside each queue, that of what waits until the trees were read at the start. No share's name has a slash. */
+const unread = (queue: string) => `${queue}/unread`;
 const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
@@ -217,7 +217,7 @@ export class Channel {
     scanner.onRecovery(() => {
       for (const held of this.#held.values()) held.now();
     });
-    this.#sources = [...producers.map(({ name }) => name), COMMON, UNREAD].map((queue) => () =>
+    this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
       this.#nextJob(queue)
     );
   }
@@ -320,13 +320,14 @@ export class Channel {
   }
 
   #nextJob(queue: string): (() => Promise<void>) | undefined {
-    if (queue === UNREAD && !this.#areTreesRead) return undefined;
-    const path = this.#queue.take(queue);
-    if (path === undefined) {
-      if (this.#queue.takeOverflow(queue)) this.#readFor(queue, ROOT);
-      return undefined;
+    // What had to wait comes first, and fails, if it does, as one of the queue that it came from (I7).
+    const parts = this.#areTreesRead ? [unread(queue), queue] : [queue];
+    for (const part of parts) {
+      const path = this.#queue.take(part, queue);
+      if (path !== undefined) return () => this.#work(path, queue);
+      if (this.#queue.takeOverflow(part)) this.#readFor(queue, ROOT);
     }
-    return () => this.#work(path, queue);
+    return undefined;
   }
 
   /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
@@ -341,7 +342,7 @@ export class Channel {
       this.#retries.later(path, queue, this.#afterFailure(path, error));
     } finally {
       this.#queue.done(path);
-      if (rest?.kind === "unread") this.#enqueue(UNREAD, path);
+      if (rest?.kind === "unread") this.#enqueue(unread(queue), path);
       // Once it is everywhere: told of its first place, guests would have to be told of the others again.
       if (this.#hasNews) this.#onChange();
       this.#hasNews = false;

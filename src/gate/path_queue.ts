@@ -27,7 +27,7 @@ interface Queue {
 export class PathQueue {
   readonly #waiting = new Map<string, Queue>();
   readonly #overflowed = new Set<string>();
-  /** By the queue that they were taken from. */
+  /** By the queue that they were taken for. */
   readonly #running = new Map<RelativePath, string>();
   /** Told again while they were running, and by whom. */
   readonly #again = new Map<RelativePath, string>();
@@ -51,8 +51,8 @@ export class PathQueue {
     return true;
   }
 
-  /** Takes the share's next path that no job is working on. */
-  take(share: string): RelativePath | undefined {
+  /** Takes the share's next path that no job is working on. From now on it is one of the queue `to`. */
+  take(share: string, to = share): RelativePath | undefined {
     const queue = this.#waiting.get(share);
     if (queue === undefined) return undefined;
     for (let next = queue.order.next(); !next.done; next = queue.order.next()) {
@@ -60,10 +60,10 @@ export class PathQueue {
       queue.paths.delete(path);
       queue.bytes -= path.length;
       if (this.#running.has(path)) {
-        this.#again.set(path, share);
+        this.#again.set(path, to);
         continue;
       }
-      this.#running.set(path, share);
+      this.#running.set(path, to);
       return path;
     }
     queue.order = queue.paths.values(); // one that has come to its end stays there
@@ -83,7 +83,7 @@ export class PathQueue {
     return this.#running.has(path);
   }
 
-  /** Whose queue a path that is worked on was taken from. */
+  /** The queue that a path that is worked on was taken for. */
   runningFor(path: RelativePath): string | undefined {
     return this.#running.get(path);
   }

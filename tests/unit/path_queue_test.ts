@@ -33,6 +33,16 @@ Deno.test("I3: a path is pending while it waits, is worked on, or may have been 
   assert(!queue.isPending(B));
 });
 
+Deno.test("I7: a path can be taken from one queue for another, and then is one of that", () => {
+  const queue = new PathQueue();
+  queue.add("ann/unread", A);
+  assertEquals(queue.take("ann/unread", "ann"), A);
+  assertEquals(queue.runningFor(A), "ann");
+  queue.repeatRunning();
+  queue.done(A);
+  assertEquals([queue.take("ann/unread"), queue.take("ann")], [undefined, A]);
+});
+
 Deno.test("I3: what is worked on can be asked for once more, all at once", () => {
   const queue = new PathQueue();
   for (const path of [A, B]) queue.add("ann", path);

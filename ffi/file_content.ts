@@ -141,10 +141,14 @@ export function truncate(file: Descriptor, size: number): void {
   check(libc.ftruncate(file.fd, BigInt(size)), "ftruncate");
 }
 
+/** Whether both are of one inode, whatever it holds. */
+export function sameInode(a: FileStatus, b: FileStatus): boolean {
+  return a.device === b.device && a.inode === b.inode;
+}
+
 /** A snapshot's status may only be believed if nothing happened while it was taken. */
 export function sameVersion(a: FileStatus, b: FileStatus): boolean {
-  return a.device === b.device && a.inode === b.inode && a.ctimeNs === b.ctimeNs &&
-    a.mtimeNs === b.mtimeNs && a.size === b.size;
+  return sameInode(a, b) && a.ctimeNs === b.ctimeNs && a.mtimeNs === b.mtimeNs && a.size === b.size;
 }
 
 /** Writes all of `data` at `offset`. */

@@ -261,7 +261,8 @@ export class Channel {
   }
 
   /**
-   * No event is followed any more. Settles when no tree is being read; jobs that run are the scheduler's to wait for.
+   * No event is followed any more. Settles when no tree is being read again; the start's own reading, and jobs that run,
+   * are others' to wait for.
    */
   stop(): Promise<void> {
     this.#stopped = true;

@@ -16,6 +16,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   cloneOrCopy,
+  sameInode,
   setModificationTime,
   setOwnerAndMode,
   writeAll,
@@ -64,8 +65,7 @@ export class Quarantine {
 
   /** Whether `directory` is the quarantine, wherever it was moved. */
   is(directory: Directory): boolean {
-    const [own, other] = [statusOf(this.#directory), statusOf(directory)];
-    return own.device === other.device && own.inode === other.inode;
+    return sameInode(statusOf(this.#directory), statusOf(directory));
   }
 
   /** Throws SystemError where nothing was kept; the file is still in its place then. */

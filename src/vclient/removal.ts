@@ -13,7 +13,7 @@ import { display, type FileName, fileName, fromText } from "../../ffi/byte_strin
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
-import { sameVersion } from "../../ffi/file_content.ts";
+import { sameInode, sameVersion } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 
 /** `changed`: the name stands for something else than what was scanned, and still does. */
@@ -79,14 +79,13 @@ function lookAtTaken(scanned: ScannedFile, { directory, name }: Place): Found {
   const taken = directory.status(name);
   if (taken === undefined) return "nothing";
   // The rename itself may have changed the time of change.
-  const isSame = taken.device === status.device && taken.inode === status.inode &&
+  const isSame = sameInode(taken, status) &&
     isScanned(scanned, { ...statusOf(file), ctimeNs: status.ctimeNs });
   return isSame ? "scanned" : "another";
 }
 
 function isScanned({ status, isRestless }: ScannedFile, found: FileStatus): boolean {
-  if (!isRestless) return sameVersion(found, status);
-  return found.device === status.device && found.inode === status.inode;
+  return isRestless ? sameInode(found, status) : sameVersion(found, status);
 }
 
 const MOST_ATTEMPTS = 100;

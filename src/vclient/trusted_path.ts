@@ -11,6 +11,7 @@ import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
+import { sameInode } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { StartFailure } from "../daemon/daemon.ts";
 import { absolutePath } from "./watched_places.ts";
@@ -70,7 +71,7 @@ export function reaches(directory: ByteString, path: RelativePath): boolean {
   using named = openCanonical(absolutePath(directory, path));
   if (walked === undefined || named === undefined) return false;
   const [a, b] = [statusOf(walked), statusOf(named)];
-  return a.device === b.device && a.inode === b.inode && a.mountId === b.mountId;
+  return sameInode(a, b) && a.mountId === b.mountId;
 }
 
 function reasonOf(error: unknown): string {

@@ -39,6 +39,13 @@ async function publishUnscanned(world: World, options: readonly string[]): Promi
   await world.gate.term();
 }
 
+/** Starts a scanner, and the gate with the world's own arguments: what was published before is scanned now. */
+async function startScanning(world: World): Promise<void> {
+  await world.clamd.start();
+  await world.startGate();
+  await onlyCleanArrives(world);
+}
+
 /** The clean file arrives with cid, and nothing infected. */
 async function onlyCleanArrives({ only, user }: World): Promise<void> {
   await waitFor("the clean one arrives", () => only.share("cid").has("good"));
@@ -58,9 +65,7 @@ testOnEachFilesystem(
     for (const name of ["evil", "good"]) {
       await must("cp", ["-a", only.share("ann").at(name), only.export.at(name)]);
     }
-    await world.clamd.start();
-    await world.startGate();
-    await onlyCleanArrives(world);
+    await startScanning(world);
     await only.settled();
     assertEquals(await only.infectedElsewhere(), []);
   },
@@ -71,9 +76,7 @@ testOnEachFilesystem(
   async (kind) => {
     await using world = await prepared(kind);
     await publishUnscanned(world, ["--no-scan"]);
-    await world.clamd.start();
-    await world.startGate();
-    await onlyCleanArrives(world);
+    await startScanning(world);
     await world.only.settled();
     assertEquals(await world.only.infectedElsewhere(), []);
   },
@@ -84,9 +87,7 @@ testOnEachFilesystem(
   async (kind) => {
     await using world = await prepared(kind, { permissive: true });
     await publishUnscanned(world, []);
-    await world.clamd.start();
-    await world.startGate();
-    await onlyCleanArrives(world);
+    await startScanning(world);
   },
 );
 
@@ -96,9 +97,7 @@ testOnEachFilesystem(
     await using world = await prepared(kind, { infectedAction: "log" });
     const { only } = world;
     await publishUnscanned(world, ["--no-scan"]);
-    await world.clamd.start();
-    await world.startGate();
-    await onlyCleanArrives(world);
+    await startScanning(world);
     const inAll = (name: string, wanted: string) => async () => {
       for (const peer of only.peers) if (await peer.readText(name) !== wanted) return false;
       return true;
@@ -115,9 +114,7 @@ testOnEachFilesystem(
     await using world = await prepared(kind, { infectedAction: "log" });
     const { only } = world;
     await publishUnscanned(world, ["--no-scan"]);
-    await world.clamd.start();
-    await world.startGate();
-    await onlyCleanArrives(world);
+    await startScanning(world);
     await world.gate.term();
     const scanning = { ...only.options.scanning, infectedAction: "delete" };
     const producers = ["ann", "bob"];

@@ -24,6 +24,14 @@ function path(path: RelativePath, below: Below = "nothing", closed = false): Due
   return { kind: "path", path, below, closed };
 }
 
+/** When `A` is told, although something happens to it again and again. */
+function toldThough(debouncer: Debouncer, everyMs: number, touch: Touch): number {
+  for (let now = 0;; now += everyMs) {
+    if (debouncer.due(now).length > 0) return now;
+    debouncer.touch(A, now, touch);
+  }
+}
+
 Deno.test("a path is due when it has been quiet for the debounce time", () => {
   const debouncer = new Debouncer(100);
   debouncer.touch(A, 0, SETTLED);
@@ -59,21 +67,13 @@ Deno.test("when a path will be due is known", () => {
 
 Deno.test("a file that is closed again and again is told after 10 debounces", () => {
   const debouncer = new Debouncer(100);
-  let toldAt: number | undefined;
-  for (let now = 0; toldAt === undefined; now += 50) {
-    if (debouncer.due(now).length > 0) toldAt = now;
-    else debouncer.touch(A, now, SETTLED);
-  }
+  const toldAt = toldThough(debouncer, 50, SETTLED);
   assert(toldAt > 800 && toldAt <= 1000, `told at ${toldAt}`);
 });
 
 Deno.test("with a long debounce, a file that is closed again and again is told after 10 s", () => {
   const debouncer = new Debouncer(4000);
-  let toldAt: number | undefined;
-  for (let now = 0; toldAt === undefined; now += 500) {
-    if (debouncer.due(now).length > 0) toldAt = now;
-    else debouncer.touch(A, now, SETTLED);
-  }
+  const toldAt = toldThough(debouncer, 500, SETTLED);
   assert(toldAt > 6000 && toldAt <= 10_000, `told at ${toldAt}`);
 });
 
@@ -88,11 +88,7 @@ Deno.test("a file that is only being written waits until it is quiet, however lo
 
 Deno.test("I1: a path whose attributes change again and again is told after 10 debounces", () => {
   const debouncer = new Debouncer(100);
-  let toldAt: number | undefined;
-  for (let now = 0; toldAt === undefined; now += 50) {
-    if (debouncer.due(now).length > 0) toldAt = now;
-    else debouncer.touch(A, now, OTHER);
-  }
+  const toldAt = toldThough(debouncer, 50, OTHER);
   assert(toldAt > 800 && toldAt <= 1000, `told at ${toldAt}`);
 });
 

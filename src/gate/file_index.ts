@@ -7,25 +7,21 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import {
-  type ByteString,
-  type FileName,
-  nameOf,
-  parentOf,
-  type RelativePath,
-} from "../../ffi/byte_string.ts";
+import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import {
   changeNothing,
   IN_MEMORY,
+  isDamage,
   isInUse,
   openDatabase,
   setAside,
   writeBack,
 } from "./index_database.ts";
-import { KnownPage, PAGE_NAMES } from "./known_directory.ts";
+import { entryOf, pageOf, pathOf } from "./index_rows.ts";
+import { type KnownPage, NOTHING_KNOWN, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
-import { packEntry, unpackEntry, wordsOf } from "./packed_entry.ts";
+import { packEntry } from "./packed_entry.ts";
 import {
   type DirectoryAt,
   type IndexEntry,
@@ -54,17 +50,23 @@ const PAGE_OF_DIRECTORY = `
   )
 `;
 
-const NOTHING_KNOWN = new KnownPage([], new Uint32Array(0));
+/** What is asked of the database for each path. */
+interface Statements {
+  readonly get: StatementSync;
+  readonly put: StatementSync;
+  readonly delete: StatementSync;
+  readonly page: StatementSync;
+  readonly held: StatementSync;
+}
 
 export class FileIndex implements Disposable {
-  readonly #database: DatabaseSync;
+  readonly #path: string;
   readonly #onTrouble: (message: string) => void;
   readonly #onRestored: () => void;
-  readonly #get: StatementSync;
-  readonly #put: StatementSync;
-  readonly #delete: StatementSync;
-  readonly #page: StatementSync;
-  readonly #held: StatementSync;
+  #database: DatabaseSync;
+  #statements: Statements;
+  /** The replicas that were asked for, with the numbers that they have. */
+  readonly #replicas = new Map<string, { readonly id: ReplicaId; readonly rootInode: number }>();
   /** Replicas of which nobody has asked yet, and the daemon before this one noted that it left them empty. */
   readonly #leftEmpty: Set<string>;
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
@@ -75,28 +77,23 @@ export class FileIndex implements Disposable {
   #againTimer: ReturnType<typeof setTimeout> | undefined;
   #againMs = TRY_AGAIN_MS;
   #restoredAt = -Infinity;
+  #begunAnewAt = -Infinity;
 
   private constructor(
+    path: string,
     database: DatabaseSync,
     onTrouble: (message: string) => void,
     onRestored: () => void,
   ) {
+    this.#path = path;
     this.#database = database;
     this.#onTrouble = onTrouble;
     this.#onRestored = onRestored;
-    this.#get = database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?");
-    this.#put = database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)");
-    this.#delete = database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?");
-    this.#page = database.prepare(PAGE_OF_DIRECTORY);
+    this.#statements = prepareStatements(database);
     this.#leftEmpty = new Set(
       database.prepare("SELECT name FROM replica WHERE left_empty <> 0").all().map(({ name }) =>
         String(name)
       ),
-    );
-    this.#held = database.prepare(
-      "SELECT directory, name FROM entry " +
-        "WHERE held = ? AND held <> 0 AND (directory, name) > (?, ?) " +
-        "ORDER BY directory, name LIMIT ?",
     );
   }
 
@@ -111,26 +108,20 @@ export class FileIndex implements Disposable {
     onTrouble: (message: string) => void,
     onRestored: () => void = () => {},
   ): FileIndex {
-    const opened = (place: string) => new FileIndex(openDatabase(place), onTrouble, onRestored);
+    const opened = (database: DatabaseSync) => {
+      try {
+        return new FileIndex(path, database, onTrouble, onRestored);
+      } catch (error) {
+        database.close();
+        throw error;
+      }
+    };
     try {
-      return opened(path);
+      return opened(openDatabase(path));
     } catch (error) {
       if (isInUse(error)) throw new LayoutFault(`another daemon uses ${path}`);
       if (lacksDescriptors(error)) throw new LayoutFault(`${path}: ${error.message}`);
-      onTrouble(
-        `the index ${path} cannot be used (${messageOf(error)}): starting a new one; ` +
-          `shares are compared by content once`,
-      );
-    }
-    try {
-      setAside(path);
-      return opened(path);
-    } catch (error) {
-      onTrouble(
-        `no index can be written at ${path} (${messageOf(error)}): going on without; ` +
-          `deletions made while the daemon is down will not be known`,
-      );
-      return opened(IN_MEMORY);
+      return opened(begun(path, error, onTrouble));
     }
   }
 
@@ -138,7 +129,7 @@ export class FileIndex implements Disposable {
     const recent = this.#recent.get(path);
     if (recent !== undefined) return recent;
     return this.#attempt(() => {
-      const row = this.#get.get(parentOf(path), nameOf(path));
+      const row = this.#statements.get.get(parentOf(path), nameOf(path));
       return row === undefined ? UNKNOWN_ENTRY : entryOf(row);
     }, UNKNOWN_ENTRY);
   }
@@ -150,11 +141,11 @@ export class FileIndex implements Disposable {
       const name = nameOf(path);
       this.#remember(path, entry);
       if (entry.records.length === 0) {
-        this.#delete.run(directory, name);
+        this.#statements.delete.run(directory, name);
         return;
       }
       const held = entry.records.find(({ status }) => status === "held")?.replica ?? 0;
-      this.#put.run(directory, name, held, packEntry(entry));
+      this.#statements.put.run(directory, name, held, packEntry(entry));
     });
   }
 
@@ -169,12 +160,10 @@ export class FileIndex implements Disposable {
 
   /** What is known of the next names of `directory` in order behind `after`; see `KnownDirectory`. */
   page(directory: RelativePath, after: string): KnownPage {
-    return this.#attempt(() => {
-      const row = this.#page.get(directory, after);
-      if (typeof row?.names !== "string") return NOTHING_KNOWN;
-      const names = row.names.split("/") as FileName[]; // only file names are ever written
-      return new KnownPage(names, wordsOf(packedOf(row)));
-    }, NOTHING_KNOWN);
+    return this.#attempt(
+      () => pageOf(this.#statements.page.get(directory, after), after),
+      NOTHING_KNOWN,
+    );
   }
 
   /**
@@ -185,10 +174,7 @@ export class FileIndex implements Disposable {
     const directory = after === undefined ? "" : parentOf(after);
     const name = after === undefined ? "" : nameOf(after);
     return this.#attempt(
-      () =>
-        this.#held.all(replica, directory, name, limit).map((row) =>
-          (row.directory === "" ? String(row.name) : `${row.directory}/${row.name}`) as RelativePath
-        ),
+      () => this.#statements.held.all(replica, directory, name, limit).map(pathOf),
       [],
     );
   }
@@ -207,7 +193,9 @@ export class FileIndex implements Disposable {
     );
     const leftEmpty = this.#leftEmpty.delete(name);
     if (row !== undefined && Number(row.root_inode) === rootInode) {
-      return { id: Number(row.id), known: true, leftEmpty };
+      const id = Number(row.id);
+      this.#replicas.set(name, { id, rootInode });
+      return { id, known: true, leftEmpty };
     }
     return { id: this.forgetReplica(name, rootInode), known: false, leftEmpty: false };
   }
@@ -251,7 +239,10 @@ export class FileIndex implements Disposable {
         .run(name, rootInode);
       id = Number(inserted.lastInsertRowid);
     });
-    return id >= 0 ? id : fallbackId--;
+    // What is rolled back would be the next one's number, too.
+    if (id < 0 || !this.commit()) return fallbackId--;
+    this.#replicas.set(name, { id, rootInode });
+    return id;
   }
 
   /** Whether anything at all is known of a replica. */
@@ -341,6 +332,11 @@ export class FileIndex implements Disposable {
     } catch {
       // SQLite rolled back by itself
     }
+    if (isDamage(error)) this.#beginAnew(error);
+    else this.#tryLater(error);
+  }
+
+  #tryLater(error: unknown): void {
     if (!this.#troubled) {
       this.#onTrouble(
         `the index cannot be used now (${messageOf(error)}): going on; check the space on the disk`,
@@ -349,6 +345,31 @@ export class FileIndex implements Disposable {
     this.#troubled = true;
     if (performance.now() - this.#restoredAt > TRY_AGAIN_LATEST_MS) this.#againMs = TRY_AGAIN_MS;
     this.#againTimer ??= setTimeout(() => this.#tryAgain(), this.#againMs);
+  }
+
+  /** What is damaged gets no better: the disk is read and compared, with an empty index. */
+  #beginAnew(error: unknown): void {
+    const now = performance.now();
+    const isAgain = now - this.#begunAnewAt < TRY_AGAIN_LATEST_MS;
+    this.#begunAnewAt = now;
+    this.#database.close();
+    // A disk that damages it at once would have everything read for ever.
+    this.#database = isAgain
+      ? withoutFile(this.#path, error, this.#onTrouble)
+      : begun(this.#path, error, this.#onTrouble);
+    this.#statements = prepareStatements(this.#database);
+    this.#write(() => {
+      const insert = this.#database.prepare(
+        "INSERT INTO replica (id, name, root_inode) VALUES (?, ?, ?)",
+      );
+      for (const [name, { id, rootInode }] of this.#replicas) insert.run(id, name, rootInode);
+    });
+    this.#troubled = false;
+    clearTimeout(this.#againTimer);
+    this.#againTimer = setTimeout(() => {
+      this.#againTimer = undefined;
+      this.#onRestored();
+    }, 0);
   }
 
   #tryAgain(): void {
@@ -364,14 +385,45 @@ export class FileIndex implements Disposable {
 /** Not to be collected as garbage, which would close them. */
 const left: DatabaseSync[] = [];
 
-/** Numbers for replicas that could not be written down: negative, so never one of the index. */
-let fallbackId = -2;
+/** Numbers for replicas that could not be written down: no other's, and hardly one that another process gave. */
+let fallbackId = -2 - Math.floor(Math.random() * 2 ** 30);
 
-function entryOf(row: Record<string, unknown>): IndexEntry {
-  return unpackEntry(wordsOf(packedOf(row)), 0);
+/** A new index at `path`, in place of one that cannot be used; in memory, if there can be none. */
+function begun(path: string, why: unknown, onTrouble: (message: string) => void): DatabaseSync {
+  onTrouble(
+    `the index ${path} cannot be used (${messageOf(why)}): starting a new one; ` +
+      `shares are compared by content once`,
+  );
+  try {
+    setAside(path);
+    return openDatabase(path);
+  } catch (error) {
+    return withoutFile(path, error, onTrouble);
+  }
 }
 
-function packedOf({ packed }: Record<string, unknown>): Uint8Array {
-  if (packed instanceof Uint8Array) return packed;
-  throw new RangeError("index: broken row");
+function withoutFile(
+  path: string,
+  why: unknown,
+  onTrouble: (message: string) => void,
+): DatabaseSync {
+  onTrouble(
+    `no index can be written at ${path} (${messageOf(why)}): going on without; ` +
+      `deletions made while the daemon is down will not be known`,
+  );
+  return openDatabase(IN_MEMORY);
+}
+
+function prepareStatements(database: DatabaseSync): Statements {
+  return {
+    get: database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?"),
+    put: database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)"),
+    delete: database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?"),
+    page: database.prepare(PAGE_OF_DIRECTORY),
+    held: database.prepare(
+      "SELECT directory, name FROM entry " +
+        "WHERE held = ? AND held <> 0 AND (directory, name) > (?, ?) " +
+        "ORDER BY directory, name LIMIT ?",
+    ),
+  };
 }

@@ -3,13 +3,16 @@
 import { DatabaseSync } from "node:sqlite";
 import { fromText } from "../../ffi/byte_string.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
+import { BrokenEntry } from "./packed_entry.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
 const SCHEMA_VERSION = 4;
 /** How long another daemon's last moments are waited for. */
 const OTHERS_END_MS = 2000;
-/** Another connection has locked the file. */
+/** Another connection has locked the file; what is in it cannot be; it is no database (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
 
 /** `held`: the replica whose own change could not be scanned, the first if there are several; 0 if there is none. */
 const SCHEMA = `
@@ -58,6 +61,11 @@ function prepared(database: DatabaseSync): DatabaseSync {
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
     else if (version !== SCHEMA_VERSION) throw new Error(`layout ${version} is not known here`);
+    if (schemaOf(database) !== OUR_SCHEMA) throw new Error("its tables are not ours");
+    // A damaged header may say that nothing is to be written. Taken back, this needs no room on the disk.
+    database.exec("BEGIN");
+    changeNothing(database);
+    database.exec("ROLLBACK");
     const check = database.prepare("PRAGMA quick_check(1)").get();
     if (check?.quick_check !== "ok") throw new Error("it is damaged");
     return database;
@@ -65,6 +73,22 @@ function prepared(database: DatabaseSync): DatabaseSync {
     database.close();
     throw error;
   }
+}
+
+/** As it was written, which is what names and types of columns come from (sqlite.org/schematab.html). */
+function schemaOf(database: DatabaseSync): string {
+  const rows = database.prepare(
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'trigger' ORDER BY name",
+  ).all();
+  return JSON.stringify(rows);
+}
+
+const OUR_SCHEMA = ourSchema();
+
+function ourSchema(): string {
+  using database = new DatabaseSync(IN_MEMORY);
+  database.exec(SCHEMA);
+  return schemaOf(database);
 }
 
 /** A change that changes nothing, to try whether anything can be written. */
@@ -83,9 +107,18 @@ export function writeBack(database: DatabaseSync): void {
 
 /** Whether `openDatabase` failed since another connection has the file. */
 export function isInUse(error: unknown): boolean {
-  // The lowest byte is the kind of error, the others tell more of it (sqlite.org/rescode.html).
-  return error instanceof Error && "errcode" in error &&
-    (Number(error.errcode) & 0xff) === SQLITE_BUSY;
+  return kindOf(error) === SQLITE_BUSY;
+}
+
+/** Whether a query failed since the file holds what nobody can have written. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof BrokenEntry || kindOf(error) === SQLITE_CORRUPT ||
+    kindOf(error) === SQLITE_NOTADB;
+}
+
+/** The lowest byte is the kind of error, the others tell more of it. */
+function kindOf(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : undefined;
 }
 
 /** Renames the file and what belongs to it to `….damaged`. */

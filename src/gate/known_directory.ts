@@ -3,7 +3,7 @@
 import type { FileName, RelativePath } from "../../ffi/byte_string.ts";
 import { kindAt, sameAccessAt, sameVersionAt } from "../../ffi/status_words.ts";
 import type { Pace } from "./pace.ts";
-import { currentStatusAt, endOf, statusAt, unpackEntry } from "./packed_entry.ts";
+import { BrokenEntry, currentStatusAt, endOf, statusAt, unpackEntry } from "./packed_entry.ts";
 import { type IndexEntry, type ReplicaId, TRAVELLING_MODE } from "./replica_record.ts";
 
 /** The most names of a page: some milliseconds of work. */
@@ -14,7 +14,7 @@ export class KnownPage {
   /** Where each entry begins. */
   readonly #starts: Uint32Array;
 
-  /** `words`: the entries of all `names` in their order. Throws if they are not. */
+  /** `words`: the entries of all `names` in their order. Throws BrokenEntry if they are not. */
   constructor(readonly names: readonly FileName[], readonly words: Uint32Array) {
     this.#starts = new Uint32Array(names.length);
     let at = 0;
@@ -22,7 +22,7 @@ export class KnownPage {
       this.#starts[position] = at;
       at = endOf(words, at);
     }
-    if (at !== words.length) throw new RangeError("index: names and entries do not match");
+    if (at !== words.length) throw new BrokenEntry("names and entries do not match");
   }
 
   startOf(position: number): number {
@@ -31,6 +31,8 @@ export class KnownPage {
     return start;
   }
 }
+
+export const NOTHING_KNOWN = new KnownPage([], new Uint32Array(0));
 
 /** Where the pages come from. */
 export interface KnownPages {

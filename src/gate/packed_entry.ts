@@ -14,6 +14,9 @@ const DELETED = 1 << 31;
 const STATUSES: readonly RecordStatus[] = ["current", "held", "infected", "own"];
 const CURRENT = STATUSES.indexOf("current");
 
+/** The index holds what nobody can have written. */
+export class BrokenEntry extends Error {}
+
 export function packEntry({ version, deleted, records }: IndexEntry): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(HEADER + records.length * RECORD);
   words[0] = version;
@@ -29,20 +32,20 @@ export function packEntry({ version, deleted, records }: IndexEntry): Uint8Array
   return new Uint8Array(words.buffer);
 }
 
-/** The words of what SQLite returned. Throws for bytes that are no words. */
+/** The words of what SQLite returned. Throws BrokenEntry for bytes that are no words. */
 export function wordsOf(bytes: Uint8Array): Uint32Array {
-  if (bytes.length % 4 !== 0) throw new RangeError("index: broken entry");
+  if (bytes.length % 4 !== 0) throw new BrokenEntry("not a whole entry");
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
 }
 
-/** Where the entry at `at` ends. Throws if there is no whole entry that `unpackEntry` takes. */
+/** Where the entry at `at` ends. Throws BrokenEntry if there is no whole entry that `unpackEntry` takes. */
 export function endOf(words: Uint32Array, at: number): number {
   const end = at + HEADER + countAt(words, at) * RECORD;
-  if (at + HEADER > words.length || end > words.length) throw new RangeError("index: broken entry");
+  if (at + HEADER > words.length || end > words.length) throw new BrokenEntry("not a whole entry");
   for (let here = at + HEADER; here < end; here += RECORD) {
     if ((words[here + 2] ?? STATUSES.length) >= STATUSES.length) {
-      throw new RangeError("index: broken record");
+      throw new BrokenEntry("a status that does not exist");
     }
   }
   return end;
@@ -54,7 +57,7 @@ export function unpackEntry(words: Uint32Array, at: number): IndexEntry {
   const end = endOf(words, at);
   for (let here = at + HEADER; here < end; here += RECORD) {
     const status = STATUSES[words[here + 2] ?? STATUSES.length];
-    if (status === undefined) throw new RangeError("index: broken record");
+    if (status === undefined) throw new BrokenEntry("a status that does not exist");
     records.push({
       replica: replicaAt(words, here),
       version: words[here + 1] ?? 0,

@@ -3,7 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
 import { LayoutFault } from "../../src/gate/layout.ts";
 import { type IndexEntry, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
@@ -12,6 +12,11 @@ import { waitFor } from "../support/wait.ts";
 
 /** More than are kept in memory. */
 const MANY = 10_000;
+/** Entries of 4 MiB and more. */
+const MORE_THAN_SQLITE_CACHES = 40_000;
+const SQLITE_PAGE = 4096;
+/** In the header (sqlite.org/fileformat2.html#file_format_version_numbers). */
+const FORMAT_TO_WRITE_AT = 18;
 
 function entryOf(number: number): IndexEntry {
   return {
@@ -108,6 +113,22 @@ Deno.test("I3: what could not be written is as if it had never been known", () =
   assertEquals(index.get(path(1)), entryOf(3));
 });
 
+Deno.test("I3: no two replicas get one number, though what was written in between is rolled back", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  open(file).close();
+  change(
+    file,
+    "CREATE TRIGGER refuse BEFORE INSERT ON entry BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
+  );
+  using index = open(file);
+  const ids = new Set<number>();
+  for (const [inode, name] of ["ann", "bob", "cid"].entries()) {
+    ids.add(index.replicaId(name, inode).id);
+    index.put(path(1), entryOf(1));
+  }
+  assertEquals(ids.size, 3);
+});
+
 Deno.test("I3: after a while of trouble the disk is to be read, for what was forgotten", async () => {
   const file = `${scratchDirectory("index")}/index`;
   open(file).close();
@@ -163,23 +184,120 @@ Deno.test("I3: an index that another daemon uses is left alone", () => {
   assert(index.commit());
 });
 
-Deno.test("I3: a record that nobody can have written makes its directory unknown, and stops nothing", () => {
+/** What a disk may make of the row of a file, with what is right about the row still in its place. */
+const DAMAGES: Readonly<Record<string, string>> = {
+  // The third word of the first record, behind the entry's two, is its status.
+  "a status that does not exist":
+    "packed = CAST(substr(packed, 1, 16) || x'63000000' || substr(packed, 21) AS BLOB)",
+  "more records than there are": "packed = CAST(x'0100000009000000' || substr(packed, 9) AS BLOB)",
+  "half a word": "packed = CAST(substr(packed, 1, 9) AS BLOB)",
+  "an entry too many": "packed = CAST(packed || packed AS BLOB)",
+  "nothing": "packed = x''",
+  "a number": "packed = 7",
+  "a name with a slash": "name = 'a/b'",
+  "a name that is no UTF-8": "name = CAST(x'c3ff32' AS TEXT)",
+  "a name of other characters than a byte has": "name = '\u20ac'",
+  "the directory itself as a name": "name = '..'",
+  "a name that is no text": "name = x'32'",
+};
+
+const DIRECTORY = fromText("directory") as RelativePath;
+
+/** Rows of an index file, changed behind the gate's back. */
+function change(file: string, statement: string): void {
+  using database = new DatabaseSync(file);
+  database.exec(statement);
+}
+
+for (const [damage, assignment] of Object.entries(DAMAGES)) {
+  Deno.test(`I3: an index with a row that nobody can have written is begun anew: ${damage}`, async () => {
+    const file = `${scratchDirectory("index")}/index`;
+    let id;
+    {
+      using index = open(file);
+      ({ id } = index.replicaId("ann", 7));
+      for (const i of [1, 2, 3]) index.put(path(i), entryOf(i));
+    }
+    change(file, `UPDATE entry SET ${assignment} WHERE name = '2'`);
+    const troubles: string[] = [];
+    let restored = 0;
+    {
+      using index = FileIndex.open(file, (message) => troubles.push(message), () => restored++);
+      assertEquals(index.replicaId("ann", 7).id, id);
+      assertEquals(index.page(DIRECTORY, "").names, []);
+      for (const i of [1, 2, 3]) assertEquals(index.get(path(i)), UNKNOWN_ENTRY);
+      index.put(path(2), entryOf(2));
+      assert(index.commit());
+      assertEquals(index.page(DIRECTORY, "").names, [fileName("2")]);
+      await waitFor("the disk is to be read", () => restored === 1);
+    }
+    assertEquals(troubles.length, 1, troubles.join("; "));
+    assert(Deno.statSync(`${file}.damaged`).isFile);
+    using again = open(file, troubles);
+    assertEquals(again.replicaId("ann", 7), { id, known: true, leftEmpty: false });
+    assertEquals(again.get(path(2)), entryOf(2));
+    assertEquals(troubles.length, 1);
+  });
+}
+
+Deno.test("I3: an index whose columns have other names is begun anew", () => {
   const file = `${scratchDirectory("index")}/index`;
-  {
-    using index = open(file);
-    index.put(path(1), entryOf(1));
-  }
-  {
-    using damage = new DatabaseSync(file);
-    // The third word of the first record, behind the entry's two, is its status.
-    damage.exec(
-      "UPDATE entry SET packed = " +
-        "CAST(substr(packed, 1, 16) || x'63000000' || substr(packed, 21) AS BLOB)",
-    );
-  }
+  open(file).close();
+  const column = new TextEncoder().encode("id INTEGER PRIMARY KEY");
+  const bytes = Deno.readFileSync(file);
+  const at = bytes.findIndex((_, at) => column.every((byte, i) => bytes[at + i] === byte));
+  bytes[at + 1] = 0x24;
+  Deno.writeFileSync(file, bytes);
   const troubles: string[] = [];
   using index = open(file, troubles);
-  assertEquals(index.page(fromText("directory") as RelativePath, "").names, []);
-  assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
-  assertEquals(troubles.length, 1);
+  const { id } = index.replicaId("ann", 7);
+  assertEquals(index.lastId("ann"), id);
+  assertEquals(troubles.length, 1, troubles.join("; "));
+});
+
+Deno.test("I3: an index whose header forbids to write is begun anew", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  open(file).close();
+  const bytes = Deno.readFileSync(file);
+  bytes[FORMAT_TO_WRITE_AT] = 9;
+  Deno.writeFileSync(file, bytes);
+  const troubles: string[] = [];
+  {
+    using index = open(file, troubles);
+    index.put(path(1), entryOf(1));
+  }
+  using again = open(file, troubles);
+  assertEquals([again.get(path(1)), troubles.length], [entryOf(1), 1], troubles.join("; "));
+});
+
+Deno.test("I3: an index that is damaged while it is open is begun anew; damaged again at once, it is given up", async () => {
+  const file = `${scratchDirectory("index")}/index`;
+  const troubles: string[] = [];
+  let restored = 0;
+  using index = FileIndex.open(file, (message) => troubles.push(message), () => restored++);
+  const fillAndDamage = () => {
+    for (let i = 1; i <= MORE_THAN_SQLITE_CACHES; i++) index.put(path(i), entryOf(i));
+    assert(index.commit());
+    const size = Deno.statSync(file).size;
+    Deno.truncateSync(file, 2 * SQLITE_PAGE);
+    Deno.truncateSync(file, size);
+  };
+  const isSomethingUnknown = () => {
+    const paths = Array.from({ length: MORE_THAN_SQLITE_CACHES }, (_, at) => path(at + 1));
+    return paths.some((one) => index.get(one) === UNKNOWN_ENTRY);
+  };
+  fillAndDamage();
+  assertEquals(troubles, []);
+  assert(isSomethingUnknown());
+  assertEquals(troubles.length, 1, troubles.join("; "));
+  await waitFor("the disk is to be read", () => restored === 1);
+
+  fillAndDamage();
+  assert(isSomethingUnknown());
+  assertEquals(troubles.length, 2, troubles.join("; "));
+  assert(troubles[1]?.includes("going on without"));
+  await waitFor("the disk is to be read again", () => restored === 2);
+  index.put(path(1), entryOf(1));
+  assert(index.commit());
+  assertEquals(index.get(path(1)), entryOf(1));
 });

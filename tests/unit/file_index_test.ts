@@ -12,8 +12,8 @@ import { waitFor } from "../support/wait.ts";
 
 /** More than are kept in memory. */
 const MANY = 10_000;
-/** Entries of 4 MiB and more. */
-const MORE_THAN_SQLITE_CACHES = 40_000;
+/** Entries of twice 4 MiB: which of those are in its memory that have just room there is not to be foreseen. */
+const MORE_THAN_SQLITE_CACHES = 80_000;
 const SQLITE_PAGE = 4096;
 /** In the header (sqlite.org/fileformat2.html#file_format_version_numbers). */
 const FORMAT_TO_WRITE_AT = 18;

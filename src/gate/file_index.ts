@@ -8,7 +8,7 @@
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
-import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
 import {
   changeNothing,
   IN_MEMORY,
@@ -355,7 +355,7 @@ export class FileIndex implements Disposable {
     this.#database.close();
     // A disk that damages it at once would have everything read for ever.
     this.#database = isAgain
-      ? withoutFile(this.#path, error, this.#onTrouble)
+      ? givenUp(this.#path, error, this.#onTrouble)
       : begun(this.#path, error, this.#onTrouble);
     this.#statements = prepareStatements(this.#database);
     this.#write(() => {
@@ -402,13 +402,27 @@ function begun(path: string, why: unknown, onTrouble: (message: string) => void)
   }
 }
 
+/** In memory from now on; the next start is not to know what was known until here. */
+function givenUp(path: string, why: unknown, onTrouble: (message: string) => void): DatabaseSync {
+  try {
+    setAside(path);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error; // it is found damaged again, then
+  }
+  return withoutFile(path, why, onTrouble);
+}
+
 function withoutFile(
   path: string,
   why: unknown,
   onTrouble: (message: string) => void,
 ): DatabaseSync {
+  // Deno's own words advise to grant what the daemon has given up.
+  const reason = why instanceof Deno.errors.NotCapable
+    ? "only a start can make one"
+    : messageOf(why);
   onTrouble(
-    `no index can be written at ${path} (${messageOf(why)}): going on without; ` +
+    `no index can be written at ${path} (${reason}): going on without; ` +
       `deletions made while the daemon is down will not be known`,
   );
   return openDatabase(IN_MEMORY);

@@ -1,8 +1,11 @@
 /** The SQLite file that holds the index: how it is laid out, opened, and set aside. */
 
 import { DatabaseSync } from "node:sqlite";
-import { fromText } from "../../ffi/byte_string.ts";
+import { type ByteString, fileName, fromText } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
+import { isErrno } from "../../ffi/errno.ts";
+import { RENAME_REPLACE } from "../../ffi/platform.ts";
 import { BrokenEntry } from "./packed_entry.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
@@ -41,11 +44,11 @@ export function openDatabase(path: string): DatabaseSync {
   return prepared(reached(path, (reachable) => new DatabaseSync(reachable)));
 }
 
-/** Calls `use` with a path to the same file that Deno's permissions let it open. */
+/** Calls `use` with a path to the same file that Deno's permissions let it open, until they are given up. */
 function reached<T>(path: string, use: (reachable: string) => T): T {
   if (path === IN_MEMORY) return use(path);
-  const end = path.lastIndexOf("/");
-  return throughDoorway(fromText(path.slice(0, end)), (way) => use(way + path.slice(end)));
+  const { folder, name } = placeOf(path);
+  return throughDoorway(folder, (way) => use(`${way}/${name}`));
 }
 
 function prepared(database: DatabaseSync): DatabaseSync {
@@ -121,13 +124,24 @@ function kindOf(error: unknown): number | undefined {
   return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : undefined;
 }
 
-/** Renames the file and what belongs to it to `….damaged`. */
+/**
+ * Renames the file and what belongs to it to `….damaged`. Not through Deno, whose permissions a daemon has given up by the
+ * time it meets what is damaged.
+ */
 export function setAside(path: string): void {
+  const { folder, name } = placeOf(path);
+  using directory = Directory.openTrusted(folder);
   for (const suffix of ["", "-wal", "-shm"]) {
     try {
-      reached(path, (way) => Deno.renameSync(way + suffix, `${way}.damaged${suffix}`));
+      const damaged = fileName(`${name}.damaged${suffix}`);
+      directory.rename(fileName(name + suffix), directory, damaged, RENAME_REPLACE);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!isErrno(error, "ENOENT")) throw error;
     }
   }
+}
+
+function placeOf(path: string): { readonly folder: ByteString; readonly name: string } {
+  const slash = path.lastIndexOf("/");
+  return { folder: fromText(path.slice(0, slash)), name: path.slice(slash + 1) };
 }

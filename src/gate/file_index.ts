@@ -50,8 +50,11 @@ const PAGE_OF_DIRECTORY = `
   )
 `;
 
-/** What is asked of the database for each path. */
+/** What is asked of the database again and again. Not by its `exec`, whose errors do not tell whether it is damaged. */
 interface Statements {
+  readonly begin: StatementSync;
+  readonly forgetLeftEmpty: StatementSync;
+  readonly commit: StatementSync;
   readonly get: StatementSync;
   readonly put: StatementSync;
   readonly delete: StatementSync;
@@ -262,7 +265,7 @@ export class FileIndex implements Disposable {
     if (!this.#inTransaction) return !this.#troubled;
     this.#inTransaction = false;
     try {
-      this.#database.exec("COMMIT");
+      this.#statements.commit.run();
       this.#troubled = false;
       return true;
     } catch (error) {
@@ -303,9 +306,10 @@ export class FileIndex implements Disposable {
   #write(change: () => void): void {
     try {
       if (!this.#inTransaction) {
-        // Whatever is known later, the note that a replica was left empty is as old as what was known then.
-        this.#database.exec("BEGIN; UPDATE replica SET left_empty = 0 WHERE left_empty <> 0;");
+        this.#statements.begin.run();
         this.#inTransaction = true;
+        // Whatever is known later, the note that a replica was left empty is as old as what was known then.
+        this.#statements.forgetLeftEmpty.run();
       }
       change();
       this.#commitTimer ??= setTimeout(() => this.commit(), COMMIT_AFTER_MS);
@@ -430,6 +434,9 @@ function withoutFile(
 
 function prepareStatements(database: DatabaseSync): Statements {
   return {
+    begin: database.prepare("BEGIN"),
+    forgetLeftEmpty: database.prepare("UPDATE replica SET left_empty = 0 WHERE left_empty <> 0"),
+    commit: database.prepare("COMMIT"),
     get: database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?"),
     put: database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)"),
     delete: database.prepare("DELETE FROM entry WHERE directory = ? AND name = ?"),

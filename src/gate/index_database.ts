@@ -96,7 +96,7 @@ function ourSchema(): string {
 
 /** A change that changes nothing, to try whether anything can be written. */
 export function changeNothing(database: DatabaseSync): void {
-  database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  database.prepare(`PRAGMA user_version = ${SCHEMA_VERSION}`).run();
 }
 
 /** Moves what is in the log into the file itself, as far as there is room. The log stays, and may be empty. */
@@ -113,13 +113,18 @@ export function isInUse(error: unknown): boolean {
   return kindOf(error) === SQLITE_BUSY;
 }
 
-/** Whether a query failed since the file holds what nobody can have written. */
+/** Whether a prepared statement failed since the file holds what nobody can have written. */
 export function isDamage(error: unknown): boolean {
-  return error instanceof BrokenEntry || kindOf(error) === SQLITE_CORRUPT ||
+  return error instanceof BrokenEntry || isNoNumber(error) || kindOf(error) === SQLITE_CORRUPT ||
     kindOf(error) === SQLITE_NOTADB;
 }
 
-/** The lowest byte is the kind of error, the others tell more of it. */
+/** Whether a number was read that JavaScript has none for, and that was never one of JavaScript's. */
+function isNoNumber(error: unknown): boolean {
+  return error instanceof RangeError && "code" in error && error.code === "ERR_OUT_OF_RANGE";
+}
+
+/** The lowest byte is the kind of error, the others tell more of it. Errors of `exec` have none. */
 function kindOf(error: unknown): number | undefined {
   return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : undefined;
 }

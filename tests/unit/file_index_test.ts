@@ -240,6 +240,47 @@ for (const [damage, assignment] of Object.entries(DAMAGES)) {
   });
 }
 
+Deno.test("I3: an index with a number that is too large to be read is begun anew", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  {
+    using index = open(file);
+    index.put(path(1), entryOf(1));
+  }
+  change(file, `UPDATE entry SET packed = ${2n ** 62n}`);
+  const troubles: string[] = [];
+  using index = open(file, troubles);
+  assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
+  assertEquals(troubles.length, 1);
+  assert(troubles[0]?.includes("starting a new one"), troubles[0]);
+});
+
+Deno.test("I3: damage that only the beginning of a transaction meets has the index begun anew", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  const troubles: string[] = [];
+  using index = open(file, troubles);
+  for (let i = 1; i <= MORE_THAN_SQLITE_CACHES; i++) index.put(path(i), entryOf(i));
+  assert(index.commit());
+  // Until none of the other pages is in memory any more.
+  for (let i = 1; i <= MORE_THAN_SQLITE_CACHES; i++) index.get(path(i));
+  Deno.copyFileSync(file, `${file}.copy`);
+  let page = 0;
+  {
+    using copy = new DatabaseSync(`${file}.copy`);
+    const root = copy.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'replica'").get();
+    page = Number(root?.rootpage);
+  }
+  {
+    using disk = Deno.openSync(file, { write: true });
+    disk.seekSync((page - 1) * SQLITE_PAGE, Deno.SeekMode.Start);
+    disk.writeSync(new Uint8Array(SQLITE_PAGE).fill(0x55));
+  }
+  index.put(path(1), entryOf(2));
+  assertEquals(troubles.length, 1);
+  assert(troubles[0]?.includes("starting a new one"), troubles[0]);
+  index.put(path(1), entryOf(3));
+  assert(index.commit());
+});
+
 Deno.test("I3: an index whose columns have other names is begun anew", () => {
   const file = `${scratchDirectory("index")}/index`;
   open(file).close();

@@ -18,7 +18,7 @@ import {
   setAside,
   writeBack,
 } from "./index_database.ts";
-import { entryOf, pageOf, pathOf } from "./index_rows.ts";
+import { entryOf, pageOf, pathOf, replicaNameOf } from "./index_rows.ts";
 import { type KnownPage, NOTHING_KNOWN, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { packEntry } from "./packed_entry.ts";
@@ -216,7 +216,7 @@ export class FileIndex implements Disposable {
       () =>
         this.#database.prepare("SELECT id, name, root_inode FROM replica").all().map((row) => ({
           id: Number(row.id),
-          name: String(row.name) as ByteString, // nothing else is ever written
+          name: replicaNameOf(row),
           rootInode: Number(row.root_inode),
         })),
       [],

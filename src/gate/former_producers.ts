@@ -3,7 +3,7 @@
  * then to learn what was deleted meanwhile, as a share does that was away.
  */
 
-import { type ByteString, fileName } from "../../ffi/byte_string.ts";
+import { asFileName, type ByteString } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileIndex } from "./file_index.ts";
@@ -20,8 +20,10 @@ export function formerProducers(
   const found = new Set<ReplicaId>();
   for (const { id, name, rootInode } of index.replicas()) {
     if (present.has(name) || !name.startsWith(IN_SHARE)) continue;
+    const producer = asFileName(name.slice(IN_SHARE.length) as ByteString);
+    if (producer === undefined) continue; // by damage: none was ever written
     try {
-      const root = share.status(fileName(name.slice(IN_SHARE.length)));
+      const root = share.status(producer);
       if (root?.inode === rootInode) found.add(id);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error; // what it had is forgotten, and news if it comes back

@@ -42,6 +42,11 @@ export function pathOf({ directory, name }: Row): RelativePath {
   return path;
 }
 
+/** The replica's name of a row with `name`. */
+export function replicaNameOf({ name }: Row): ByteString {
+  return pathOf({ directory: "", name });
+}
+
 function namesOf(joined: string, after: string): FileName[] {
   if (NO_BYTES.test(joined)) throw new BrokenEntry("a name that is none");
   const names: FileName[] = [];

@@ -24,3 +24,20 @@ Deno.test("I3, I6: a former producer counts as long as its share is the one that
   const present = new Set(["share/present", "export"] as ByteString[]);
   assertEquals([...formerProducers(index, share, present)], [ids.get("former")]);
 });
+
+Deno.test("I3: a former producer counts whatever characters its name has", () => {
+  const folder = scratchDirectory("former");
+  Deno.mkdirSync(`${folder}/bücher`);
+  using index = FileIndex.open(":memory:", () => {});
+  const { ino } = Deno.statSync(`${folder}/bücher`);
+  const { id } = index.replicaId(fromText("share/bücher"), Number(ino));
+  using share = Directory.openTrusted(fromText(folder));
+  assertEquals([...formerProducers(index, share, new Set())], [id]);
+});
+
+Deno.test("I3: what is no producer's name, as in a damaged index, keeps no channel from starting", () => {
+  using index = FileIndex.open(":memory:", () => {});
+  for (const name of ["share/b/b", "share/", "share/..", "share/\u20ac"]) index.replicaId(name, 1);
+  using share = Directory.openTrusted(fromText(scratchDirectory("former")));
+  assertEquals([...formerProducers(index, share, new Set())], []);
+});

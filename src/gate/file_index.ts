@@ -21,7 +21,7 @@ import {
 import { entryOf, pageOf, pathOf, replicaNameOf } from "./index_rows.ts";
 import { type KnownPage, NOTHING_KNOWN, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
-import { packEntry } from "./packed_entry.ts";
+import { BrokenEntry, packEntry } from "./packed_entry.ts";
 import {
   type DirectoryAt,
   type IndexEntry,
@@ -62,6 +62,12 @@ interface Statements {
   readonly held: StatementSync;
 }
 
+/** The number of a replica, and what tells whether it is still the same directory. */
+interface Numbered {
+  readonly id: ReplicaId;
+  readonly rootInode: number;
+}
+
 export class FileIndex implements Disposable {
   readonly #path: string;
   readonly #onTrouble: (message: string) => void;
@@ -69,7 +75,11 @@ export class FileIndex implements Disposable {
   #database: DatabaseSync;
   #statements: Statements;
   /** The replicas that were asked for, with the numbers that they have. */
-  readonly #replicas = new Map<string, { readonly id: ReplicaId; readonly rootInode: number }>();
+  readonly #replicas = new Map<string, Numbered>();
+  /** Those of them that are not written down: that is done together with whatever is known of them first. */
+  readonly #unwritten = new Set<string>();
+  /** No number is given twice, even if what was written with it is lost: a job may still note what it knew before. */
+  #lastNumber: ReplicaId;
   /** Replicas of which nobody has asked yet, and the daemon before this one noted that it left them empty. */
   readonly #leftEmpty: Set<string>;
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
@@ -93,6 +103,7 @@ export class FileIndex implements Disposable {
     this.#onTrouble = onTrouble;
     this.#onRestored = onRestored;
     this.#statements = prepareStatements(database);
+    this.#lastNumber = lastNumberIn(database);
     this.#leftEmpty = new Set(
       database.prepare("SELECT name FROM replica WHERE left_empty <> 0").all().map(({ name }) =>
         String(name)
@@ -190,17 +201,18 @@ export class FileIndex implements Disposable {
     name: string,
     rootInode: number,
   ): { id: ReplicaId; known: boolean; leftEmpty: boolean } {
-    const row = this.#attempt(
-      () => this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?").get(name),
-      undefined,
-    );
+    const known = this.#numbered(name);
     const leftEmpty = this.#leftEmpty.delete(name);
-    if (row !== undefined && Number(row.root_inode) === rootInode) {
-      const id = Number(row.id);
-      this.#replicas.set(name, { id, rootInode });
-      return { id, known: true, leftEmpty };
+    if (known?.rootInode === rootInode) {
+      this.#replicas.set(name, known);
+      return { id: known.id, known: true, leftEmpty };
     }
-    return { id: this.forgetReplica(name, rootInode), known: false, leftEmpty: false };
+    const id = ++this.#lastNumber;
+    this.#replicas.set(name, { id, rootInode });
+    this.#unwritten.add(name);
+    this.#write(() => this.#writeReplicas());
+    this.commit();
+    return { id, known: false, leftEmpty: false };
   }
 
   /** Remembers that a replica was empty when the daemon, which had watched it, left it: to be noted last of all. */
@@ -225,27 +237,19 @@ export class FileIndex implements Disposable {
 
   /** The number that a replica had, whatever its root was; a number of its own if it never had one. */
   lastId(name: string): ReplicaId {
-    const row = this.#attempt(
-      () => this.#database.prepare("SELECT id FROM replica WHERE name = ?").get(name),
-      undefined,
-    );
-    return row === undefined ? fallbackId-- : Number(row.id);
+    return this.#numbered(name)?.id ?? ++this.#lastNumber;
   }
 
-  /** Gives a replica a new number: nothing that was known of it counts any more. */
-  forgetReplica(name: string, rootInode: number): ReplicaId {
-    let id: ReplicaId = -1;
-    this.#write(() => {
-      this.#database.prepare("DELETE FROM replica WHERE name = ?").run(name);
-      const inserted = this.#database
-        .prepare("INSERT INTO replica (name, root_inode) VALUES (?, ?)")
-        .run(name, rootInode);
-      id = Number(inserted.lastInsertRowid);
-    });
-    // What is rolled back would be the next one's number, too.
-    if (id < 0 || !this.commit()) return fallbackId--;
-    this.#replicas.set(name, { id, rootInode });
-    return id;
+  /**
+   * Gives a replica a new number: nothing that was known of it counts any more. `undefined` if that could not be written
+   * down, and counts for nobody.
+   */
+  forgetReplica(name: string, rootInode: number): ReplicaId | undefined {
+    const replica = { id: ++this.#lastNumber, rootInode };
+    this.#write(() => this.#writeReplica(name, replica));
+    if (!this.commit()) return undefined;
+    this.#replicas.set(name, replica);
+    return replica.id;
   }
 
   /** Whether anything at all is known of a replica. */
@@ -256,22 +260,6 @@ export class FileIndex implements Disposable {
       }
       return false;
     }, false);
-  }
-
-  /** Makes everything that was put last a crash of the daemon. `false` if it could not be written. */
-  commit(): boolean {
-    clearTimeout(this.#commitTimer);
-    this.#commitTimer = undefined;
-    if (!this.#inTransaction) return !this.#troubled;
-    this.#inTransaction = false;
-    try {
-      this.#statements.commit.run();
-      this.#troubled = false;
-      return true;
-    } catch (error) {
-      this.#fail(error);
-      return false;
-    }
   }
 
   /**
@@ -303,6 +291,23 @@ export class FileIndex implements Disposable {
     if (oldest !== undefined) this.#recent.delete(oldest);
   }
 
+  /** Makes everything that was put last a crash of the daemon. `false` if it could not be written. */
+  commit(): boolean {
+    clearTimeout(this.#commitTimer);
+    this.#commitTimer = undefined;
+    if (!this.#inTransaction) return !this.#troubled;
+    this.#inTransaction = false;
+    try {
+      this.#statements.commit.run();
+      this.#troubled = false;
+      this.#unwritten.clear();
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
   #write(change: () => void): void {
     try {
       if (!this.#inTransaction) {
@@ -310,12 +315,36 @@ export class FileIndex implements Disposable {
         this.#inTransaction = true;
         // Whatever is known later, the note that a replica was left empty is as old as what was known then.
         this.#statements.forgetLeftEmpty.run();
+        this.#writeReplicas();
       }
       change();
       this.#commitTimer ??= setTimeout(() => this.commit(), COMMIT_AFTER_MS);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** What is known of a replica's number. */
+  #numbered(name: string): Numbered | undefined {
+    return this.#replicas.get(name) ?? this.#attempt(() => {
+      const row = this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?")
+        .get(name);
+      return row && { id: Number(row.id), rootInode: Number(row.root_inode) };
+    }, undefined);
+  }
+
+  #writeReplicas(): void {
+    for (const name of this.#unwritten) {
+      const replica = this.#replicas.get(name);
+      if (replica !== undefined) this.#writeReplica(name, replica);
+    }
+  }
+
+  #writeReplica(name: string, { id, rootInode }: Numbered): void {
+    this.#database
+      .prepare("INSERT OR REPLACE INTO replica (id, name, root_inode) VALUES (?, ?, ?)")
+      .run(id, name, rootInode);
+    this.#database.prepare("UPDATE sqlite_sequence SET seq = ?").run(this.#lastNumber);
   }
 
   #attempt<T>(query: () => T, otherwise: T): T {
@@ -362,12 +391,8 @@ export class FileIndex implements Disposable {
       ? givenUp(this.#path, error, this.#onTrouble)
       : begun(this.#path, error, this.#onTrouble);
     this.#statements = prepareStatements(this.#database);
-    this.#write(() => {
-      const insert = this.#database.prepare(
-        "INSERT INTO replica (id, name, root_inode) VALUES (?, ?, ?)",
-      );
-      for (const [name, { id, rootInode }] of this.#replicas) insert.run(id, name, rootInode);
-    });
+    for (const name of this.#replicas.keys()) this.#unwritten.add(name);
+    this.#write(() => {}); // but these
     this.#troubled = false;
     clearTimeout(this.#againTimer);
     this.#againTimer = setTimeout(() => {
@@ -389,8 +414,18 @@ export class FileIndex implements Disposable {
 /** Not to be collected as garbage, which would close them. */
 const left: DatabaseSync[] = [];
 
-/** Numbers for replicas that could not be written down: no other's, and hardly one that another process gave. */
-let fallbackId = -2 - Math.floor(Math.random() * 2 ** 30);
+/** Records have 32 bits for a number. */
+const LARGEST_NUMBER = 2 ** 31 - 1;
+
+/** The last number that was given, whether or not it is still somebody's. Throws BrokenEntry if it cannot be one. */
+function lastNumberIn(database: DatabaseSync): ReplicaId {
+  const row = database.prepare(
+    "SELECT max(id) AS last FROM (SELECT id FROM replica UNION ALL SELECT seq FROM sqlite_sequence)",
+  ).get();
+  const last = Number(row?.last ?? 0);
+  if (!(last < LARGEST_NUMBER)) throw new BrokenEntry("a replica's number that is none");
+  return last;
+}
 
 /** A new index at `path`, in place of one that cannot be used; in memory, if there can be none. */
 function begun(path: string, why: unknown, onTrouble: (message: string) => void): DatabaseSync {

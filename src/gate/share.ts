@@ -1,8 +1,14 @@
 /** A producer's share: what is there, and what its watcher's events mean for the channel. */
 
-import { display, type FileName, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import {
+  display,
+  type FileName,
+  fromText,
+  type RelativePath,
+  ROOT,
+} from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
@@ -193,8 +199,10 @@ export class Share implements WatchSink {
     if (held !== undefined && statusOf(held).inode === inode) return false;
     const { id, known, leftEmpty } = index.replicaId(replica.name, inode);
     const wasEmptied = known && !leftEmpty && this.#isEmpty(root) && index.knowsFilesOf(id);
+    const counted = wasEmptied ? index.forgetReplica(replica.name, inode) : id;
+    if (counted === undefined) this.#refuseEmpty();
     // Once nothing can fail: the next attempt would take it for what it had.
-    replica.attach(root, wasEmptied ? index.forgetReplica(replica.name, inode) : id);
+    replica.attach(root, counted);
     owned.move();
     if (wasEmptied) {
       this.#foundEmpty = true;
@@ -203,6 +211,14 @@ export class Share implements WatchSink {
       );
     }
     return true;
+  }
+
+  /** Were anything brought back now, a later start would take for deleted whatever is not back by then. */
+  #refuseEmpty(): never {
+    if (this.#repeats.admits("empty")) {
+      this.#tell(" is empty, but had files before: it waits until the index can be written");
+    }
+    throw new SystemError("write", ERRNO.EIO, fromText("the index"));
   }
 
   /**

@@ -160,6 +160,39 @@ for (const how of ["SIGTERM", "SIGHUP"] as const) {
 }
 
 testOnEachFilesystem(
+  "I3: a share that is suddenly empty where the index cannot be written: what is not back yet is not deleted",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: {} },
+      // Where data finds no room any more, there is still some for clones.
+      filesystem: { sizeMiB: 1500 },
+    });
+    const { only } = world;
+    const bob = only.share("bob");
+    await only.share("ann").shell(
+      `mkdir files; for i in $(seq ${FOLDERS}); do head -c 5000 /dev/zero > files/$i; done`,
+    );
+    await only.settled();
+    await world.gate.term();
+    await bob.shell("rm -r files");
+    const ballast = `${world.filesystem.path}/ballast`;
+    await Deno.mkdir(ballast);
+    await fillDisk(ballast);
+    await world.startGate();
+    await world.gate.logged(/share\/bob is empty, but had files before/);
+    const back = () => bob.has("files") ? bob.list("files").length : 0;
+    // Until some are back, if any can be.
+    for (let look = 0; look < 60 && back() < FOLDERS / 10; look++) await sleep(50);
+    await world.gate.kill();
+    await emptyDisk(ballast);
+    await world.startGate();
+    await waitFor("they are back", () => back() === FOLDERS);
+    assertEquals(only.export.list("files").length, FOLDERS);
+    await world.verify();
+  },
+);
+
+testOnEachFilesystem(
   "I3: a start with no room even for a trial: it serves, and goes on when there is some",
   async (kind) => {
     await using world = await World.start(kind, {

@@ -129,6 +129,66 @@ Deno.test("I3: no two replicas get one number, though what was written in betwee
   assertEquals(ids.size, 3);
 });
 
+Deno.test("I3: a number that could not be written down is written with what is next", async () => {
+  const file = `${scratchDirectory("index")}/index`;
+  open(file).close();
+  const until = Math.ceil(Date.now() / 1000) + 1;
+  change(
+    file,
+    `CREATE TRIGGER refuse BEFORE INSERT ON replica WHEN unixepoch() < ${until} ` +
+      "BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
+  );
+  let id;
+  {
+    using index = open(file);
+    ({ id } = index.replicaId("ann", 7));
+    assert(!index.commit());
+    await waitFor("there is room", () => Date.now() >= until * 1000);
+    index.put(path(1), entryOf(1));
+  }
+  using again = open(file);
+  assertEquals(again.replicaId("ann", 7), { id, known: true, leftEmpty: false });
+  assertEquals(again.get(path(1)), entryOf(1));
+});
+
+Deno.test("I3: a new index gives no number that an earlier one gave: jobs may still note what they know", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  let away;
+  {
+    using index = open(file);
+    index.replicaId("ann", 7);
+    away = index.replicaId("bob", 8).id;
+    index.put(path(1), entryOf(1));
+  }
+  change(file, "UPDATE entry SET packed = x''");
+  {
+    using index = open(file);
+    index.replicaId("ann", 7);
+    assertEquals(index.lastId("bob"), away);
+    assertEquals(index.get(path(1)), UNKNOWN_ENTRY);
+  }
+  using index = open(file);
+  const ids = ["ann", "cid", "bob"].map((name) => index.replicaId(name, 7).id);
+  assertEquals(ids.filter((id) => id === away), []);
+});
+
+Deno.test("I3: a number that no record can hold is taken for damage", () => {
+  for (const table of ["sqlite_sequence SET seq", "replica SET id"]) {
+    const file = `${scratchDirectory("index")}/index`;
+    {
+      using index = open(file);
+      index.replicaId("ann", 7);
+    }
+    change(file, `UPDATE ${table} = ${2 ** 40}`);
+    using index = open(file);
+    const { id } = index.replicaId("bob", 8);
+    const { records: [record], ...entry } = entryOf(1);
+    assert(record !== undefined);
+    index.put(path(1), { ...entry, records: [{ ...record, replica: id }] });
+    assert(index.knowsFilesOf(id), `${table}: ${id}`);
+  }
+});
+
 Deno.test("I3: after a while of trouble the disk is to be read, for what was forgotten", async () => {
   const file = `${scratchDirectory("index")}/index`;
   open(file).close();

@@ -1,9 +1,11 @@
 /** What a share makes of its watcher's events, and of its directory's coming and going. */
 
+import { DatabaseSync } from "node:sqlite";
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { display, fileName, fromText, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
+import { SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
@@ -34,8 +36,7 @@ class Bench implements Disposable {
     if (earlier === undefined) this.#indexPath = `${scratchDirectory("index")}/index`;
     else {
       this.#indexPath = earlier.#indexPath;
-      earlier.index.close();
-      earlier.#hasEnded = true;
+      earlier.#end();
     }
     const index = this.index = FileIndex.open(this.#indexPath, () => {});
     this.#place = place;
@@ -71,6 +72,31 @@ class Bench implements Disposable {
     return Directory.openTrusted(fromText(scratchDirectory("share")));
   }
 
+  /** The same again. */
+  heldRoot(): Directory {
+    const root = this.openRoot();
+    assert(root !== undefined);
+    return root;
+  }
+
+  /** From the next daemon on no replica gets a number in the index, as where the disk is full. */
+  refuseNumbers(): void {
+    this.#end();
+    using database = new DatabaseSync(this.#indexPath);
+    database.exec(
+      "CREATE TRIGGER refuse BEFORE INSERT ON replica " +
+        "WHEN NOT EXISTS (SELECT 1 FROM entry WHERE name = 'room') " +
+        "BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
+    );
+  }
+
+  allowNumbers(): void {
+    const [record] = this.index.get(path("a")).records;
+    assert(record !== undefined);
+    this.index.put(path("room"), { version: 1, deleted: false, records: [record] });
+    assert(this.index.commit());
+  }
+
   /** The index has a file of the share. */
   knowFile(): void {
     const { id, root } = this.share.replica;
@@ -83,7 +109,12 @@ class Bench implements Disposable {
     this.share.close();
     this.share.replica.detach();
     this.#reactor[Symbol.dispose]();
+    this.#end();
+  }
+
+  #end(): void {
     if (!this.#hasEnded) this.index.close();
+    this.#hasEnded = true;
   }
 }
 
@@ -190,6 +221,30 @@ Deno.test("I3: a share that is suddenly empty deletes nothing elsewhere, and wha
   assert(!second.share.isComplete);
   assert(second.share.replica.id !== first.share.replica.id);
   assertStringIncludes(second.troubles.join(), "empty, but had files before");
+});
+
+Deno.test("I3: a share that is suddenly empty takes part as soon as it is written down that nothing is known of it", () => {
+  const place = scratchDirectory("share");
+  using first = new Bench(place);
+  first.knowFile();
+  const known = first.share.replica.id;
+  first.refuseNumbers();
+  using second = new Bench(place, first);
+  // With a file that is back it would not be empty any more, and to a later start all others would be deleted.
+  assertEquals(second.share.replica.root, undefined);
+  assertStringIncludes(second.troubles.join(), "trying again");
+  assertThrows(() => second.share.rootFound(second.heldRoot()), SystemError);
+  assertEquals(second.share.replica.root, undefined);
+
+  second.allowNumbers();
+  second.share.rootFound(second.heldRoot());
+  assert(second.share.replica.root !== undefined);
+  assert(!second.share.isComplete);
+  assert(second.share.replica.id !== known);
+  Deno.writeTextFileSync(`${place}/b`, "");
+  using third = new Bench(place, second);
+  assert(third.share.isComplete);
+  assertEquals(third.share.replica.id, second.share.replica.id);
 });
 
 for (

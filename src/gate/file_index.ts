@@ -86,6 +86,8 @@ export class FileIndex implements Disposable {
   readonly #recent = new Map<RelativePath, IndexEntry>();
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
   #inTransaction = false;
+  /** Something that was put since the last `commit` is lost. */
+  #isLost = false;
   #troubled = false;
   #againTimer: ReturnType<typeof setTimeout> | undefined;
   #againMs = TRY_AGAIN_MS;
@@ -262,6 +264,14 @@ export class FileIndex implements Disposable {
     }, false);
   }
 
+  /** Makes everything that was put last a crash of the daemon. `false` if some of it could not be written. */
+  commit(): boolean {
+    const isWritten = this.#endTransaction();
+    const isComplete = isWritten && !this.#isLost;
+    this.#isLost = false;
+    return isComplete;
+  }
+
   /**
    * Makes everything last, for a process that is about to end or to be started anew, which alone lets go of the file: to
    * close it removes SQLite's log, without which the next start could not open it where a guest has filled the disk.
@@ -291,8 +301,8 @@ export class FileIndex implements Disposable {
     if (oldest !== undefined) this.#recent.delete(oldest);
   }
 
-  /** Makes everything that was put last a crash of the daemon. `false` if it could not be written. */
-  commit(): boolean {
+  /** `false` if it could not be written, or nothing can. */
+  #endTransaction(): boolean {
     clearTimeout(this.#commitTimer);
     this.#commitTimer = undefined;
     if (!this.#inTransaction) return !this.#troubled;
@@ -320,6 +330,7 @@ export class FileIndex implements Disposable {
       change();
       this.#commitTimer ??= setTimeout(() => this.commit(), COMMIT_AFTER_MS);
     } catch (error) {
+      this.#isLost = true;
       this.#fail(error);
     }
   }
@@ -358,6 +369,7 @@ export class FileIndex implements Disposable {
 
   /** What was not committed is as if it had never been known: the disk is compared again. */
   #fail(error: unknown): void {
+    if (this.#inTransaction) this.#isLost = true;
     this.#inTransaction = false;
     this.#recent.clear();
     try {
@@ -405,7 +417,7 @@ export class FileIndex implements Disposable {
     this.#againTimer = undefined;
     this.#againMs = Math.min(this.#againMs * 2, TRY_AGAIN_LATEST_MS);
     this.#write(() => changeNothing(this.#database));
-    if (!this.commit()) return; // the next attempt is due
+    if (!this.#endTransaction()) return; // the next attempt is due
     this.#restoredAt = performance.now();
     this.#onRestored();
   }

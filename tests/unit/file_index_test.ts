@@ -335,6 +335,7 @@ Deno.test("I3: damage that only the beginning of a transaction meets has the ind
     disk.writeSync(new Uint8Array(SQLITE_PAGE).fill(0x55));
   }
   index.put(path(1), entryOf(2));
+  assert(!index.commit(), "it was not written");
   assertEquals(troubles.length, 1);
   assert(troubles[0]?.includes("starting a new one"), troubles[0]);
   index.put(path(1), entryOf(3));
@@ -389,6 +390,8 @@ Deno.test("I3: an index that is damaged while it is open is begun anew; damaged 
   };
   fillAndDamage();
   assertEquals(troubles, []);
+  index.put(path(MORE_THAN_SQLITE_CACHES - MANY), entryOf(1));
+  assert(!index.commit(), "it was not written");
   assert(isSomethingUnknown());
   assertEquals(troubles.length, 1, troubles.join("; "));
   await waitFor("the disk is to be read", () => restored === 1);

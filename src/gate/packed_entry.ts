@@ -32,6 +32,11 @@ export function packEntry({ version, deleted, records }: IndexEntry): Uint8Array
   return new Uint8Array(words.buffer);
 }
 
+/** What stands somewhere in each entry with a record of the replica. */
+export function packId(replica: ReplicaId): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Uint32Array.of(replica).buffer);
+}
+
 /** The words of what SQLite returned. Throws BrokenEntry for bytes that are no words. */
 export function wordsOf(bytes: Uint8Array): Uint32Array {
   if (bytes.length % 4 !== 0) throw new BrokenEntry("not a whole entry");

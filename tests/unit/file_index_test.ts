@@ -38,6 +38,7 @@ function entryOf(number: number): IndexEntry {
   };
 }
 
+const DIRECTORY = fromText("directory") as RelativePath;
 const path = (number: number) => fromText(`directory/${number}`) as RelativePath;
 
 function open(file = `${scratchDirectory("index")}/index`, troubles: string[] = []): FileIndex {
@@ -89,6 +90,26 @@ Deno.test("I3: what is held is listed in order, once, for the first of those who
   assertEquals(held(2, 1), [path(1)]);
   assertEquals(held(2, 1, path(1)), [path(3)]);
   assertEquals(held(0), []);
+});
+
+Deno.test("I7: that nothing is known of a share is found out about as fast as all names are read", () => {
+  using index = open();
+  for (let i = 1; i <= MORE_THAN_SQLITE_CACHES; i++) index.put(path(i), entryOf(i));
+  assert(index.commit());
+  assert(index.knowsFilesOf(1));
+  const start = performance.now();
+  let read = 0;
+  for (let after = "";;) {
+    const { names } = index.page(DIRECTORY, after);
+    read += names.length;
+    after = names.at(-1) ?? "";
+    if (after === "") break;
+  }
+  const readMs = performance.now() - start;
+  assertEquals(read, MORE_THAN_SQLITE_CACHES);
+  assert(!index.knowsFilesOf(1_000_000_007));
+  const askedMs = performance.now() - start - readMs;
+  assert(askedMs < 2 * readMs, `asked for ${askedMs} ms, read for ${readMs} ms`);
 });
 
 Deno.test("I3: what could not be written is as if it had never been known", () => {
@@ -260,8 +281,6 @@ const DAMAGES: Readonly<Record<string, string>> = {
   "the directory itself as a name": "name = '..'",
   "a name that is no text": "name = x'32'",
 };
-
-const DIRECTORY = fromText("directory") as RelativePath;
 
 /** Rows of an index file, changed behind the gate's back. */
 function change(file: string, statement: string): void {

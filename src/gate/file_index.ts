@@ -254,7 +254,7 @@ export class FileIndex implements Disposable {
     return replica.id;
   }
 
-  /** Whether anything at all is known of a replica. */
+  /** Whether anything at all is known of a replica, or may be: it cannot be told of an index that cannot be read. */
   knowsFilesOf(id: ReplicaId): boolean {
     return this.#attempt(() => {
       // SQLite looks for the number's bytes in a tenth of the time that it takes to hand over all rows.
@@ -264,7 +264,7 @@ export class FileIndex implements Disposable {
         if (recordIn(entryOf(row), id) !== undefined) return true;
       }
       return false;
-    }, false);
+    }, true);
   }
 
   /** Makes everything that was put last a crash of the daemon. `false` if some of it could not be written. */

@@ -81,13 +81,18 @@ class Bench implements Disposable {
 
   /** From the next daemon on no replica gets a number in the index, as where the disk is full. */
   refuseNumbers(): void {
-    this.#end();
-    using database = new DatabaseSync(this.#indexPath);
-    database.exec(
+    this.changeIndex(
       "CREATE TRIGGER refuse BEFORE INSERT ON replica " +
         "WHEN NOT EXISTS (SELECT 1 FROM entry WHERE name = 'room') " +
         "BEGIN SELECT RAISE(ROLLBACK, 'no room'); END",
     );
+  }
+
+  /** Ends this daemon, and changes its index behind the next one's back. */
+  changeIndex(statement: string): void {
+    this.#end();
+    using database = new DatabaseSync(this.#indexPath);
+    database.exec(statement);
   }
 
   allowNumbers(): void {
@@ -245,6 +250,16 @@ Deno.test("I3: a share that is suddenly empty takes part as soon as it is writte
   using third = new Bench(place, second);
   assert(third.share.isComplete);
   assertEquals(third.share.replica.id, second.share.replica.id);
+});
+
+Deno.test("I3: an empty share of which a damaged index does not tell what it had is suddenly empty", () => {
+  const place = scratchDirectory("share");
+  using first = new Bench(place);
+  first.knowFile();
+  first.changeIndex("UPDATE entry SET packed = CAST(packed || x'00' AS BLOB)");
+  using second = new Bench(place, first);
+  assert(second.share.replica.root !== undefined);
+  assert(!second.share.isComplete, "what the export has left would be removed");
 });
 
 for (

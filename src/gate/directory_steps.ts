@@ -102,8 +102,11 @@ export class DirectorySteps {
       return job.rest;
     }
     if (left.length === 0) {
-      const receivers = this.#parts.replicas.filter(({ role }) => role !== "diode");
-      const ids = new Set(receivers.map(({ id }) => id));
+      // Whoever is not there has yet to learn of it.
+      const aware = this.#parts.replicas.filter(({ root, role }) =>
+        root !== undefined && role !== "diode"
+      );
+      const ids = new Set(aware.map(({ id }) => id));
       this.#parts.index.put(job.path, withDeletion(withoutRecords(entry, ids)));
       return undefined;
     }

@@ -59,6 +59,29 @@ onEachFilesystem(
       assertEquals(only.share("cid").has("e/deleted"), false);
     });
 
+    test("directories that were removed meanwhile go there, too, but for what is new in them", async ({ only, gate }) => {
+      await only.share("ann").shell("mkdir -p g/empty h/sub; echo 1 > g/file; echo 1 > h/sub/old");
+      await only.settled();
+      await Deno.rename(only.share("cid").path, `${only.share("cid").path}.away`);
+      await gate.logged(/share\/cid is gone/);
+      await only.share("ann").shell("rm -r g h");
+      await waitFor(
+        "nobody else has them",
+        () =>
+          ["bob", "export"].every((name) =>
+            !only.share(name).has("g") && !only.share(name).has("h")
+          ),
+      );
+      await Deno.writeTextFile(`${only.share("cid").path}.away/h/sub/new`, "by cid");
+      await Deno.rename(`${only.share("cid").path}.away`, only.share("cid").path);
+      await waitFor("what is new arrives", () => only.export.has("h/sub/new"));
+      await waitFor("the rest is gone", () => !only.share("cid").has("g"));
+      await only.settled();
+      assertEquals(only.export.has("g"), false);
+      assertEquals(only.export.list("h"), ["sub"]);
+      assertEquals(only.export.list("h/sub"), ["new"]);
+    });
+
     test("I3: another directory in its place deletes nothing elsewhere, and is filled", async ({ only, gate }) => {
       await only.share("ann").shell("mkdir f; for i in 1 2 3; do echo $i > f/$i; done");
       await only.settled();

@@ -16,11 +16,14 @@ import {
 export function planDirectories(
   shares: readonly Situation[],
   replicas: readonly Situation[],
+  entry: IndexEntry,
   findings: Findings,
 ): Step {
   const unseen = shares.find((share) => isDirectory(share) && share.state === "changed");
-  const deletedBy = shares.filter((share) => share.state === "deleted" && wasDirectory(share));
-  if (unseen === undefined && deletedBy.length > 0 && !findings.directoryStays) {
+  // Or it was deleted while those who have it were not there.
+  const isDeleted = entry.deleted ||
+    shares.some((share) => share.state === "deleted" && wasDirectory(share));
+  if (unseen === undefined && isDeleted && !findings.directoryStays) {
     return {
       kind: "remove-directory",
       replicas: replicas.filter(isDirectory).map(idOf),
@@ -38,7 +41,7 @@ export function planDirectories(
   // Adopted before it is everywhere, the change would be nobody's, and might be undone.
   if (unlike.length > 0) return SETTLED;
   const alike = replicas.filter(isDirectory);
-  const unrecorded = alike.some(({ state }) => state === "changed");
+  const unrecorded = alike.some(({ state }) => state === "changed" || state === "stale");
   return unrecorded ? { kind: "adopt", replicas: alike.map(idOf), newVersion: false } : SETTLED;
 }
 

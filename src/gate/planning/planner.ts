@@ -50,7 +50,7 @@ function planShares(
   const hasDirectory = shares.some(isDirectory);
   const hasFile = shares.some(isFile);
   if (hasDirectory && hasFile) return planClash(shares, exported, entry, findings);
-  if (hasDirectory) return planDirectories(shares, replicas, findings);
+  if (hasDirectory) return planDirectories(shares, replicas, entry, findings);
   if (replicas.some(({ record }) => record?.kind === "directory")) {
     return planVanishedDirectory(replicas, hasFile, findings);
   }

@@ -125,12 +125,15 @@ export function baseIn(entry: IndexEntry, replica: ReplicaId): number {
   return record === undefined || record.status === "own" ? 0 : record.version;
 }
 
-/** The entry with `record` in place of what it knew of that replica. */
+/**
+ * The entry with `record` in place of what it knew of that replica. What a replica has of its own is no version of the
+ * channel's, and a deletion is still the last one.
+ */
 export function withRecord(entry: IndexEntry, record: ReplicaRecord): IndexEntry {
   const others = entry.records.filter((other) => other.replica !== record.replica);
   return {
     version: Math.max(entry.version, record.version),
-    deleted: record.status === "own" && entry.deleted,
+    deleted: record.status !== "current" && entry.deleted,
     records: [...others, record],
   };
 }

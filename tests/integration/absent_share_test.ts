@@ -2,7 +2,8 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
-import { onEachFilesystem } from "../support/fixture.ts";
+import { EICAR } from "../support/eicar.ts";
+import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
 import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -93,5 +94,33 @@ onEachFilesystem(
       assertEquals(only.export.list("f").length, 3);
       await Deno.remove(`${only.share("cid").path}.old`, { recursive: true });
     });
+  },
+);
+
+testOnEachFilesystem(
+  "it learns of a deletion also where somebody's malware stays in the file's place",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { scanning: { infectedAction: "log" } } },
+    });
+    const { only, gate, user } = world;
+    const ann = only.share("ann");
+    await ann.write("letter", "clean");
+    await only.settled();
+    await Deno.rename(only.share("cid").path, `${only.share("cid").path}.away`);
+    await gate.logged(/share\/cid is gone/);
+    await ann.shell("rm letter");
+    await waitFor(
+      "it is deleted",
+      () => !only.share("bob").has("letter") && !only.export.has("letter"),
+    );
+    await ann.write("letter", EICAR);
+    await waitFor("the user is told", () => user.lines.length === 1);
+    await Deno.rename(`${only.share("cid").path}.away`, only.share("cid").path);
+    await waitFor("cid has learnt of it", () => !only.share("cid").has("letter"));
+    await only.quiet();
+    for (const name of ["bob", "cid", "export"]) {
+      assertEquals(only.share(name).has("letter"), false, name);
+    }
   },
 );

@@ -62,7 +62,7 @@ export class Reconciler {
     using job = new Job(path, retryHeld);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       using look = new Look(this.#parts.replicas, path);
-      const entry = this.#known(this.#parts.index.get(path));
+      const entry = this.#known(path);
       if (round === 0) this.#tellSeen(look, entry, path);
       const ignored = this.#parts.isIgnored(path);
       const step = plan(look.observations(ignored), entry, job, {
@@ -90,13 +90,20 @@ export class Reconciler {
   }
 
   /** Without what older configurations and lost shares left behind. */
-  #known(entry: IndexEntry): IndexEntry {
-    const { replicas, former } = this.#parts;
+  #known(path: RelativePath): IndexEntry {
+    const { replicas, former, index, onHeld } = this.#parts;
+    const entry = index.get(path);
     const ids = replicas.map(({ id }) => id);
     const records = entry.records.filter(({ replica, status }) =>
       ids.includes(replica) || (status === "current" && former.has(replica))
     );
-    return records.length === entry.records.length ? entry : { ...entry, records };
+    if (records.length === entry.records.length) return entry;
+    const known = { ...entry, records };
+    // The index finds what is held by the first who holds it, and for one who is gone nobody asks.
+    const holders = replicas.filter(({ id }) => recordIn(entry, id)?.status === "held");
+    if (holders.length > 0) index.put(path, known);
+    for (const holder of holders) onHeld(holder);
+    return known;
   }
 
   /** `undefined`: look again at once. */

@@ -365,3 +365,29 @@ testOnEachFilesystem(
       await gate.logged(/scan/i);
     }),
 );
+
+testOnEachFilesystem(
+  "I3: what is held is tried again also where another held it first, whose share was replaced",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only, clamd, user } = world;
+    await only.share("ann").write("other", "delivered");
+    await only.settled();
+    await clamd.kill();
+    for (const [count, name] of ["ann", "bob"].entries()) {
+      await only.share(name).write("file", `by ${name}`);
+      await waitFor(`${name}'s is held`, () => user.lines.length === count + 1);
+    }
+    await world.gate.term();
+    await Deno.remove(only.share("ann").path, { recursive: true });
+    await Deno.mkdir(only.share("ann").path);
+    await world.startGate();
+    await clamd.start();
+    await waitFor(
+      "it arrives",
+      async () => await only.export.readText("file") === "by bob",
+      20_000,
+    );
+    await only.settled();
+  },
+);

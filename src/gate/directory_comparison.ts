@@ -73,9 +73,9 @@ export class DirectoryComparison {
     if (matches && replica.role !== "diode") {
       this.#asKnown[position] = (this.#asKnown[position] ?? 0) + 1;
     }
-    // What a diode has of its own never gets a number of the channel's versions.
+    // What a diode has of its own never gets a number of the channel's versions. What got no clean verdict is looked at.
     const differs = !matches &&
-      !(replica.role === "diode" && this.#known.isRecorded(position, replica.id, status));
+      !(replica.role === "diode" && this.#known.isOwn(position, replica.id, status));
     this.#set(position, PRESENT | (isDirectory ? DIRECTORY : 0) | (differs ? DIFFERS : 0));
   }
 

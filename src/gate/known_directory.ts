@@ -3,7 +3,7 @@
 import type { FileName, RelativePath } from "../../ffi/byte_string.ts";
 import { kindAt, sameAccessAt, sameVersionAt } from "../../ffi/status_words.ts";
 import type { Pace } from "./pace.ts";
-import { BrokenEntry, currentStatusAt, endOf, statusAt, unpackEntry } from "./packed_entry.ts";
+import { BrokenEntry, currentStatusAt, endOf, ownStatusAt, unpackEntry } from "./packed_entry.ts";
 import { type IndexEntry, type ReplicaId, TRAVELLING_MODE } from "./replica_record.ts";
 
 /** The most names of a page: some milliseconds of work. */
@@ -98,10 +98,10 @@ export class KnownDirectory {
     return matches(words, currentStatusAt(words, start, replica), status);
   }
 
-  /** Whether a replica has what is known of it there, of whatever version. */
-  isRecorded(position: number, replica: ReplicaId, status: Uint32Array): boolean {
+  /** Whether a replica has what is noted as its own there, of whatever version. */
+  isOwn(position: number, replica: ReplicaId, status: Uint32Array): boolean {
     const { words, start } = this.#place(position);
-    return matches(words, statusAt(words, start, replica), status);
+    return matches(words, ownStatusAt(words, start, replica), status);
   }
 
   #place(position: number): { readonly words: Uint32Array; readonly start: number } {

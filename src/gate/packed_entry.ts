@@ -13,6 +13,7 @@ const RECORD = STATUS_AT + STATUS_WORDS;
 const DELETED = 1 << 31;
 const STATUSES: readonly RecordStatus[] = ["current", "held", "infected", "own"];
 const CURRENT = STATUSES.indexOf("current");
+const OWN = STATUSES.indexOf("own");
 
 /** The index holds what nobody can have written. */
 export class BrokenEntry extends Error {}
@@ -74,12 +75,18 @@ export function unpackEntry(words: Uint32Array, at: number): IndexEntry {
 }
 
 /** Where the status words of a replica's record stand; -1 if there is none. */
-export function statusAt(words: Uint32Array, at: number, replica: ReplicaId): number {
+function statusAt(words: Uint32Array, at: number, replica: ReplicaId): number {
   const end = at + HEADER + countAt(words, at) * RECORD;
   for (let here = at + HEADER; here < end; here += RECORD) {
     if (replicaAt(words, here) === replica) return here + STATUS_AT;
   }
   return -1;
+}
+
+/** The same, if what the replica has is noted as its own. */
+export function ownStatusAt(words: Uint32Array, at: number, replica: ReplicaId): number {
+  const here = statusAt(words, at, replica);
+  return words[here - 1] === OWN ? here : -1;
 }
 
 /** The same, if the replica has the channel's version. */

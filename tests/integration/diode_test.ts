@@ -5,7 +5,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { DEBOUNCE_MS } from "../support/channel.ts";
 import { must } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
-import { onEachFilesystem } from "../support/fixture.ts";
+import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -252,5 +252,25 @@ onEachFilesystem(
       assert(!only.share("ann").has("given/a"), "what the others deleted stays deleted");
       assert(!only.share("ann").has("given/empty"), "directories, too");
     });
+  },
+);
+
+testOnEachFilesystem(
+  "I1: a diode's malware that stayed beside the others' file goes when it is to be deleted",
+  async (kind) => {
+    const scanning = { infectedAction: "log" };
+    const docs = { producers: ["ann", "web"], diodeProducers: ["web"], scanning };
+    await using world = await World.start(kind, { channels: { docs } });
+    const { only, gate, user } = world;
+    await only.share("ann").write("letter", "by ann");
+    await only.settled();
+    await only.share("web").write("letter", EICAR);
+    await waitFor("the user is told", () => user.lines.length === 1);
+    await only.quiet();
+    const changed = { ...only.options.scanning, infectedAction: "delete" };
+    gate.configure({ docs: { ...only.configuration, scanning: changed } });
+    await gate.reload();
+    await waitFor("it is gone", () => !only.share("web").has("letter"));
+    assertEquals(await only.export.readText("letter"), "by ann");
   },
 );

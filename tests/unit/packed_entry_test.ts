@@ -88,7 +88,8 @@ Deno.test("I3: packed, a version is current exactly if the record says so", asyn
     const page = new KnownPage([fileName("x")], wordsOf(packEntry(original)));
     const known = await KnownDirectory.read({ page: () => page }, ROOT, new Pace());
     const isRecorded = matches(record, seen);
-    assertEquals(known.isRecorded(0, record.replica, wordsFor(seen)), isRecorded);
+    const isOwn = isRecorded && record.status === "own";
+    assertEquals(known.isOwn(0, record.replica, wordsFor(seen)), isOwn);
     const isCurrent = isRecorded && record.status === "current" &&
       record.version === original.version;
     assertEquals(known.isCurrent(0, record.replica, wordsFor(seen)), isCurrent);

@@ -45,6 +45,11 @@ const ROOM = 0.4;
 const COMMON = "";
 /** Beside each queue, that of what waits until the trees were read at the start. No share's name has a slash. */
 const unread = (queue: string) => `${queue}/unread`;
+/**
+ * Directories that are new at the start, until whose reading deletions wait: a guest may go on to make more of them than
+ * can be read (I7). Of so many the renames are hardly all remembered.
+ */
+const MOST_UNKNOWN = 50_000;
 const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
@@ -241,18 +246,32 @@ export class Channel {
     for (const source of this.#sources) this.#scheduler.add(source);
     this.#started = true;
     await Promise.all(this.#shares.map((share) => share.watch(onProgress)));
-    const reading = await readTree(
-      // Deletions and the removal of malware wait for its end: it does not wait for jobs (I7). What finds no room in the
-      // queue is found by another reading, later.
-      { ...this.#treeFor(COMMON), room: () => undefined },
-      ROOT,
-      (counts) => onProgress(`read ${counts.files} files in ${counts.directories} directories`),
-    );
-    this.#areTreesRead = !this.#stopped;
-    this.#log.treesRead(reading);
+    await this.#readAtStart(onProgress);
     this.#scheduler.wake();
     for (const held of this.#held.values()) held.start();
     this.#readings.start();
+  }
+
+  /**
+   * Deletions and the removal of malware wait for its end: it does not wait for jobs, nor has it to come to one (I7). What
+   * finds no room in the queue, or is left, is found by another reading, later.
+   */
+  async #readAtStart(onProgress: (status: string) => void): Promise<void> {
+    let isEndless = false;
+    const tree: TreeReaderParts = {
+      ...this.#treeFor(COMMON),
+      room: () => undefined,
+      isStopped: () => this.#stopped || isEndless,
+    };
+    const reading = await readTree(tree, ROOT, (counts) => {
+      isEndless = counts.unknown > MOST_UNKNOWN;
+      onProgress(`read ${counts.files} files in ${counts.directories} directories`);
+    });
+    this.#areTreesRead = !this.#stopped;
+    this.#log.treesRead(reading);
+    if (!isEndless) return;
+    this.#log.readsOn(reading);
+    this.#readings.requestAll(ROOT);
   }
 
   /** Paths that wait or are worked on. */

@@ -64,6 +64,13 @@ export class ChannelLog {
     this.#log.info("{channel}: {reading}", { reading: inWords(reading) });
   }
 
+  /** The reading was cut off. */
+  readsOn({ unknown }: Reading): void {
+    this.#log.info("{channel}: {unknown} directories are new so far: reading on meanwhile", {
+      unknown,
+    });
+  }
+
   shareFound({ name }: Replica): void {
     this.#log.info("{channel}: {share} is there: reading it", { share: display(name) });
   }

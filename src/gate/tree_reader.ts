@@ -43,6 +43,8 @@ export interface Reading {
   directories: number;
   /** Paths that were not as known. */
   differing: number;
+  /** Directories of which nothing is known. */
+  unknown: number;
 }
 
 type Task = { readonly enter: RelativePath } | { readonly lookAt: RelativePath };
@@ -53,7 +55,7 @@ export async function readTree(
   directory: RelativePath,
   onProgress?: (reading: Readonly<Reading>) => void,
 ): Promise<Reading> {
-  const reading: Reading = { files: 0, directories: 0, differing: 0 };
+  const reading: Reading = { files: 0, directories: 0, differing: 0, unknown: 0 };
   const renames = new FoundRenames(parts.onRenamed);
   const pace = new Pace();
   const tasks: Task[] = [{ enter: directory }];
@@ -139,6 +141,7 @@ async function readDirectory(
       parts.lookAt(path);
       continue;
     }
+    if (!wasDirectory) reading.unknown++;
     if (!settled && (vanished || wasDirectory)) tasks.push({ lookAt: path });
     else if (!settled) parts.lookAt(path);
     tasks.push({ enter: path });

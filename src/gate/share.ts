@@ -61,6 +61,8 @@ export class Share implements WatchSink {
   /** Where the daemon did something of which an event is still to tell. */
   readonly #expected = new Set<RelativePath>();
   #foundEmpty = false;
+  /** It was found empty, and what was known of it still counts, whatever its guest may have written since. */
+  #waitsEmptied = false;
 
   constructor(producer: FileName, parts: ShareParts) {
     const { config, reactor } = parts;
@@ -198,9 +200,12 @@ export class Share implements WatchSink {
     const held = replica.root;
     if (held !== undefined && statusOf(held).inode === inode) return false;
     const { id, known, leftEmpty } = index.replicaId(replica.name, inode);
-    const wasEmptied = known && !leftEmpty && this.#isEmpty(root) && index.knowsFilesOf(id);
+    const wasEmptied = known && (this.#waitsEmptied ||
+      (!leftEmpty && this.#isEmpty(root) && index.knowsFilesOf(id)));
+    this.#waitsEmptied = wasEmptied;
     const counted = wasEmptied ? index.forgetReplica(replica.name, inode) : id;
     if (counted === undefined) this.#refuseEmpty();
+    this.#waitsEmptied = false;
     // Once nothing can fail: the next attempt would take it for what it had.
     replica.attach(root, counted);
     owned.move();

@@ -9,6 +9,7 @@ import type { Replica } from "./replica.ts";
 import { type IndexEntry, recordIn, UNKNOWN_ENTRY } from "./replica_record.ts";
 
 export interface Finding {
+  readonly name: FileName;
   readonly path: RelativePath;
   /** What is known of it. */
   readonly entry: IndexEntry;
@@ -100,6 +101,7 @@ export class DirectoryComparison {
 
   #finding(name: FileName, entry: IndexEntry, bits: number, settled: boolean): Finding {
     return {
+      name,
       path: join(this.#path, name),
       entry,
       settled,

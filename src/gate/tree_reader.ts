@@ -4,7 +4,7 @@
  * by the largest directory, not by the tree.
  */
 
-import type { RelativePath } from "../../ffi/byte_string.ts";
+import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
@@ -47,7 +47,22 @@ export interface Reading {
   unknown: number;
 }
 
-type Task = { readonly enter: RelativePath } | { readonly lookAt: RelativePath };
+/**
+ * What waits for its turn, and has its path only then: a directory holds as many others, and lies as deep, as a guest
+ * likes (I6).
+ */
+export interface Entry {
+  readonly above: RelativePath;
+  readonly name: FileName;
+}
+
+export function pathOf({ above, name }: Entry): RelativePath {
+  return join(above, name);
+}
+
+interface Task extends Entry {
+  readonly what: "enter" | "lookAt";
+}
 
 /** Reads `directory` and everything below. `onProgress` hears the counts now and then. */
 export async function readTree(
@@ -58,19 +73,19 @@ export async function readTree(
   const reading: Reading = { files: 0, directories: 0, differing: 0, unknown: 0 };
   const renames = new FoundRenames(parts.onRenamed);
   const pace = new Pace();
-  const tasks: Task[] = [{ enter: directory }];
-  for (let task = tasks.pop(); task && !parts.isStopped(); task = tasks.pop()) {
-    if ("lookAt" in task) {
-      parts.lookAt(task.lookAt);
-      continue;
-    }
-    const { enter } = task;
-    const read = () => readDirectory(parts, enter, renames, reading, pace);
+  const tasks: Task[] = [];
+  const enter = async (at: RelativePath) => {
+    const read = () => readDirectory(parts, at, renames, reading, pace);
     // Not spread into one call: a directory has as many children as a guest likes.
-    for (const below of await readPatiently(parts, enter, read)) tasks.push(below);
+    for (const below of await readPatiently(parts, at, read)) tasks.push(below);
     onProgress?.(reading);
     if (pace.isDue()) await pace.rest();
     await parts.room();
+  };
+  await enter(directory);
+  for (let task = tasks.pop(); task && !parts.isStopped(); task = tasks.pop()) {
+    if (task.what === "enter") await enter(pathOf(task));
+    else parts.lookAt(pathOf(task));
   }
   return reading;
 }
@@ -126,9 +141,10 @@ async function readDirectory(
   reading.directories++;
   reading.files += comparison.size;
   for (
-    const { path, entry, settled, isDirectory, wasDirectory, vanished } of comparison.findings(
-      receivers,
-    )
+    const { name, path, entry, settled, isDirectory, wasDirectory, vanished } of comparison
+      .findings(
+        receivers,
+      )
   ) {
     if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
@@ -142,9 +158,10 @@ async function readDirectory(
       continue;
     }
     if (!wasDirectory) reading.unknown++;
-    if (!settled && (vanished || wasDirectory)) tasks.push({ lookAt: path });
-    else if (!settled) parts.lookAt(path);
-    tasks.push({ enter: path });
+    if (!settled && (vanished || wasDirectory)) {
+      tasks.push({ above: directory, name, what: "lookAt" });
+    } else if (!settled) parts.lookAt(path);
+    tasks.push({ above: directory, name, what: "enter" });
   }
   return tasks;
 }

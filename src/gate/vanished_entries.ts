@@ -9,7 +9,7 @@ import { DirectoryTurn } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { recordIn, type ReplicaRecord } from "./replica_record.ts";
-import { readPatiently, type TreeReaderParts } from "./tree_reader.ts";
+import { type Entry, pathOf, readPatiently, type TreeReaderParts } from "./tree_reader.ts";
 
 /** Tells the entries at any depth below `directory` that are known in `replica`, and not there. */
 export async function findVanished(
@@ -18,23 +18,26 @@ export async function findVanished(
   directory: RelativePath,
 ): Promise<void> {
   const pace = new Pace();
-  const rest = [directory];
-  for (let at = rest.pop(); at !== undefined && !parts.isStopped(); at = rest.pop()) {
-    const directoryAt = at;
-    const read = () => look(parts, replica, directoryAt, pace);
-    for (const below of await readPatiently(parts, at, read)) rest.push(below);
+  const rest: Entry[] = [];
+  const enter = async (at: RelativePath) => {
+    const read = () => look(parts, replica, at, pace);
+    for (const name of await readPatiently(parts, at, read)) rest.push({ above: at, name });
     if (pace.isDue()) await pace.rest();
     await parts.room();
+  };
+  await enter(directory);
+  for (let next = rest.pop(); next !== undefined && !parts.isStopped(); next = rest.pop()) {
+    await enter(pathOf(next));
   }
 }
 
-/** One directory: tells what is not there any more, and returns the directories in it. */
+/** One directory: tells what is not there any more, and returns the names of the directories in it. */
 async function look(
   parts: TreeReaderParts,
   replica: Replica,
   directory: RelativePath,
   pace: Pace,
-): Promise<RelativePath[]> {
+): Promise<FileName[]> {
   using turn = new DirectoryTurn(parts.large);
   const known = await knownIn(parts, replica, directory, pace, turn);
   if (known.size === 0 || replica.root === undefined) return [];
@@ -44,10 +47,10 @@ async function look(
     present.add(name);
     if (pace.isDue()) await pace.rest();
   }
-  const below: RelativePath[] = [];
+  const below: FileName[] = [];
   for (const [name, kind] of known) {
     const path = join(directory, name);
-    if (kind === "directory" && !parts.isIgnoredDirectory(path)) below.push(path);
+    if (kind === "directory" && !parts.isIgnoredDirectory(path)) below.push(name);
     if (!present.has(name)) parts.lookAt(path);
   }
   return below;

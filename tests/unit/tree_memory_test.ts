@@ -1,0 +1,93 @@
+/** What waits while a tree is read takes no more memory because it lies deep (I6). */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals, assertLess } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { fileName, fromText, join, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { statusOf } from "../../ffi/file_status.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
+import { LargeDirectories } from "../../src/gate/large_directories.ts";
+import { Replica } from "../../src/gate/replica.ts";
+import { recordOf, UNKNOWN_ENTRY, withRecord } from "../../src/gate/replica_record.ts";
+import { readTree, type TreeReaderParts } from "../../src/gate/tree_reader.ts";
+import { findVanished } from "../../src/gate/vanished_entries.ts";
+import { must } from "../support/command.ts";
+import { scratchDirectory } from "../support/scratch.ts";
+
+/** Directories in one whose path has 4000 bytes: with paths of their own they take 80 MiB. */
+const MANY = 20_000;
+const LEVELS = 16;
+const LONG = fileName("x".repeat(249));
+const DEEP = Array(LEVELS).fill(LONG).join("/") as RelativePath;
+const MOST_MIB = 20;
+
+/** What is left in use, in MiB. */
+function usedMiB(): number {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  return Deno.memoryUsage().heapUsed / 2 ** 20;
+}
+
+class Bench implements Disposable {
+  readonly path = scratchDirectory("deep");
+  readonly ann = new Replica("producer", fileName("ann"));
+  readonly index = FileIndex.open(":memory:", () => {});
+  /** Directories that were told of. */
+  found = 0;
+  #tookMiB: number | undefined;
+
+  constructor() {
+    Deno.mkdirSync(`${this.path}/${LONG}`);
+    this.ann.attach(Directory.openTrusted(fromText(this.path)), 1);
+  }
+
+  /** Reads, and tells what waits when all were told of takes. */
+  async tookMiB(read: (parts: TreeReaderParts) => Promise<unknown>): Promise<number> {
+    const beforeMiB = usedMiB();
+    await read({
+      index: this.index,
+      replicas: [this.ann],
+      large: new LargeDirectories(),
+      isIgnored: () => false,
+      isIgnoredDirectory: () => false,
+      lookAt: (path) => {
+        if (new Set([path]).has(path)) this.found++; // as a queue asks
+      },
+      onRenamed: () => {},
+      isStopped: () => this.#tookMiB !== undefined,
+      onShortage: () => {},
+      onFailure: (_, error) => {
+        throw error;
+      },
+      room: () => {
+        if (this.found >= MANY) this.#tookMiB = usedMiB() - beforeMiB;
+        return undefined;
+      },
+    });
+    assertEquals(this.#tookMiB === undefined, false, "not all were found");
+    return this.#tookMiB ?? 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.ann.detach();
+    this.index.close();
+  }
+}
+
+Deno.test("I6: directories that are still to be read", async () => {
+  using bench = new Bench();
+  const script = `for i in $(seq ${LEVELS}); do mkdir -p ${LONG}; cd -P ${LONG}; done; ` +
+    `seq ${MANY} | xargs mkdir`;
+  await must("sh", ["-e", "-c", script], { cwd: bench.path });
+  assertLess(await bench.tookMiB((parts) => readTree(parts, ROOT)), MOST_MIB);
+});
+
+Deno.test("I6: known directories in which is still to be looked for what vanished", async () => {
+  using bench = new Bench();
+  using directory = Directory.openTrusted(fromText(bench.path));
+  const known = withRecord(UNKNOWN_ENTRY, recordOf(1, statusOf(directory), "current", 1));
+  for (let i = 0; i < MANY; i++) bench.index.put(join(DEEP, fileName(`${i}`)), known);
+  assertLess(await bench.tookMiB((parts) => findVanished(parts, bench.ann, DEEP)), MOST_MIB);
+});

@@ -141,7 +141,10 @@ export class TreeWatch {
     if (!this.#telling) return;
     this.#debouncer.touch(path, performance.now(), touch);
     const { sink } = this;
-    if (sink.soon !== undefined && !sink.expects?.(path)) this.#lone.add(path);
+    if (sink.soon === undefined) return;
+    // Where there are too many to be kept apart, none is alone (I6).
+    if (this.#debouncer.dueAt(path) === Infinity) this.#lone.clear();
+    else if (!sink.expects?.(path)) this.#lone.add(path);
   }
 
   #lost(reason: RereadReason): void {

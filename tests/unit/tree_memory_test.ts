@@ -1,4 +1,4 @@
-/** What waits while a tree is read takes no more memory because it lies deep (I6). */
+/** What waits while a tree is read, or changes, takes no more memory because it lies deep (I6). */
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals, assertLess } from "@std/assert";
@@ -15,6 +15,8 @@ import { readTree, type TreeReaderParts } from "../../src/gate/tree_reader.ts";
 import { findVanished } from "../../src/gate/vanished_entries.ts";
 import { must } from "../support/command.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { sleep } from "../support/wait.ts";
+import { WatchedTree } from "../support/watched_tree.ts";
 
 /** Directories in one whose path has 4000 bytes: with paths of their own they take 80 MiB. */
 const MANY = 20_000;
@@ -90,4 +92,21 @@ Deno.test("I6: known directories in which is still to be looked for what vanishe
   const known = withRecord(UNKNOWN_ENTRY, recordOf(1, statusOf(directory), "current", 1));
   for (let i = 0; i < MANY; i++) bench.index.put(join(DEEP, fileName(`${i}`)), known);
   assertLess(await bench.tookMiB((parts) => findVanished(parts, bench.ann, DEEP)), MOST_MIB);
+});
+
+Deno.test("I6: changes of which too many wait to be kept apart", async () => {
+  await using tree = await WatchedTree.start({ debounceMs: 60_000 });
+  const script = `for i in $(seq ${LEVELS}); do mkdir ${LONG}; cd -P ${LONG}; done`;
+  await must("sh", ["-e", "-c", script], { cwd: tree.inside() });
+  await sleep(300); // until it is watched
+  const beforeMiB = usedMiB();
+  const PART = 2000; // so that no event is lost
+  for (let first = 0; first < MANY; first += PART) {
+    const names = `seq ${first} ${first + PART - 1} | xargs touch`;
+    const below = `for i in $(seq ${LEVELS}); do cd -P ${LONG}; done; ${names}`;
+    await must("sh", ["-e", "-c", below], { cwd: tree.inside() });
+    await sleep(100);
+  }
+  assertEquals(tree.troubles, []);
+  assertLess(usedMiB() - beforeMiB, MOST_MIB);
 });

@@ -1,6 +1,13 @@
 /** Reads a tree and tells of its regular files. Memory is bounded by the largest directory, not by the tree. */
 
-import { join, nameOf, parentOf, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import {
+  type FileName,
+  join,
+  nameOf,
+  parentOf,
+  type RelativePath,
+  ROOT,
+} from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { DirectoryEntry } from "../../ffi/dirent.ts";
@@ -24,15 +31,22 @@ export interface FileVisitor {
   isStopped(): boolean;
 }
 
+/** It has its path only when its turn comes: a directory holds as many others, and lies as deep, as anybody likes (I6). */
+interface Below {
+  readonly above: RelativePath;
+  readonly name: FileName;
+}
+
 /** Tells of the files below the directory `top`. */
 export async function walkFiles(
   root: Directory,
   top: RelativePath,
   visitor: FileVisitor,
 ): Promise<void> {
-  const directories = [top];
-  for (let path = directories.pop(); path !== undefined; path = directories.pop()) {
+  const directories: (Below | RelativePath)[] = [top];
+  for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
     if (visitor.isStopped()) return;
+    const path = typeof next === "string" ? next : join(next.above, next.name);
     try {
       using directory = root.openBeneath(path);
       if (directory !== undefined) await readDirectory(directory, path, visitor, directories);
@@ -61,14 +75,14 @@ async function readDirectory(
   directory: Directory,
   path: RelativePath,
   visitor: FileVisitor,
-  directories: RelativePath[],
+  directories: (Below | RelativePath)[],
 ): Promise<void> {
   let restAt = performance.now() + SLICE_MS;
   for (const entry of directory.entries()) {
     const below = join(path, entry.name);
     if (!visitor.isExcluded(below)) {
       const found = look(directory, entry, (reason) => visitor.onTrouble(below, reason));
-      if (found === "directory") directories.push(below);
+      if (found === "directory") directories.push({ above: path, name: entry.name });
       else if (found !== undefined) {
         const isTaken = visitor.file(below, found);
         if (isTaken !== undefined) await isTaken;

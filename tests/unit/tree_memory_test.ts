@@ -4,7 +4,14 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { fileName, fromText, join, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import {
+  fileName,
+  fromText,
+  isWithin,
+  join,
+  type RelativePath,
+  ROOT,
+} from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
@@ -13,6 +20,7 @@ import { Replica } from "../../src/gate/replica.ts";
 import { recordOf, UNKNOWN_ENTRY, withRecord } from "../../src/gate/replica_record.ts";
 import { readTree, type TreeReaderParts } from "../../src/gate/tree_reader.ts";
 import { findVanished } from "../../src/gate/vanished_entries.ts";
+import { walkFiles } from "../../src/vclient/file_walk.ts";
 import { must } from "../support/command.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep } from "../support/wait.ts";
@@ -23,6 +31,7 @@ const MANY = 20_000;
 const LEVELS = 16;
 const LONG = fileName("x".repeat(249));
 const DEEP = Array(LEVELS).fill(LONG).join("/") as RelativePath;
+const ELSEWHERE = fromText("excluded") as RelativePath;
 const MOST_MIB = 20;
 
 /** What is left in use, in MiB. */
@@ -30,6 +39,12 @@ function usedMiB(): number {
   setFlagsFromString("--expose-gc");
   runInNewContext("gc")();
   return Deno.memoryUsage().heapUsed / 2 ** 20;
+}
+
+async function makeDeep(path: string): Promise<void> {
+  const script = `for i in $(seq ${LEVELS}); do mkdir -p ${LONG}; cd -P ${LONG}; done; ` +
+    `seq ${MANY} | xargs mkdir`;
+  await must("sh", ["-e", "-c", script], { cwd: path });
 }
 
 class Bench implements Disposable {
@@ -80,9 +95,7 @@ class Bench implements Disposable {
 
 Deno.test("I6: directories that are still to be read", async () => {
   using bench = new Bench();
-  const script = `for i in $(seq ${LEVELS}); do mkdir -p ${LONG}; cd -P ${LONG}; done; ` +
-    `seq ${MANY} | xargs mkdir`;
-  await must("sh", ["-e", "-c", script], { cwd: bench.path });
+  await makeDeep(bench.path);
   assertLess(await bench.tookMiB((parts) => readTree(parts, ROOT)), MOST_MIB);
 });
 
@@ -92,6 +105,26 @@ Deno.test("I6: known directories in which is still to be looked for what vanishe
   const known = withRecord(UNKNOWN_ENTRY, recordOf(1, statusOf(directory), "current", 1));
   for (let i = 0; i < MANY; i++) bench.index.put(join(DEEP, fileName(`${i}`)), known);
   assertLess(await bench.tookMiB((parts) => findVanished(parts, bench.ann, DEEP)), MOST_MIB);
+});
+
+Deno.test("I6: clamd-vclient: directories that are still to be read", async () => {
+  const path = scratchDirectory("walked");
+  await makeDeep(path);
+  using root = Directory.openTrusted(fromText(path));
+  const beforeMiB = usedMiB();
+  let tookMiB: number | undefined;
+  let asked = 0;
+  await walkFiles(root, ROOT, {
+    isExcluded: (below) => ++asked > 0 && isWithin(below, ELSEWHERE),
+    file: () => {},
+    onTrouble: () => {},
+    isStopped() {
+      if (asked < MANY) return false;
+      tookMiB ??= usedMiB() - beforeMiB;
+      return true;
+    },
+  });
+  assertLess(tookMiB ?? Infinity, MOST_MIB);
 });
 
 Deno.test("I6: changes of which too many wait to be kept apart", async () => {

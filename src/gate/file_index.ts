@@ -14,6 +14,8 @@ import {
   IN_MEMORY,
   isDamage,
   isInUse,
+  markedForgotten,
+  markForgotten,
   openDatabase,
   setAside,
   writeBack,
@@ -78,6 +80,8 @@ export class FileIndex implements Disposable {
   readonly #replicas = new Map<string, Numbered>();
   /** Those of them that are not written down: that is done together with whatever is known of them first. */
   readonly #unwritten = new Set<string>();
+  /** Numbers that are written down still, and count no more. */
+  readonly #forgotten: ReadonlySet<ReplicaId>;
   /** No number is given twice, even if what was written with it is lost: a job may still note what it knew before. */
   #lastNumber: ReplicaId;
   /** Replicas of which nobody has asked yet, and the daemon before this one noted that it left them empty. */
@@ -106,6 +110,7 @@ export class FileIndex implements Disposable {
     this.#onRestored = onRestored;
     this.#statements = prepareStatements(database);
     this.#lastNumber = lastNumberIn(database);
+    this.#forgotten = markedForgotten(path, numbersIn(database));
     this.#leftEmpty = new Set(
       database.prepare("SELECT name FROM replica WHERE left_empty <> 0").all().map(({ name }) =>
         String(name)
@@ -232,7 +237,7 @@ export class FileIndex implements Disposable {
           id: Number(row.id),
           name: replicaNameOf(row),
           rootInode: Number(row.root_inode),
-        })),
+        })).filter(({ id }) => !this.#forgotten.has(id)),
       [],
     );
   }
@@ -243,13 +248,17 @@ export class FileIndex implements Disposable {
   }
 
   /**
-   * Gives a replica a new number: nothing that was known of it counts any more. `undefined` if that could not be written
-   * down, and counts for nobody.
+   * Gives a replica a new number: nothing that was known of it counts any more. `undefined` if that could be noted in no
+   * way, and counts for nobody.
    */
   forgetReplica(name: string, rootInode: number): ReplicaId | undefined {
+    const before = this.#numbered(name);
     const replica = { id: ++this.#lastNumber, rootInode };
     this.#write(() => this.#writeReplica(name, replica));
-    if (!this.commit()) return undefined;
+    if (!this.commit()) {
+      if (before === undefined || !markForgotten(this.#path, before.id)) return undefined;
+      this.#unwritten.add(name);
+    }
     this.#replicas.set(name, replica);
     return replica.id;
   }
@@ -343,7 +352,8 @@ export class FileIndex implements Disposable {
     return this.#replicas.get(name) ?? this.#attempt(() => {
       const row = this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?")
         .get(name);
-      return row && { id: Number(row.id), rootInode: Number(row.root_inode) };
+      if (row === undefined || this.#forgotten.has(Number(row.id))) return undefined;
+      return { id: Number(row.id), rootInode: Number(row.root_inode) };
     }, undefined);
   }
 
@@ -440,6 +450,10 @@ function lastNumberIn(database: DatabaseSync): ReplicaId {
   const last = Number(row?.last ?? 0);
   if (!(last < LARGEST_NUMBER)) throw new BrokenEntry("a replica's number that is none");
   return last;
+}
+
+function numbersIn(database: DatabaseSync): Set<ReplicaId> {
+  return new Set(database.prepare("SELECT id FROM replica").all().map(({ id }) => Number(id)));
 }
 
 /** A new index at `path`, in place of one that cannot be used; in memory, if there can be none. */

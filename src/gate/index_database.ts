@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { type ByteString, fileName, fromText } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
-import { isErrno } from "../../ffi/errno.ts";
+import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
 import { BrokenEntry } from "./packed_entry.ts";
 
@@ -35,6 +35,9 @@ const SCHEMA = `
   );
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/** Behind the file's name and before a number. */
+const FORGOTTEN = ".forgotten-";
 
 /** In place of a path, where no file can be had. */
 export const IN_MEMORY = ":memory:";
@@ -144,6 +147,38 @@ export function setAside(path: string): void {
       if (!isErrno(error, "ENOENT")) throw error;
     }
   }
+}
+
+/**
+ * Notes that a number in the file counts no more, by an empty file beside it: a full disk has room for that longer than
+ * for what is written. `false` if that is not possible either.
+ */
+export function markForgotten(path: string, id: number): boolean {
+  const { folder, name } = placeOf(path);
+  try {
+    using directory = Directory.openTrusted(folder);
+    directory.openOrCreateFile(fileName(`${name}${FORGOTTEN}${id}`), 0o600).close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return false;
+  }
+}
+
+/** The numbers that are noted so; the marks of others than `given` are removed. */
+export function markedForgotten(path: string, given: ReadonlySet<number>): Set<number> {
+  const marked = new Set<number>();
+  if (path === IN_MEMORY) return marked;
+  const { folder, name } = placeOf(path);
+  const prefix = fromText(name + FORGOTTEN);
+  using directory = Directory.openTrusted(folder);
+  for (const entry of [...directory.entries()]) {
+    if (entry.kind !== "file" || !entry.name.startsWith(prefix)) continue;
+    const id = Number(entry.name.slice(prefix.length));
+    if (given.has(id)) marked.add(id);
+    else directory.removeFile(entry.name);
+  }
+  return marked;
 }
 
 function placeOf(path: string): { readonly folder: ByteString; readonly name: string } {

@@ -88,6 +88,19 @@ class Bench implements Disposable {
     );
   }
 
+  /** What is noted beside the index. */
+  marks(): string[] {
+    const folder = this.#indexPath.slice(0, this.#indexPath.lastIndexOf("/"));
+    return [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
+      name.includes("forgotten")
+    );
+  }
+
+  /** Nothing can be noted of a number beside the index. */
+  refuseMark(id: number): void {
+    Deno.mkdirSync(`${this.#indexPath}.forgotten-${id}`);
+  }
+
   /** Ends this daemon, and changes its index behind the next one's back. */
   changeIndex(statement: string): void {
     this.#end();
@@ -228,14 +241,38 @@ Deno.test("I3: a share that is suddenly empty deletes nothing elsewhere, and wha
   assertStringIncludes(second.troubles.join(), "empty, but had files before");
 });
 
-Deno.test("I3: a share that is suddenly empty takes part as soon as it is written down that nothing is known of it", () => {
+Deno.test("I3: where the index cannot be written, it is noted beside it that nothing of an empty share counts", () => {
   const place = scratchDirectory("share");
   using first = new Bench(place);
   first.knowFile();
   const known = first.share.replica.id;
   first.refuseNumbers();
   using second = new Bench(place, first);
-  // With a file that is back it would not be empty any more, and to a later start all others would be deleted.
+  assert(!second.share.isComplete);
+  assert(second.share.replica.id !== known);
+  // To whoever went by the index, all other files would be deleted.
+  Deno.writeTextFileSync(`${place}/b`, "");
+  using third = new Bench(place, second);
+  assert(third.share.isComplete);
+  const { id } = third.share.replica;
+  assert(id !== known);
+  assertEquals(third.marks().length, 1);
+  third.changeIndex("DROP TRIGGER refuse");
+  using fourth = new Bench(place, third);
+  assertEquals(fourth.share.replica.id, id);
+  using fifth = new Bench(place, fourth);
+  assertEquals(fifth.share.replica.id, id);
+  assertEquals(fifth.marks(), []);
+});
+
+Deno.test("I3: where that cannot be noted either, the share waits until it can", () => {
+  const place = scratchDirectory("share");
+  using first = new Bench(place);
+  first.knowFile();
+  const known = first.share.replica.id;
+  first.refuseNumbers();
+  first.refuseMark(known);
+  using second = new Bench(place, first);
   assertEquals(second.share.replica.root, undefined);
   assertStringIncludes(second.troubles.join(), "trying again");
   // Nor does it count that its guest goes on.

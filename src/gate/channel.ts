@@ -11,6 +11,7 @@ import type { Scanner } from "../scanning/scanner.ts";
 import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
 import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
+import { type DirectoryMove, DirectoryMoves } from "./directory_moves.ts";
 import { EarlySnapshot } from "./early_snapshot.ts";
 import { FileIndex } from "./file_index.ts";
 import { formerProducers } from "./former_producers.ts";
@@ -26,7 +27,7 @@ import {
   openShare,
   renewedExport,
 } from "./layout.ts";
-import { AFTER_SHORTAGE, type Rest } from "./job.ts";
+import { AFTER_SHORTAGE, type Rest, SOON } from "./job.ts";
 import { PathQueue } from "./path_queue.ts";
 import { Publisher } from "./publisher.ts";
 import { Readings } from "./readings.ts";
@@ -81,6 +82,7 @@ export class Channel {
   readonly #reconciler: Reconciler;
   readonly #rules: IgnoreRules;
   readonly #readings: Readings;
+  readonly #directoryMoves: DirectoryMoves;
   readonly #large = new LargeDirectories();
   readonly #held: ReadonlyMap<Replica, HeldFiles>;
   readonly #queue = new PathQueue();
@@ -124,6 +126,7 @@ export class Channel {
         isEcho: (share, path) => this.#isEcho(share, path),
         prepare: (share, path) => this.#prepare(share, path),
         lookAt: (share, path) => this.#enqueue(share.name, path),
+        onMoved: (author, from, to) => this.#directoryMoves.moved({ author, from, to }),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         onFound: (share) => this.#onFound(share),
         onTrouble,
@@ -152,27 +155,43 @@ export class Channel {
       stager.copyAhead(snapshot, Math.min(producers.length, MOST_COPIES_AHEAD));
     });
     const shareOf = (replica: Replica) => this.#shares.find((share) => share.replica === replica);
+    const former = formerProducers(
+      index,
+      layout.share,
+      new Set(this.#replicas.map(({ name }) => name)),
+    );
+    const publisher = new Publisher(
+      layout.staging,
+      stager,
+      this.#recovery,
+      (path, model, made, cause) => {
+        index.noteMadeDirectory(path, model, made);
+        this.#shares.find(({ replica }) => replica.id === made.id)?.expect(path);
+        // The others are still to get it, and an event may be taken for an echo now.
+        lookAt(path, cause);
+      },
+    );
+    const onChanged = (replica: Replica, path: RelativePath) => shareOf(replica)?.expect(path);
+    this.#directoryMoves = new DirectoryMoves({
+      replicas: this.#replicas,
+      index,
+      publisher,
+      tree: (author) => this.#treeFor(author.name),
+      isPossible: () =>
+        this.#areTreesRead && !this.#stopped && former.size === 0 &&
+        this.#shares.every(({ isComplete, replica }) => isComplete && replica.role !== "diode"),
+      isWorkedOn: (directory) => this.#queue.isRunningIn(directory),
+      onChanged,
+      onMoved: (move) => this.#onDirectoryMoved(move),
+      onTrouble: (error) => onTrouble(messageOf(error)),
+    });
     this.#reconciler = new Reconciler({
       replicas: this.#replicas,
-      former: formerProducers(
-        index,
-        layout.share,
-        new Set(this.#replicas.map(({ name }) => name)),
-      ),
+      former,
       index,
       stager,
       early,
-      publisher: new Publisher(
-        layout.staging,
-        stager,
-        this.#recovery,
-        (path, model, made, cause) => {
-          index.noteMadeDirectory(path, model, made);
-          this.#shares.find(({ replica }) => replica.id === made.id)?.expect(path);
-          // The others are still to get it, and an event may be taken for an echo now.
-          lookAt(path, cause);
-        },
-      ),
+      publisher,
       judge,
       conflictCopies: config.conflictCopies,
       moves: (replica) => shareOf(replica)?.moves,
@@ -186,7 +205,7 @@ export class Channel {
       lookAt,
       onHeld: (replica) => this.#held.get(replica)?.expect(),
       reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
-      onChanged: (replica, path) => shareOf(replica)?.expect(path),
+      onChanged,
       onPublished: (path, what, from) => {
         this.#log.published(path, what, from);
         this.#hasNews = true;
@@ -200,6 +219,8 @@ export class Channel {
       shares: producers,
       tree: (share) => this.#treeFor(share?.name ?? COMMON),
       isStopped: () => this.#stopped,
+      ready: (directory) =>
+        this.#directoryMoves.covers(directory) ? this.#directoryMoves.ended() : undefined,
       beforeRead: () => this.#queue.repeatRunning(),
       onRead: () => scheduler.wake(),
       onTrouble,
@@ -283,14 +304,14 @@ export class Channel {
    * No event is followed any more. Settles when no tree is being read again; the start's own reading, and jobs that run,
    * are others' to wait for.
    */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
     this.#retries.stop();
     for (const held of this.#held.values()) held.stop();
     for (const share of this.#shares) share.close();
     for (const source of this.#sources) this.#scheduler.remove(source);
-    return this.#readings.ended();
+    await Promise.all([this.#readings.ended(), this.#directoryMoves.ended()]);
   }
 
   /**
@@ -354,8 +375,7 @@ export class Channel {
   async #work(path: RelativePath, queue: string): Promise<void> {
     let rest: Rest | undefined;
     try {
-      const isAttempt = this.#held.values().some((held) => held.begin(path));
-      rest = await this.#reconciler.run(path, isAttempt);
+      rest = this.#directoryMoves.covers(path) ? SOON : await this.#reconcile(path);
       if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs, rest);
       else this.#retries.settled(path);
     } catch (error) {
@@ -367,6 +387,19 @@ export class Channel {
       if (this.#hasNews) this.#onChange();
       this.#hasNews = false;
     }
+  }
+
+  #reconcile(path: RelativePath): Promise<Rest> {
+    const isAttempt = this.#held.values().some((held) => held.begin(path));
+    return this.#reconciler.run(path, isAttempt);
+  }
+
+  #onDirectoryMoved({ author, from, to }: DirectoryMove): void {
+    this.#shares.find(({ replica }) => replica === author)?.moves.forget(from);
+    this.#log.published(to, "rename", author);
+    // Whatever was still to be done about what is in it has another name now.
+    this.#readings.requestAll(to, author);
+    this.#onChange();
   }
 
   /** After how long `path` is looked at again. */
@@ -396,7 +429,7 @@ export class Channel {
       lookAt: (path) => this.#enqueue(queue, path),
       isStopped: () => this.#stopped,
       onRenamed: (replica, from, to) =>
-        this.#shares.find((share) => share.replica === replica)?.moved(from, to),
+        this.#shares.find((share) => share.replica === replica)?.renamed(from, to),
       onShortage: (error) => this.#onShortage(error),
       onFailure: (directory, error) => {
         this.#log.trouble(`${display(directory) || "a root"} could not be read (${error.message})`);

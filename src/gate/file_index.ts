@@ -23,6 +23,7 @@ import {
 import { entryOf, pageOf, pathOf, replicaNameOf } from "./index_rows.ts";
 import { type KnownPage, NOTHING_KNOWN, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
+import { Pace } from "./pace.ts";
 import { BrokenEntry, packEntry, packId } from "./packed_entry.ts";
 import {
   type DirectoryAt,
@@ -52,6 +53,17 @@ const PAGE_OF_DIRECTORY = `
   )
 `;
 
+/** "0" follows upon "/". */
+const DIRECTORY_IN = `
+  SELECT directory FROM entry
+  WHERE directory = ?1 OR (directory > ?1 || '/' AND directory < ?1 || '0')
+  LIMIT 1
+`;
+const MOVE_SOME = `
+  UPDATE OR REPLACE entry SET directory = ?2
+  WHERE directory = ?1 AND name IN (SELECT name FROM entry WHERE directory = ?1 LIMIT 1000)
+`;
+
 /** What is asked of the database again and again. Not by its `exec`, whose errors do not tell whether it is damaged. */
 interface Statements {
   readonly begin: StatementSync;
@@ -62,6 +74,8 @@ interface Statements {
   readonly delete: StatementSync;
   readonly page: StatementSync;
   readonly held: StatementSync;
+  readonly directoryIn: StatementSync;
+  readonly moveSome: StatementSync;
 }
 
 /** The number of a replica, and what tells whether it is still the same directory. */
@@ -177,6 +191,38 @@ export class FileIndex implements Disposable {
     made: DirectoryAt,
   ): void {
     this.put(path, withMadeDirectory(this.get(path), model, made));
+  }
+
+  /** Whether anything is known below `directory`. */
+  knowsBelow(directory: RelativePath): boolean {
+    return this.#attempt(() => this.#directoryIn(directory) !== undefined, true);
+  }
+
+  /**
+   * What is known below `from` is known below `to` instead, where nothing was known; a thousand names at a time. Nobody is
+   * to ask for either, or put something there, before this settles.
+   */
+  async moveBelow(from: RelativePath, to: RelativePath): Promise<void> {
+    const pace = new Pace(1);
+    for (let isMore = true; isMore;) {
+      isMore = false; // if it fails: then nothing is known of the rest
+      this.#write(() => isMore = this.#moveSome(from, to));
+      if (pace.isDue()) await pace.rest();
+    }
+    this.#recent.clear();
+  }
+
+  #moveSome(from: RelativePath, to: RelativePath): boolean {
+    const directory = this.#directoryIn(from);
+    if (directory === undefined) return false;
+    this.#statements.moveSome.run(directory, to + directory.slice(from.length));
+    return true;
+  }
+
+  /** Some directory at or below `directory` in which something is known. */
+  #directoryIn(directory: RelativePath): string | undefined {
+    const row = this.#statements.directoryIn.get(directory);
+    return row === undefined ? undefined : String(row.directory);
   }
 
   /** What is known of the next names of `directory` in order behind `after`; see `KnownDirectory`. */
@@ -510,5 +556,7 @@ function prepareStatements(database: DatabaseSync): Statements {
         "WHERE held = ? AND held <> 0 AND (directory, name) > (?, ?) " +
         "ORDER BY directory, name LIMIT ?",
     ),
+    directoryIn: database.prepare(DIRECTORY_IN),
+    moveSome: database.prepare(MOVE_SOME),
   };
 }

@@ -79,7 +79,8 @@ export interface ReconcilerParts {
   onShortage(error: SystemError): void;
 }
 
-export type PublishedKind = "file" | "directory" | "removal";
+/** `rename`: of a directory, with all that is in it. */
+export type PublishedKind = "file" | "directory" | "removal" | "rename";
 
 /** It is kept beside the winner; it is one too many to be kept; or it was replaced, since none is to be kept. */
 export type LosersEnd = "kept" | "discarded" | "replaced";

@@ -4,7 +4,7 @@
  * again when it has run empty (I6).
  */
 
-import type { RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, type RelativePath } from "../../ffi/byte_string.ts";
 
 export interface QueueLimits {
   readonly paths: number;
@@ -81,6 +81,12 @@ export class PathQueue {
 
   isRunning(path: RelativePath): boolean {
     return this.#running.has(path);
+  }
+
+  /** Whether something at or below `directory` is worked on. */
+  isRunningIn(directory: RelativePath): boolean {
+    for (const path of this.#running.keys()) if (isWithin(path, directory)) return true;
+    return false;
   }
 
   /** The queue that a path that is worked on was taken for. */

@@ -221,6 +221,15 @@ export class Publisher {
     }
   }
 
+  /** The directory that is to hold `path`, made if it is missing; `undefined` if it cannot be had. */
+  parentFor(target: Replica, path: RelativePath, model: Replica): Directory | undefined {
+    const above = parentOf(path);
+    const there = above === ROOT ? target.root?.duplicate() : target.root?.openBeneath(above);
+    if (there !== undefined) return there;
+    const made = this.#makeParents(target, path, model);
+    return made instanceof Directory ? made : undefined;
+  }
+
   /** The directory that is to hold `path`, made with everything above it as it is in `model`. */
   #makeParents(target: Replica, path: RelativePath, model: Replica): Directory | PublishOutcome {
     if (target.root === undefined || model.root === undefined) return CHANGED;

@@ -3,7 +3,7 @@
  * read does not hold up the others (I7).
  */
 
-import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { display, isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
@@ -29,6 +29,8 @@ export interface ReadingsParts {
   /** What a reading on behalf of a share, or of nobody in particular, works with. */
   tree(share: Replica | undefined): TreeReaderParts;
   isStopped(): boolean;
+  /** Settles when what is known of `directory` is not just being changed; nothing if it is not. */
+  ready(directory: RelativePath): Promise<void> | undefined;
   /** A tree is going to be read. What is worked on meanwhile is neither as it was known nor as it will be. */
   beforeRead(): void;
   /** A tree was read: there may be paths to work on. */
@@ -157,6 +159,7 @@ class Lane {
   async #attempt(directory: RelativePath, what: Wanted): Promise<void> {
     this.#directory = directory;
     try {
+      await this.parts.ready(directory);
       this.parts.beforeRead();
       await this.#read(directory, what);
     } catch (error) {
@@ -194,8 +197,4 @@ class Lane {
 
 function includes(wanted: Wanted, what: Wanted): boolean {
   return STRENGTH.indexOf(wanted) >= STRENGTH.indexOf(what);
-}
-
-function isWithin(path: RelativePath, directory: RelativePath): boolean {
-  return directory === ROOT || path === directory || path.startsWith(`${directory}/`);
 }

@@ -43,6 +43,8 @@ export interface ShareParts {
   prepare(share: Replica, path: RelativePath): void;
   /** `path` is to be looked at. */
   lookAt(share: Replica, path: RelativePath): void;
+  /** `from` became `to`, of which `reread` follows if it is a directory. */
+  onMoved(share: Replica, from: RelativePath, to: RelativePath): void;
   /** `directory`, and what is below it, is to be read. */
   read(share: Replica, directory: RelativePath, what: Wanted): void;
   /** It is there, after it was not, or as another directory. */
@@ -173,6 +175,12 @@ export class Share implements WatchSink {
   }
 
   moved(from: RelativePath, to: RelativePath): void {
+    this.renamed(from, to);
+    if (!this.#isIgnored(to)) this.#parts.onMoved(this.replica, from, to);
+  }
+
+  /** `from` has become `to`, some time ago. */
+  renamed(from: RelativePath, to: RelativePath): void {
     // Where it is ignored it arrives nowhere, and nothing waits for that.
     if (this.#isIgnored(to)) this.moves.forget(from);
     else this.moves.moved(from, to);

@@ -73,6 +73,7 @@ class Bench implements Disposable {
         room: () => undefined,
       }),
       isStopped: () => this.#stopped,
+      ready: () => undefined,
       beforeRead: () => {},
       onRead: () => {},
       onTrouble: (message) => this.troubles.push(message),

@@ -59,6 +59,7 @@ class Bench implements Disposable {
         room: () => share === this.shares[0] ? this.room : undefined,
       }),
       isStopped: () => this.#stopped,
+      ready: () => undefined,
       beforeRead: () => {},
       onRead: () => this.read++,
       onTrouble: (message) => this.found.push(message),

@@ -52,6 +52,7 @@ class Bench implements Disposable {
       isEcho: (_, one) => this.known.has(one),
       prepare: (_, one) => this.asked.push(`prepare ${display(one)}`),
       lookAt: (_, one) => this.asked.push(`look at ${display(one)}`),
+      onMoved: (_, from, to) => this.asked.push(`moved ${display(from)} ${display(to)}`),
       read: (_, directory, what) => this.asked.push(`read ${display(directory)}: ${what}`),
       onFound: () => this.asked.push("found"),
       onTrouble: (message) => this.troubles.push(message),

@@ -7,6 +7,7 @@ import { burst, burstManySignatures, burstUnscanned } from "./burst.ts";
 import { largeFile } from "./large_file.ts";
 import { smallBesideFlood, smallBesideLarge } from "./neighbours.ts";
 import { idleCost, memoryGrowth } from "./resources.ts";
+import { renamedDirectory } from "./renamed_directory.ts";
 import { singleFile } from "./single_file.ts";
 import { startup } from "./startup.ts";
 import { tinyFiles } from "./tiny_files.ts";
@@ -25,6 +26,7 @@ export const CASES: readonly (Case | GrowthCase)[] = [
   startup,
   arming,
   largeFile,
+  renamedDirectory,
   idleCost,
   vproxy,
   vclient,

@@ -138,7 +138,7 @@ export class DirectoryMoves {
     const { index, isPossible, isWorkedOn } = this.#parts;
     if (!isPossible() || isWorkedOn(from) || isWorkedOn(to)) return undefined;
     const entry = index.get(from);
-    if (index.get(to).records.length > 0 || index.knowsBelow(to)) return undefined;
+    if (entry.deleted || index.get(to).records.length > 0 || index.knowsBelow(to)) return undefined;
     const isAtItsPlace = this.#parts.replicas.every((replica) => {
       const record = recordIn(entry, replica.id);
       if (record === undefined || !isDirectory(record) || record.version !== entry.version) {

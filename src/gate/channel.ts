@@ -395,7 +395,7 @@ export class Channel {
   }
 
   #onDirectoryMoved({ author, from, to }: DirectoryMove): void {
-    this.#shares.find(({ replica }) => replica === author)?.moves.forget(from);
+    for (const share of this.#shares) share.followed(from, to);
     this.#log.published(to, "rename", author);
     // Whatever was still to be done about what is in it has another name now.
     this.#readings.requestAll(to, author);

@@ -4,7 +4,7 @@
  * without any copy.
  */
 
-import { parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 
 /** While the scanner is away, what is forgotten is deleted elsewhere before it has arrived under its new name. */
 const MOST_MOVES = 50_000;
@@ -24,6 +24,18 @@ export class MoveMemory {
     for (const oldest of this.#targets.keys()) {
       if (this.#targets.size <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
       this.forget(oldest);
+    }
+  }
+
+  /** The directory `from` has become `to` for everybody: what was renamed in it, out of it or into it was so there. */
+  followed(from: RelativePath, to: RelativePath): void {
+    this.forget(from);
+    const renamed = (path: RelativePath) =>
+      isWithin(path, from) ? (to + path.slice(from.length)) as RelativePath : path;
+    for (const [source, target] of this.#targets) {
+      if (!isWithin(source, from) && !isWithin(target, from)) continue;
+      this.forget(source);
+      this.moved(renamed(source), renamed(target));
     }
   }
 

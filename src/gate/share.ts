@@ -186,6 +186,11 @@ export class Share implements WatchSink {
     else this.moves.moved(from, to);
   }
 
+  /** The directory `from`, with all that is in it, has become `to` for everybody. */
+  followed(from: RelativePath, to: RelativePath): void {
+    this.moves.followed(from, to);
+  }
+
   rootLost(): void {
     this.#tell(" is gone: waiting for it; nothing is deleted");
     this.replica.detach();

@@ -10,7 +10,7 @@ import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
 import type { Share } from "../support/share.ts";
 import { filesThatHold } from "../support/tree.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 const FILES = 30;
@@ -186,6 +186,30 @@ testOnEachFilesystem(
       ),
       [],
     );
+  },
+);
+
+testOnEachFilesystem(
+  "I3: what was renamed out of a renamed directory is not deleted before it has arrived",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only, clamd } = world;
+    await make(only, "box");
+    await clamd.stop();
+    await only.share("ann").shell("mv box/1 saved");
+    await waitFor("it is held", () => world.gate.log.includes("saved"));
+    await only.share("ann").shell("mv box crate");
+    await waitFor("the directory is renamed", () => only.export.has("crate/below/deep"));
+    await sleep(1000); // it is read now, and what is gone from it is looked at
+    for (const share of [only.share("bob"), only.share("cid"), only.export]) {
+      assert(share.has("crate/1") || share.has("saved"), `${share.name} has it under no name`);
+    }
+    await clamd.start();
+    await waitFor(
+      "it has its new name only",
+      () => only.export.has("saved") && !only.export.has("crate/1"),
+    );
+    await only.settled();
   },
 );
 

@@ -397,6 +397,9 @@ export class Channel {
   #onDirectoryMoved({ author, from, to }: DirectoryMove): void {
     for (const share of this.#shares) share.followed(from, to);
     this.#log.published(to, "rename", author);
+    // What has the former name by now was taken for what had it before, whenever somebody told of it meanwhile.
+    this.#enqueue(author.name, from);
+    this.#readings.requestAll(from, author);
     // Whatever was still to be done about what is in it has another name now.
     this.#readings.requestAll(to, author);
     this.#onChange();

@@ -213,6 +213,30 @@ testOnEachFilesystem(
   },
 );
 
+testOnEachFilesystem(
+  "an empty directory in the place of one that is just followed travels",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { scanning: { enable: false } } },
+    });
+    const { only } = world;
+    // So many that to follow them takes longer than the quiet time after which the new one is told.
+    const many = 12_000;
+    await only.share("ann").shell(`mkdir full; cd full; seq ${many} | xargs touch`);
+    const hasAll = (directory: string) =>
+      only.peers.every((share) => share.list(directory).length === many);
+    await waitFor("it is everywhere", () => hasAll("full"));
+    await only.settled();
+    await only.share("ann").shell("mv full whole; mkdir full");
+    await waitFor("it is renamed", () => hasAll("whole"));
+    await waitFor(
+      "the new one is everywhere",
+      () => only.peers.every((share) => share.has("full")),
+    );
+    await only.settled();
+  },
+);
+
 testOnEachFilesystem("I3: killed while it follows, it ends where it would have", async (kind) => {
   await using world = await World.start(kind, { channels: { docs: {} } });
   const { only } = world;

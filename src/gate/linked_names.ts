@@ -3,7 +3,7 @@
  * written through, and all of them have changed.
  */
 
-import type { RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, type RelativePath } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 
 const MOST_NAMES = 50_000;
@@ -48,6 +48,16 @@ export class LinkedNames {
     if (names.size < status.links) this.#search();
   }
 
+  /** The directory `from` has become `to` for everybody: no name in it is looked at on its own. */
+  followed(from: RelativePath, to: RelativePath): void {
+    for (const [path, inode] of this.#inodes) {
+      if (!isWithin(path, from)) continue;
+      this.#add((to + path.slice(from.length)) as RelativePath, inode);
+      this.#forget(path, inode);
+    }
+    if (this.#bytes >= MOST_BYTES) this.#forgetAll(); // the new one may be much longer
+  }
+
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#searched?.timer);
@@ -75,6 +85,11 @@ export class LinkedNames {
     if (before !== undefined) this.#forget(path, before);
     if (inode === undefined) return;
     if (this.#inodes.size >= MOST_NAMES || this.#bytes >= MOST_BYTES) this.#forgetAll();
+    this.#add(path, inode);
+  }
+
+  #add(path: RelativePath, inode: number): void {
+    if (this.#inodes.has(path)) return;
     this.#inodes.set(path, inode);
     this.#bytes += path.length;
     const names = this.#names.get(inode);

@@ -189,6 +189,7 @@ export class Share implements WatchSink {
   /** The directory `from`, with all that is in it, has become `to` for everybody. */
   followed(from: RelativePath, to: RelativePath): void {
     this.moves.followed(from, to);
+    this.#links.followed(from, to);
   }
 
   rootLost(): void {

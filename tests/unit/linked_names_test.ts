@@ -57,6 +57,15 @@ Deno.test("a name that became another file is none of the first one's any more",
   assertEquals(said, []);
 });
 
+Deno.test("I3: the names in a directory that is renamed for everybody are known by the new one", () => {
+  const said = asked((names) => {
+    for (const name of ["old/a", "old/b", "older"]) names.seen(path(name), file(7, 3), true);
+    names.followed(path("old"), path("new"));
+    names.seen(path("new/a"), file(7, 3, 2n), false);
+  });
+  assertEquals(said, ["older", "new/b"]);
+});
+
 Deno.test("what was not changed asks for nothing", () => {
   assertEquals(asked((names) => names.seen(path("a"), file(7, 2), true)), []);
 });

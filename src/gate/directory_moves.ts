@@ -27,7 +27,7 @@ export interface DirectoryMove {
 export interface DirectoryMovesParts {
   readonly replicas: readonly Replica[];
   readonly index: FileIndex;
-  readonly publisher: Publisher;
+  readonly publisher: Pick<Publisher, "parentFor">;
   /** What a reading on behalf of a producer works with. */
   tree(author: Replica): TreeReaderParts;
   /** Whether all trees are known, and everybody who is to have the same takes part. */
@@ -74,7 +74,9 @@ export class DirectoryMoves {
       } finally {
         waiting.moves.delete(move);
         const now = performance.now();
-        this.#restUntil.set(author, now + (now - startedAt));
+        // After the last of many as long as all of them took.
+        const restUntil = Math.max(this.#restUntil.get(author) ?? 0, now);
+        this.#restUntil.set(author, restUntil + (now - startedAt));
       }
     });
   }

@@ -1,0 +1,77 @@
+/** When renames of directories are followed. */
+
+// @ts-types="../support/assert.d.ts"
+import { assert } from "@std/assert";
+import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { DirectoryMoves } from "../../src/gate/directory_moves.ts";
+import { FileIndex } from "../../src/gate/file_index.ts";
+import { LargeDirectories } from "../../src/gate/large_directories.ts";
+import { Replica } from "../../src/gate/replica.ts";
+import type { IndexEntry } from "../../src/gate/replica_record.ts";
+import { sleep } from "../support/wait.ts";
+
+const LONG_MS = 300;
+
+const path = (name: string) => fromText(name) as RelativePath;
+
+const DIRECTORY: IndexEntry = {
+  version: 1,
+  deleted: false,
+  records: [{
+    replica: 1,
+    kind: "directory",
+    status: "current",
+    version: 1,
+    inode: 1,
+    size: 0,
+    mtimeNs: 0n,
+    ctimeNs: 0n,
+    mode: 0o755,
+    uid: 1,
+    gid: 1,
+  }],
+};
+
+Deno.test("I7: others have their time after all that was followed, not only after the last", async () => {
+  using index = FileIndex.open(":memory:", () => {});
+  for (const name of ["large", "small"]) index.put(path(name), DIRECTORY);
+  const author = new Replica("producer", fileName("ann"));
+  const large = new LargeDirectories();
+  const lastsMs = [LONG_MS, 0];
+  const moves = new DirectoryMoves({
+    replicas: [],
+    index,
+    publisher: { parentFor: () => undefined },
+    tree: () => {
+      const until = performance.now() + (lastsMs.shift() ?? 0);
+      while (performance.now() < until);
+      return {
+        index,
+        replicas: [],
+        large,
+        isIgnored: () => false,
+        isIgnoredDirectory: () => false,
+        lookAt: () => {},
+        onRenamed: () => {},
+        isStopped: () => false,
+        onShortage: () => {},
+        onFailure: () => {},
+        room: () => undefined,
+      };
+    },
+    isPossible: () => true,
+    isWorkedOn: () => false,
+    onChanged: () => {},
+    onMoved: () => {},
+    onTrouble: (error) => {
+      throw error;
+    },
+  });
+  moves.moved({ author, from: path("large"), to: path("huge") });
+  moves.moved({ author, from: path("small"), to: path("tiny") });
+  await moves.ended();
+  await sleep(LONG_MS / 3); // for the small one the rest is over
+  moves.moved({ author, from: path("huge"), to: path("large") });
+  assert(!moves.covers(path("huge")), "it is kept from the others again at once");
+  await moves.ended();
+});

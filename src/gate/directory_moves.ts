@@ -50,6 +50,8 @@ export class DirectoryMoves {
   >();
   /** Since when an author's moves may be followed again: half the time is the others' (I7). */
   readonly #restUntil = new Map<Replica, number>();
+  /** The same of what was followed, whoever renames it next: two guests must not take turns. */
+  #rests: readonly { readonly move: DirectoryMove; readonly until: number }[] = [];
 
   constructor(parts: DirectoryMovesParts) {
     this.#parts = parts;
@@ -77,6 +79,7 @@ export class DirectoryMoves {
         // After the last of many as long as all of them took.
         const restUntil = Math.max(this.#restUntil.get(author) ?? 0, now);
         this.#restUntil.set(author, restUntil + (now - startedAt));
+        this.#rests = [...this.#resting(now), { move, until: now + (now - startedAt) }];
       }
     });
   }
@@ -94,10 +97,17 @@ export class DirectoryMoves {
     await Promise.all([...this.#waiting.values()].map(({ end }) => end));
   }
 
-  #mayBeFollowed({ author, from, to }: DirectoryMove): boolean {
-    if ((this.#restUntil.get(author) ?? 0) > performance.now()) return false;
+  #mayBeFollowed(move: DirectoryMove): boolean {
+    const { author, from, to } = move;
+    const now = performance.now();
+    if ((this.#restUntil.get(author) ?? 0) > now) return false;
+    if (this.#resting(now).some((rest) => overlap(rest.move, move))) return false;
     if (this.covers(from) || this.covers(to)) return false;
     return this.#parts.isPossible() && this.#parts.index.get(from).records.some(isDirectory);
+  }
+
+  #resting(now: number) {
+    return this.#rests.filter(({ until }) => until > now);
   }
 
   async #follow(move: DirectoryMove): Promise<void> {
@@ -198,6 +208,13 @@ export class DirectoryMoves {
   #others(author: Replica): Replica[] {
     return this.#parts.replicas.filter((replica) => replica !== author);
   }
+}
+
+/** Whether a directory of the one lies in a directory of the other. */
+function overlap(one: DirectoryMove, other: DirectoryMove): boolean {
+  return [one.from, one.to].some((a) =>
+    [other.from, other.to].some((b) => isWithin(a, b) || isWithin(b, a))
+  );
 }
 
 function isDirectory({ kind, status }: ReplicaRecord): boolean {

@@ -32,18 +32,16 @@ const DIRECTORY: IndexEntry = {
   }],
 };
 
-Deno.test("I7: others have their time after all that was followed, not only after the last", async () => {
-  using index = FileIndex.open(":memory:", () => {});
-  for (const name of ["large", "small"]) index.put(path(name), DIRECTORY);
-  const author = new Replica("producer", fileName("ann"));
+/** Takes `lastsMs` for the first that is followed, and hardly any time for the others. */
+function follower(index: FileIndex, lastsMs: number): DirectoryMoves {
   const large = new LargeDirectories();
-  const lastsMs = [LONG_MS, 0];
-  const moves = new DirectoryMoves({
+  const busyMs = [lastsMs];
+  return new DirectoryMoves({
     replicas: [],
     index,
     publisher: { parentFor: () => undefined },
     tree: () => {
-      const until = performance.now() + (lastsMs.shift() ?? 0);
+      const until = performance.now() + (busyMs.shift() ?? 0);
       while (performance.now() < until);
       return {
         index,
@@ -67,11 +65,35 @@ Deno.test("I7: others have their time after all that was followed, not only afte
       throw error;
     },
   });
-  moves.moved({ author, from: path("large"), to: path("huge") });
-  moves.moved({ author, from: path("small"), to: path("tiny") });
+}
+
+const ann = new Replica("producer", fileName("ann"));
+const bob = new Replica("producer", fileName("bob"));
+
+Deno.test("I7: others have their time after all that was followed, not only after the last", async () => {
+  using index = FileIndex.open(":memory:", () => {});
+  for (const name of ["large", "small"]) index.put(path(name), DIRECTORY);
+  const moves = follower(index, LONG_MS);
+  moves.moved({ author: ann, from: path("large"), to: path("huge") });
+  moves.moved({ author: ann, from: path("small"), to: path("tiny") });
   await moves.ended();
   await sleep(LONG_MS / 3); // for the small one the rest is over
-  moves.moved({ author, from: path("huge"), to: path("large") });
+  moves.moved({ author: ann, from: path("huge"), to: path("large") });
   assert(!moves.covers(path("huge")), "it is kept from the others again at once");
+  await moves.ended();
+});
+
+Deno.test("I7: two guests that rename the same in turns leave others their time, too", async () => {
+  using index = FileIndex.open(":memory:", () => {});
+  for (const name of ["above", "above/large", "small"]) index.put(path(name), DIRECTORY);
+  const moves = follower(index, LONG_MS);
+  moves.moved({ author: ann, from: path("above/large"), to: path("above/huge") });
+  await moves.ended();
+  for (const [from, to] of [["above/huge", "above/large"], ["above", "below"]] as const) {
+    moves.moved({ author: bob, from: path(from), to: path(to) });
+    assert(!moves.covers(path("above/huge")), `${from} is kept from the others again at once`);
+  }
+  moves.moved({ author: bob, from: path("small"), to: path("tiny") });
+  assert(moves.covers(path("small")), "others are followed");
   await moves.ended();
 });

@@ -219,8 +219,7 @@ export class Channel {
       shares: producers,
       tree: (share) => this.#treeFor(share?.name ?? COMMON),
       isStopped: () => this.#stopped,
-      ready: (directory) =>
-        this.#directoryMoves.covers(directory) ? this.#directoryMoves.ended() : undefined,
+      ready: (directory) => this.#directoryMoves.ready(directory),
       beforeRead: () => this.#queue.repeatRunning(),
       onRead: () => scheduler.wake(),
       onTrouble,

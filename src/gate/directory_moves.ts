@@ -43,10 +43,10 @@ export interface DirectoryMovesParts {
 
 export class DirectoryMoves {
   readonly #parts: DirectoryMovesParts;
-  /** Those of each author one after the other. */
+  /** Those of each author one after the other, with the end of each. */
   readonly #waiting = new Map<
     Replica,
-    { readonly moves: Set<DirectoryMove>; end: Promise<void> }
+    { readonly moves: Map<DirectoryMove, Promise<void>>; end: Promise<void> }
   >();
   /** Since when an author's moves may be followed again: half the time is the others' (I7). */
   readonly #restUntil = new Map<Replica, number>();
@@ -62,11 +62,10 @@ export class DirectoryMoves {
     const { author } = move;
     if (!this.#mayBeFollowed(move)) return;
     const waiting = this.#waiting.getOrInsertComputed(author, () => ({
-      moves: new Set(),
+      moves: new Map(),
       end: Promise.resolve(),
     }));
     if (waiting.moves.size >= MOST_WAITING) return;
-    waiting.moves.add(move);
     waiting.end = waiting.end.then(async () => {
       const startedAt = performance.now();
       try {
@@ -82,14 +81,22 @@ export class DirectoryMoves {
         this.#rests = [...this.#resting(now), { move, until: now + (now - startedAt) }];
       }
     });
+    waiting.moves.set(move, waiting.end);
   }
 
   /** Whether `path` is, or was, in a directory that is just being followed: it has to wait. */
   covers(path: RelativePath): boolean {
+    return this.ready(path) !== undefined;
+  }
+
+  /** Settles when it has to wait no more, at least for that; nothing if it has not to. */
+  ready(path: RelativePath): Promise<void> | undefined {
     for (const { moves } of this.#waiting.values()) {
-      for (const { from, to } of moves) if (isWithin(path, from) || isWithin(path, to)) return true;
+      for (const [{ from, to }, end] of moves) {
+        if (isWithin(path, from) || isWithin(path, to)) return end;
+      }
     }
-    return false;
+    return undefined;
   }
 
   /** Settles when none waits any more. */

@@ -5,7 +5,8 @@ import { assert } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { DirectoryMoves } from "../../src/gate/directory_moves.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
-import { LargeDirectories } from "../../src/gate/large_directories.ts";
+import { PAGE_NAMES } from "../../src/gate/known_directory.ts";
+import { DirectoryTurn, LargeDirectories } from "../../src/gate/large_directories.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import type { IndexEntry } from "../../src/gate/replica_record.ts";
 import { sleep } from "../support/wait.ts";
@@ -33,8 +34,11 @@ const DIRECTORY: IndexEntry = {
 };
 
 /** Takes `lastsMs` for the first that is followed, and hardly any time for the others. */
-function follower(index: FileIndex, lastsMs: number): DirectoryMoves {
-  const large = new LargeDirectories();
+function follower(
+  index: FileIndex,
+  lastsMs: number,
+  large = new LargeDirectories(),
+): DirectoryMoves {
   const busyMs = [lastsMs];
   return new DirectoryMoves({
     replicas: [],
@@ -95,5 +99,22 @@ Deno.test("I7: two guests that rename the same in turns leave others their time,
   }
   moves.moved({ author: bob, from: path("small"), to: path("tiny") });
   assert(moves.covers(path("small")), "others are followed");
+  await moves.ended();
+});
+
+Deno.test("I7: what was followed waits for no other one behind it", async () => {
+  using index = FileIndex.open(":memory:", () => {});
+  for (const name of ["large", "small"]) index.put(path(name), DIRECTORY);
+  for (let i = 0; i < PAGE_NAMES; i++) index.put(path(`large/${i}`), DIRECTORY);
+  const large = new LargeDirectories();
+  const moves = follower(index, 0, large);
+  {
+    using turn = new DirectoryTurn(large);
+    await turn.take();
+    moves.moved({ author: ann, from: path("small"), to: path("tiny") });
+    moves.moved({ author: ann, from: path("large"), to: path("huge") });
+    await moves.ready(path("tiny"));
+    assert(!moves.covers(path("tiny")) && moves.covers(path("huge")));
+  }
   await moves.ended();
 });

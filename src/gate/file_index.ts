@@ -61,7 +61,7 @@ const DIRECTORY_IN = `
 `;
 const MOVE_SOME = `
   UPDATE OR REPLACE entry SET directory = ?2
-  WHERE directory = ?1 AND name IN (SELECT name FROM entry WHERE directory = ?1 LIMIT 1000)
+  WHERE directory = ?1 AND name IN (SELECT name FROM entry WHERE directory = ?1 LIMIT 500)
 `;
 
 /** What is asked of the database again and again. Not by its `exec`, whose errors do not tell whether it is damaged. */
@@ -199,7 +199,7 @@ export class FileIndex implements Disposable {
   }
 
   /**
-   * What is known below `from` is known below `to` instead, where nothing was known; a thousand names at a time. Nobody is
+   * What is known below `from` is known below `to` instead, where nothing was known; some hundred names at a time. Nobody is
    * to ask for either, or put something there, before this settles.
    */
   async moveBelow(from: RelativePath, to: RelativePath): Promise<void> {

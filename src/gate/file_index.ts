@@ -154,6 +154,7 @@ export class FileIndex implements Disposable {
     try {
       return opened(openDatabase(path));
     } catch (error) {
+      if (error instanceof LayoutFault) throw error;
       if (isInUse(error)) throw new LayoutFault(`another daemon uses ${path}`);
       if (lacksDescriptors(error)) throw new LayoutFault(`${path}: ${error.message}`);
       return opened(begun(path, error, onTrouble));

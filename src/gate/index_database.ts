@@ -6,6 +6,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
+import { LayoutFault } from "./layout.ts";
 import { BrokenEntry } from "./packed_entry.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
@@ -165,18 +166,26 @@ export function markForgotten(path: string, id: number): boolean {
   }
 }
 
-/** The numbers that are noted so; the marks of others than `given` are removed. */
+/**
+ * The numbers that are noted so; the marks of others than `given` are removed. Throws LayoutFault where that cannot be
+ * read: what was forgotten would be known.
+ */
 export function markedForgotten(path: string, given: ReadonlySet<number>): Set<number> {
   const marked = new Set<number>();
   if (path === IN_MEMORY) return marked;
   const { folder, name } = placeOf(path);
   const prefix = fromText(name + FORGOTTEN);
-  using directory = Directory.openTrusted(folder);
-  for (const entry of [...directory.entries()]) {
-    if (entry.kind !== "file" || !entry.name.startsWith(prefix)) continue;
-    const id = Number(entry.name.slice(prefix.length));
-    if (given.has(id)) marked.add(id);
-    else directory.removeFile(entry.name);
+  try {
+    using directory = Directory.openTrusted(folder);
+    for (const entry of [...directory.entries()]) {
+      if (entry.kind !== "file" || !entry.name.startsWith(prefix)) continue;
+      const id = Number(entry.name.slice(prefix.length));
+      if (given.has(id)) marked.add(id);
+      else directory.removeFile(entry.name);
+    }
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new LayoutFault(`what is noted beside ${path} cannot be read (${error.message})`);
   }
   return marked;
 }

@@ -276,9 +276,9 @@ export class FileSteps {
   /** Its deletion waits for the new name, which has arrived. */
   #wakeFormerName(replica: Replica, job: Job): void {
     const { index, lookAt, moves } = this.#parts;
-    const from = moves(replica)?.sourceOf(job.path);
-    if (from === undefined || recordIn(index.get(from), replica.id) === undefined) return;
-    lookAt(from, job.path);
+    for (const from of moves(replica)?.sourcesOf(job.path) ?? []) {
+      if (recordIn(index.get(from), replica.id) !== undefined) lookAt(from, job.path);
+    }
   }
 
   /** A rename is told as a new file first, and as a deletion when that has arrived. */

@@ -11,16 +11,25 @@ const MOST_MOVES = 50_000;
 /** Of both names together: each may be as long as a guest likes. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
+/** Of one name, one after the other. */
+const MOST_STEPS = 64;
+
+interface Move {
+  readonly from: RelativePath;
+  readonly to: RelativePath;
+  /** Later ones have greater numbers. */
+  readonly number: number;
+}
+
 export class MoveMemory {
-  readonly #targets = new Map<RelativePath, RelativePath>();
-  readonly #sources = new Map<RelativePath, RelativePath>();
+  /** By the name that was given up, and by the one that was taken. */
+  readonly #targets = new Map<RelativePath, Move>();
+  readonly #sources = new Map<RelativePath, Move>();
   #bytes = 0;
+  #number = 0;
 
   moved(from: RelativePath, to: RelativePath): void {
-    this.forget(from);
-    this.#targets.set(from, to);
-    this.#sources.set(to, from);
-    this.#bytes += from.length + to.length;
+    this.#remember({ from, to, number: this.#number++ });
     for (const oldest of this.#targets.keys()) {
       if (this.#targets.size <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
       this.forget(oldest);
@@ -32,40 +41,69 @@ export class MoveMemory {
     this.forget(from);
     const renamed = (path: RelativePath) =>
       isWithin(path, from) ? (to + path.slice(from.length)) as RelativePath : path;
-    for (const [source, target] of this.#targets) {
-      if (!isWithin(source, from) && !isWithin(target, from)) continue;
-      this.forget(source);
-      this.moved(renamed(source), renamed(target));
+    for (const move of [...this.#targets.values()]) {
+      if (!isWithin(move.from, from) && !isWithin(move.to, from)) continue;
+      this.forget(move.from);
+      this.#remember({ ...move, from: renamed(move.from), to: renamed(move.to) });
     }
   }
 
-  /** What `path`, or a directory above it, was last renamed to. */
+  /** What `path`, or a directory above it, was renamed to, as often as it was. */
   targetOf(path: RelativePath): RelativePath | undefined {
-    return mapped(this.#targets, path);
+    let here = path;
+    let last = -1;
+    for (let steps = 0; steps < MOST_STEPS; steps++) {
+      const at = here;
+      const move = nearest(this.#targets, at, ({ number }) => number > last);
+      if (move === undefined) break;
+      here = (move.to + at.slice(move.from.length)) as RelativePath;
+      last = move.number;
+    }
+    return here === path ? undefined : here;
   }
 
-  /** What `path`, or a directory above it, was called before. */
-  sourceOf(path: RelativePath): RelativePath | undefined {
-    return mapped(this.#sources, path);
+  /** What `path`, or a directory above it, was called before, the last name first. */
+  sourcesOf(path: RelativePath): RelativePath[] {
+    const names: RelativePath[] = [];
+    let here = path;
+    let next = Infinity;
+    while (names.length < MOST_STEPS) {
+      const at = here;
+      const move = nearest(this.#sources, at, ({ number }) => number < next);
+      if (move === undefined) break;
+      here = (move.from + at.slice(move.to.length)) as RelativePath;
+      next = move.number;
+      names.push(here);
+    }
+    return names;
   }
 
   forget(from: RelativePath): void {
-    const to = this.#targets.get(from);
-    if (to === undefined) return;
+    const move = this.#targets.get(from);
+    if (move === undefined) return;
     this.#targets.delete(from);
-    this.#bytes -= from.length + to.length;
-    if (this.#sources.get(to) === from) this.#sources.delete(to);
+    this.#bytes -= from.length + move.to.length;
+    if (this.#sources.get(move.to) === move) this.#sources.delete(move.to);
+  }
+
+  #remember(move: Move): void {
+    this.forget(move.from);
+    this.#targets.set(move.from, move);
+    this.#sources.set(move.to, move);
+    this.#bytes += move.from.length + move.to.length;
   }
 }
 
-function mapped(
-  names: ReadonlyMap<RelativePath, RelativePath>,
+/** That of `path`, or else of the lowest directory above it, of which `counts` holds. */
+function nearest(
+  moves: ReadonlyMap<RelativePath, Move>,
   path: RelativePath,
-): RelativePath | undefined {
-  if (names.size === 0) return undefined;
+  counts: (move: Move) => boolean,
+): Move | undefined {
+  if (moves.size === 0) return undefined;
   for (let ancestor = path; ancestor !== ""; ancestor = parentOf(ancestor)) {
-    const other = names.get(ancestor);
-    if (other !== undefined) return (other + path.slice(ancestor.length)) as RelativePath;
+    const move = moves.get(ancestor);
+    if (move !== undefined && counts(move)) return move;
   }
   return undefined;
 }

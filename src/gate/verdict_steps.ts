@@ -130,10 +130,10 @@ export class VerdictSteps {
   /** What became malware under a new name is not deleted under its old one. */
   #keepFormerName(replica: Replica, path: RelativePath): void {
     const { index, moves, lookAt } = this.#parts;
-    const from = moves(replica)?.sourceOf(path);
-    if (from === undefined) return;
-    index.put(from, withoutRecord(index.get(from), replica.id));
-    lookAt(from, path);
+    for (const from of moves(replica)?.sourcesOf(path) ?? []) {
+      index.put(from, withoutRecord(index.get(from), replica.id));
+      lookAt(from, path);
+    }
   }
 }
 

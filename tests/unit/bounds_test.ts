@@ -77,7 +77,7 @@ Deno.test("I6: of too many renames the oldest are forgotten", () => {
   const moves = new MoveMemory();
   for (let name = 0; name < 50_005; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));
   assertEquals(moves.targetOf(path("from-4")), undefined);
-  assertEquals(moves.sourceOf(path("to-4")), undefined);
+  assertEquals(moves.sourcesOf(path("to-4")), []);
   assertEquals(moves.targetOf(path("from-5")), path("to-5"));
 });
 

@@ -1,0 +1,79 @@
+/** Renames in one share, one after the other, of files and of the directories that they are in. */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { MoveMemory } from "../../src/gate/move_memory.ts";
+
+const path = (text: string) => fromText(text) as RelativePath;
+
+function remembering(...renames: readonly string[]): MoveMemory {
+  const moves = new MoveMemory();
+  for (const rename of renames) {
+    const [from = "", to = ""] = rename.split(" ");
+    moves.moved(path(from), path(to));
+  }
+  return moves;
+}
+
+const AFTER: readonly {
+  readonly what: string;
+  readonly renames: readonly string[];
+  readonly name: string;
+  readonly target: string | undefined;
+}[] = [
+  { what: "one rename", renames: ["a b"], name: "a", target: "b" },
+  { what: "two", renames: ["a b", "b c"], name: "a", target: "c" },
+  {
+    what: "one, to a name that another file had left before",
+    renames: ["b c", "a b"],
+    name: "a",
+    target: "b",
+  },
+  { what: "one of a directory above", renames: ["d e"], name: "d/x/y", target: "e/x/y" },
+  { what: "two of directories above", renames: ["d e", "e f"], name: "d/x", target: "f/x" },
+  {
+    what: "one, and one of the directory that it came to",
+    renames: ["x d/y", "d e"],
+    name: "x",
+    target: "e/y",
+  },
+  {
+    what: "one out of a directory, which is renamed later",
+    renames: ["d/x y", "d e"],
+    name: "d/x",
+    target: "y",
+  },
+  { what: "one out of a renamed directory", renames: ["d e", "e/x y"], name: "d/x", target: "y" },
+  { what: "one there and one back", renames: ["a b", "b a"], name: "a", target: undefined },
+  { what: "another file's", renames: ["a b", "c d"], name: "x", target: undefined },
+];
+
+for (const { what, renames, name, target } of AFTER) {
+  Deno.test(`I3: where a file is after ${what}`, () => {
+    const moves = remembering(...renames);
+    assertEquals(moves.targetOf(path(name)), target === undefined ? undefined : path(target));
+    if (target !== undefined) {
+      assertEquals(moves.sourcesOf(path(target)).includes(path(name)), true);
+    }
+  });
+}
+
+Deno.test("I3: all former names of a file, the last first", () => {
+  const moves = remembering("a b", "b d/c", "d e");
+  assertEquals(moves.sourcesOf(path("e/c")), ["d/c", "b", "a"].map(path));
+});
+
+Deno.test("I3: what was renamed in, into and out of a directory that all have renamed bears its new name", () => {
+  const moves = remembering("d/a d/b", "x d/y", "d/out out", "d e");
+  moves.followed(path("d"), path("e"));
+  assertEquals(
+    ["e/a", "x", "e/out", "d", "d/a"].map((name) => moves.targetOf(path(name))),
+    [path("e/b"), path("e/y"), path("out"), undefined, undefined],
+  );
+});
+
+Deno.test("I6: of a name that is renamed without end only the last steps are gone through", () => {
+  const moves = remembering(...Array.from({ length: 1000 }, (_, i) => `${i} ${i + 1}`));
+  assertEquals(moves.sourcesOf(path("1000")).length, 64);
+});

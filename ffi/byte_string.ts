@@ -110,6 +110,11 @@ export function isWithin(path: RelativePath, directory: RelativePath): boolean {
       path.startsWith(directory));
 }
 
+/** What `path`, which is `from` or lies below it, is called once that is called `to`. */
+export function renamedIn(path: RelativePath, from: RelativePath, to: RelativePath): RelativePath {
+  return (to + path.slice(from.length)) as RelativePath;
+}
+
 /**
  * `text` as one harmless line for a person: valid UTF-8 stays, everything that a terminal, a log or
  * a line protocol could take for something else becomes `\xNN` or `\u{…}` (I9).

@@ -7,7 +7,7 @@
  * has the new name. Otherwise a rename is what it is for files: new names, and deletions.
  */
 
-import { isWithin, nameOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, nameOf, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Publisher } from "./publisher.ts";
@@ -134,8 +134,7 @@ export class DirectoryMoves {
     const parts = this.#parts.tree(author);
     let isUntouched = true;
     const isIgnored = (isIgnoredAt: (path: RelativePath) => boolean) => (path: RelativePath) => {
-      const renamed = (to + path.slice(from.length)) as RelativePath;
-      if (isIgnoredAt(path) || isIgnoredAt(renamed)) isUntouched = false;
+      if (isIgnoredAt(path) || isIgnoredAt(renamedIn(path, from, to))) isUntouched = false;
       return false;
     };
     await readTree({

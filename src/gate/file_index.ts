@@ -213,19 +213,6 @@ export class FileIndex implements Disposable {
     this.#recent.clear();
   }
 
-  #moveSome(from: RelativePath, to: RelativePath): boolean {
-    const directory = this.#directoryIn(from);
-    if (directory === undefined) return false;
-    this.#statements.moveSome.run(directory, to + directory.slice(from.length));
-    return true;
-  }
-
-  /** Some directory at or below `directory` in which something is known. */
-  #directoryIn(directory: RelativePath): string | undefined {
-    const row = this.#statements.directoryIn.get(directory);
-    return row === undefined ? undefined : String(row.directory);
-  }
-
   /** What is known of the next names of `directory` in order behind `after`; see `KnownDirectory`. */
   page(directory: RelativePath, after: string): KnownPage {
     return this.#attempt(
@@ -392,6 +379,19 @@ export class FileIndex implements Disposable {
       this.#isLost = true;
       this.#fail(error);
     }
+  }
+
+  #moveSome(from: RelativePath, to: RelativePath): boolean {
+    const directory = this.#directoryIn(from);
+    if (directory === undefined) return false;
+    this.#statements.moveSome.run(directory, to + directory.slice(from.length));
+    return true;
+  }
+
+  /** Some directory at or below `directory` in which something is known. */
+  #directoryIn(directory: RelativePath): string | undefined {
+    const row = this.#statements.directoryIn.get(directory);
+    return row === undefined ? undefined : String(row.directory);
   }
 
   /** What is known of a replica's number. */

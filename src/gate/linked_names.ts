@@ -3,7 +3,7 @@
  * written through, and all of them have changed.
  */
 
-import { isWithin, type RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 
 const MOST_NAMES = 50_000;
@@ -52,7 +52,7 @@ export class LinkedNames {
   followed(from: RelativePath, to: RelativePath): void {
     for (const [path, inode] of this.#inodes) {
       if (!isWithin(path, from)) continue;
-      this.#add((to + path.slice(from.length)) as RelativePath, inode);
+      this.#add(renamedIn(path, from, to), inode);
       this.#forget(path, inode);
     }
     if (this.#bytes >= MOST_BYTES) this.#forgetAll(); // the new one may be much longer

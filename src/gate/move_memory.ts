@@ -4,7 +4,7 @@
  * without any copy.
  */
 
-import { isWithin, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, parentOf, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
 
 /** While the scanner is away, what is forgotten is deleted elsewhere before it has arrived under its new name. */
 const MOST_MOVES = 50_000;
@@ -39,8 +39,7 @@ export class MoveMemory {
   /** The directory `from` has become `to` for everybody: what was renamed in it, out of it or into it was so there. */
   followed(from: RelativePath, to: RelativePath): void {
     this.forget(from);
-    const renamed = (path: RelativePath) =>
-      isWithin(path, from) ? (to + path.slice(from.length)) as RelativePath : path;
+    const renamed = (path: RelativePath) => isWithin(path, from) ? renamedIn(path, from, to) : path;
     for (const move of [...this.#targets.values()]) {
       if (!isWithin(move.from, from) && !isWithin(move.to, from)) continue;
       this.forget(move.from);
@@ -56,7 +55,7 @@ export class MoveMemory {
       const at = here;
       const move = nearest(this.#targets, at, ({ number }) => number > last);
       if (move === undefined) break;
-      here = (move.to + at.slice(move.from.length)) as RelativePath;
+      here = renamedIn(at, move.from, move.to);
       last = move.number;
     }
     return here === path ? undefined : here;
@@ -71,7 +70,7 @@ export class MoveMemory {
       const at = here;
       const move = nearest(this.#sources, at, ({ number }) => number < next);
       if (move === undefined) break;
-      here = (move.from + at.slice(move.to.length)) as RelativePath;
+      here = renamedIn(at, move.to, move.from);
       next = move.number;
       names.push(here);
     }

@@ -140,12 +140,8 @@ async function readDirectory(
   const tasks: Task[] = [];
   reading.directories++;
   reading.files += comparison.size;
-  for (
-    const { name, path, entry, settled, isDirectory, wasDirectory, vanished } of comparison
-      .findings(
-        receivers,
-      )
-  ) {
+  for (const finding of comparison.findings(receivers)) {
+    const { name, path, entry, settled, isDirectory, wasDirectory, vanished } = finding;
     if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
     if (parts.isIgnoredDirectory(path)) continue;

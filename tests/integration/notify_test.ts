@@ -9,16 +9,8 @@ import { NotificationServer } from "../../src/notify/server.ts";
 import { Daemon } from "../support/daemon.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { Guest as Peer } from "../support/stream_peer.ts";
+import { exists } from "../support/tree.ts";
 import { sleep, waitFor } from "../support/wait.ts";
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 Deno.test("virtiofs-notify", async (t) => {
   const [docs, music] = [scratchDirectory("docs"), scratchDirectory("music")];

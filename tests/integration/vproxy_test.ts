@@ -8,6 +8,7 @@ import { Daemon } from "../support/daemon.ts";
 import { clean, infected } from "../support/eicar.ts";
 import { hasProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { exists } from "../support/tree.ts";
 import { ask, Guest, instream } from "../support/stream_peer.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
@@ -18,15 +19,6 @@ const hasClamd = hasProgram("clamd");
 function newUds(): { uds: string; path: string } {
   const uds = `${scratchDirectory("vproxy")}/vm`;
   return { uds, path: `${uds}_3400` };
-}
-
-function pathExists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 Deno.test("clamd-vproxy in front of a real clamd", { ignore: !hasClamd }, async (t) => {
@@ -168,7 +160,7 @@ Deno.test("clamd-vproxy in front of a real clamd", { ignore: !hasClamd }, async 
       assertEquals(await Promise.all(answers), new Array(2).fill("ERROR: Proxy is stopping\n"));
       assertEquals(await code, 0);
       assert(proxy.said("STOPPING=1"));
-      assert(!pathExists(path) && !pathExists(theirs.path));
+      assert(!exists(path) && !exists(theirs.path));
       assertNotMatch(proxy.log, /^\s+at |nobody foresaw/m, "no failure of ours");
     },
   );
@@ -199,7 +191,7 @@ Deno.test(
     const first = await Daemon.start("vproxy", args);
     await first.stop("SIGKILL");
     await first[Symbol.asyncDispose]();
-    assert(pathExists(path), "the crash left it");
+    assert(exists(path), "the crash left it");
     await using _second = await Daemon.start("vproxy", args);
     assertEquals(await ask(path, "zPING\0"), "PONG\0");
     await using third = Daemon.launch("vproxy", args);

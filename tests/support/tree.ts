@@ -140,3 +140,13 @@ export async function filesThatHold(
   if (code > 1 && !/No such file/.test(stderr)) throw new Error(`grep: ${stderr}`);
   return fromBytes(stdout).split("\0").slice(0, -1).map((path) => display(path as ByteString));
 }
+
+/** Whether anything has this name, a link too. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

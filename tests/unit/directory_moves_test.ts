@@ -14,6 +14,7 @@ import { Replica } from "../../src/gate/replica.ts";
 import { recordOf, withRecord } from "../../src/gate/replica_record.ts";
 import { Stager } from "../../src/gate/snapshot.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { exists } from "../support/tree.ts";
 
 const PRODUCERS = ["ann", "bob", "cid"];
 const DIRECTORIES = ["old", "old/below"];
@@ -119,15 +120,6 @@ class Tree implements Disposable {
   }
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const FOLLOWED = ["new", "new", "new"];
 
 Deno.test("I4: it is renamed everywhere, and what is known of it goes along", async () => {
@@ -200,6 +192,18 @@ Deno.test("I3: what could be renamed in one share only is renamed back", async (
   assertEquals(tree.places(), ["in/new", "old", "old"]);
   assertEquals(Deno.statSync(tree.at("bob", "old")).ino, ino);
   assertEquals([tree.known("old"), tree.known("in")], [["1", "2", "below"], []]);
+});
+
+Deno.test("I2: a link in the place of the directory that is to hold it leads nowhere", async () => {
+  const outside = scratchDirectory("outside");
+  using tree = new Tree();
+  Deno.mkdirSync(tree.at("ann", "in"));
+  Deno.symlinkSync("../ann", tree.at("cid", "in"));
+  Deno.symlinkSync(outside, tree.at("bob", "in"));
+  await tree.rename("old", "in/new");
+  assertEquals([...Deno.readDirSync(outside)], []);
+  assertEquals(["bob", "cid"].map((name) => exists(tree.at(name, "old/below/3"))), [true, true]);
+  assertEquals([tree.known("old"), tree.followed], [["1", "2", "below"], []]);
 });
 
 Deno.test("while it is followed, what is below either name has to wait, and nothing else", async () => {

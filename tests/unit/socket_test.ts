@@ -7,18 +7,10 @@ import { SystemError } from "../../ffi/errno.ts";
 import { acceptFrom, type Address, socketPair, startConnecting } from "../../ffi/socket.ts";
 import { startListening } from "../../ffi/socket_file.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { exists } from "../support/tree.ts";
 
 function newAddress(): Address & { readonly family: "unix" } {
   return { family: "unix", path: `${scratchDirectory("socket")}/s` };
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 Deno.test("a listener's file: the owner and the group may connect, whatever the umask", () => {

@@ -3,13 +3,27 @@
 import { check } from "./errno.ts";
 import { libc } from "./libc.ts";
 
+const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
+const CLOCK_BOOTTIME = 7;
 const timespec = new BigInt64Array(2);
 const timespecBytes = new Uint8Array(timespec.buffer);
 
 /** CLOCK_MONOTONIC in microseconds, as the service manager counts. */
 export function monotonicUsec(): bigint {
-  check(libc.clock_gettime(CLOCK_MONOTONIC, timespecBytes), "clock_gettime");
+  return microseconds(CLOCK_MONOTONIC);
+}
+
+/**
+ * When the machine was started, in milliseconds since 1970: the same as long as it runs, to a few microseconds, unless
+ * somebody sets the time. Without /proc, which hardened units hide.
+ */
+export function bootTimeMs(): number {
+  return Number(microseconds(CLOCK_REALTIME) - microseconds(CLOCK_BOOTTIME)) / 1000;
+}
+
+function microseconds(clock: number): bigint {
+  check(libc.clock_gettime(clock, timespecBytes), "clock_gettime");
   return (timespec[0] ?? 0n) * 1_000_000n + (timespec[1] ?? 0n) / 1000n;
 }
 

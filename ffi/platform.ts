@@ -60,6 +60,8 @@ export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 
 export const FICLONE = 0x40049409n;
+export const BTRFS_IOC_START_SYNC = 0x80089418n;
+export const BTRFS_IOC_WAIT_SYNC = 0x40089416n;
 export const FS_IOC_FSGETXATTR = 0x801c581fn;
 export const FS_IOC_FSSETXATTR = 0x401c5820n;
 

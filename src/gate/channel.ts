@@ -4,6 +4,7 @@ import { pause } from "../../ffi/clock.ts";
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
+import { commitTransaction } from "../../ffi/filesystem_commit.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
@@ -94,6 +95,8 @@ export class Channel {
   #areTreesRead = false;
   #stopped = false;
   #isSweeping = false;
+  /** How many changes of the index `flush` has found the trees on the disk for. */
+  #changesOnDisk: number | undefined;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
 
   /** Opens directories and index. Throws LayoutFault where the channel cannot run. */
@@ -221,7 +224,7 @@ export class Channel {
       isStopped: () => this.#stopped,
       ready: (directory) => this.#directoryMoves.ready(directory),
       beforeRead: () => this.#queue.repeatRunning(),
-      onRead: () => scheduler.wake(),
+      onRead: () => this.#onRead(),
       onTrouble,
       onShortage,
     });
@@ -265,6 +268,7 @@ export class Channel {
     // What one guest does is not to wait until another's huge tree is watched (I7).
     for (const source of this.#sources) this.#scheduler.add(source);
     this.#started = true;
+    if (this.#index.isAhead) this.#log.indexIsAhead();
     await Promise.all(this.#shares.map((share) => share.watch(onProgress)));
     await this.#readAtStart(onProgress);
     this.#scheduler.wake();
@@ -289,9 +293,21 @@ export class Channel {
     });
     this.#areTreesRead = !this.#stopped;
     this.#log.treesRead(reading);
-    if (!isEndless) return;
+    if (!isEndless) return this.#confirmIndex();
     this.#log.readsOn(reading);
     this.#readings.requestAll(ROOT);
+  }
+
+  #onRead(): void {
+    if (!this.#readings.cover(ROOT)) this.#confirmIndex();
+    this.#scheduler.wake();
+  }
+
+  /** Everything was read. */
+  #confirmIndex(): void {
+    if (!this.#index.isAhead || !this.#areTreesRead || this.#stopped) return;
+    const present = this.#replicas.filter(({ root }) => root !== undefined);
+    this.#index.confirm(present.map(({ id }) => id));
   }
 
   /** Paths that wait or are worked on. */
@@ -313,6 +329,12 @@ export class Channel {
     await Promise.all([this.#readings.ended(), this.#directoryMoves.ended()]);
   }
 
+  /** After `stop`: sees to it that what the index tells of is on the disk, so that a power failure changes nothing. */
+  async flush(): Promise<void> {
+    const { changes } = this.#index;
+    if (await commitTransaction(this.#layout.staging)) this.#changesOnDisk = changes;
+  }
+
   /**
    * After `stop`. Jobs that have not ended by then must never go on: the process ends in the same turn of the event loop
    * (`processEnds`; what must stay open until then does), or there are none.
@@ -320,7 +342,9 @@ export class Channel {
   close({ processEnds }: { readonly processEnds: boolean }): void {
     this.#early.drop();
     this.#recovery.close();
+    const isOnDisk = this.#changesOnDisk === this.#index.changes;
     for (const share of this.#shares) share.noteIfEmptied();
+    if (isOnDisk) this.#index.noteOnDisk();
     if (processEnds) this.#index.leave();
     else this.#index.close();
     for (const replica of this.#replicas) replica.detach();

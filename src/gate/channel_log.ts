@@ -60,6 +60,13 @@ export class ChannelLog {
     }));
   }
 
+  indexIsAhead(): void {
+    this.#log.info(
+      "{channel}: the machine went down before everything was on the disk: " +
+        "what is not everywhere as it was is compared",
+    );
+  }
+
   treesRead(reading: Reading): void {
     this.#log.info("{channel}: {reading}", { reading: inWords(reading) });
   }

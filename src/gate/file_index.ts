@@ -4,10 +4,14 @@
  * compares the trees instead.
  *
  * Writes are collected and committed together after a moment; `commit` makes them last at once.
+ *
+ * The disk may get what is written here before what it tells of, and then the power fails: the index is ahead of the disk,
+ * and what it tells of a path is to be believed only where all replicas are as it says.
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { bootTimeMs } from "../../ffi/clock.ts";
 import { lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
 import {
   changeNothing,
@@ -39,6 +43,8 @@ const MOST_RECENT = 4096;
 /** After trouble it is tried whether the index can be written again; longer each time, if it does not last. */
 const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
+/** A machine takes longer than this to start, and clocks are mostly set forth and back by less. */
+const SAME_BOOT_MS = 1000;
 
 /**
  * Many entries of a directory in one row: rows, and blobs of their own, cost more than what is in them. No name
@@ -68,6 +74,7 @@ const MOVE_SOME = `
 interface Statements {
   readonly begin: StatementSync;
   readonly forgetLeftEmpty: StatementSync;
+  readonly noteBoot: StatementSync;
   readonly commit: StatementSync;
   readonly get: StatementSync;
   readonly put: StatementSync;
@@ -106,6 +113,8 @@ export class FileIndex implements Disposable {
   #inTransaction = false;
   /** Something that was put since the last `commit` is lost. */
   #isLost = false;
+  #isAhead: boolean;
+  #changes = 0;
   #troubled = false;
   #againTimer: ReturnType<typeof setTimeout> | undefined;
   #againMs = TRY_AGAIN_MS;
@@ -125,6 +134,7 @@ export class FileIndex implements Disposable {
     this.#statements = prepareStatements(database);
     this.#lastNumber = lastNumberIn(database);
     this.#forgotten = markedForgotten(path, numbersIn(database));
+    this.#isAhead = isOfAnotherBoot(database);
     this.#leftEmpty = new Set(
       database.prepare("SELECT name FROM replica WHERE left_empty <> 0").all().map(({ name }) =>
         String(name)
@@ -263,6 +273,34 @@ export class FileIndex implements Disposable {
     });
   }
 
+  /**
+   * Whether the disk may lack some of what the index tells of: the machine went down without the daemon's having seen to it
+   * that everything is on the disk. Until `confirm`.
+   */
+  get isAhead(): boolean {
+    return this.#isAhead;
+  }
+
+  /** Whatever differed from the disk is forgotten. So is what was known of others than `present`: nobody can see it. */
+  confirm(present: readonly ReplicaId[]): void {
+    this.#isAhead = false;
+    this.#write(() => {
+      const forget = this.#database.prepare("DELETE FROM replica WHERE id = ?");
+      for (const { id } of this.replicas()) if (!present.includes(id)) forget.run(id);
+    });
+  }
+
+  /** Counts what is put. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** All that the index tells of is on the disk: to be noted last of all. */
+  noteOnDisk(): void {
+    if (this.#isAhead) return;
+    this.#write(() => this.#database.prepare("UPDATE boot SET started_ms = 0").run());
+  }
+
   /** All replicas that the index knows, of older configurations too. */
   replicas(): { id: ReplicaId; name: ByteString; rootInode: number }[] {
     return this.#attempt(
@@ -371,8 +409,10 @@ export class FileIndex implements Disposable {
         this.#inTransaction = true;
         // Whatever is known later, the note that a replica was left empty is as old as what was known then.
         this.#statements.forgetLeftEmpty.run();
+        if (!this.#isAhead) this.#statements.noteBoot.run(bootTimeMs(), SAME_BOOT_MS);
         this.#writeReplicas();
       }
+      this.#changes++;
       change();
       this.#commitTimer ??= setTimeout(() => this.commit(), COMMIT_AFTER_MS);
     } catch (error) {
@@ -463,6 +503,7 @@ export class FileIndex implements Disposable {
       ? givenUp(this.#path, error, this.#onTrouble)
       : begun(this.#path, error, this.#onTrouble);
     this.#statements = prepareStatements(this.#database);
+    this.#isAhead = false;
     for (const name of this.#replicas.keys()) this.#unwritten.add(name);
     this.#write(() => {}); // but these
     this.#troubled = false;
@@ -501,6 +542,12 @@ function lastNumberIn(database: DatabaseSync): ReplicaId {
 
 function numbersIn(database: DatabaseSync): Set<ReplicaId> {
   return new Set(database.prepare("SELECT id FROM replica").all().map(({ id }) => Number(id)));
+}
+
+function isOfAnotherBoot(database: DatabaseSync): boolean {
+  const row = database.prepare("SELECT started_ms FROM boot").get();
+  const startedMs = Number(row?.started_ms ?? 0);
+  return startedMs !== 0 && Math.abs(startedMs - bootTimeMs()) > SAME_BOOT_MS;
 }
 
 /** A new index at `path`, in place of one that cannot be used; in memory, if there can be none. */
@@ -547,6 +594,7 @@ function prepareStatements(database: DatabaseSync): Statements {
   return {
     begin: database.prepare("BEGIN"),
     forgetLeftEmpty: database.prepare("UPDATE replica SET left_empty = 0 WHERE left_empty <> 0"),
+    noteBoot: database.prepare("UPDATE boot SET started_ms = ?1 WHERE abs(started_ms - ?1) > ?2"),
     commit: database.prepare("COMMIT"),
     get: database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?"),
     put: database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)"),

@@ -10,7 +10,7 @@ import { LayoutFault } from "./layout.ts";
 import { BrokenEntry } from "./packed_entry.ts";
 
 /** Stands in the file's header; another number is another layout, and the index starts anew. */
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 /** How long another daemon's last moments are waited for. */
 const OTHERS_END_MS = 2000;
 /** Another connection has locked the file; what is in it cannot be; it is no database (sqlite.org/rescode.html). */
@@ -18,7 +18,11 @@ const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
 
-/** `held`: the replica whose own change could not be scanned, the first if there are several; 0 if there is none. */
+/**
+ * `held`: the replica whose own change could not be scanned, the first if there are several; 0 if there is none.
+ * `boot`: when the machine was started (milliseconds since 1970) whose memory what the index tells of may still be in only;
+ * 0 if all of that is on the disk.
+ */
 const SCHEMA = `
   CREATE TABLE entry (
     directory TEXT NOT NULL,
@@ -34,6 +38,8 @@ const SCHEMA = `
     root_inode INTEGER NOT NULL,
     left_empty INTEGER NOT NULL DEFAULT 0
   );
+  CREATE TABLE boot (started_ms REAL NOT NULL);
+  INSERT INTO boot VALUES (0);
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -60,8 +66,9 @@ function prepared(database: DatabaseSync): DatabaseSync {
     // For us alone: otherwise SQLite maps a file to share with others (-shm), and on a full disk the first use of a
     // page of that ends the process (SIGBUS).
     database.exec(`PRAGMA busy_timeout = ${OTHERS_END_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
-    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments. This is the first
-    // look at the file, and takes it for us; not by `exec`, whose errors have no `errcode`.
+    // WAL without a flush at each commit: kill -9 loses nothing, a power failure the last moments, or what the index
+    // tells of and not the index. This is the first look at the file, and takes it for us; not by `exec`, whose errors
+    // have no `errcode`.
     database.prepare("PRAGMA journal_mode = WAL").get();
     database.exec("PRAGMA synchronous = NORMAL;");
     database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");

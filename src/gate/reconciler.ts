@@ -8,6 +8,7 @@ import { statusOf } from "../../ffi/file_status.ts";
 import { sameContent } from "../../ffi/same_content.ts";
 import { DirectorySteps } from "./directory_steps.ts";
 import { FileSteps } from "./file_steps.ts";
+import { confirmed } from "./index_confirmation.ts";
 import { Job, Look, type ReconcilerParts, type Rest, SOON, type StepOf } from "./job.ts";
 import { plan } from "./planning/planner.ts";
 import type { Step } from "./planning/situation.ts";
@@ -62,7 +63,9 @@ export class Reconciler {
     using job = new Job(path, retryHeld);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       using look = new Look(this.#parts.replicas, path);
-      const entry = this.#known(path);
+      const entry = round === 0
+        ? confirmed(this.#parts.index, path, this.#known(path), () => look.views)
+        : this.#known(path);
       if (round === 0) this.#tellSeen(look, entry, path);
       const ignored = this.#parts.isIgnored(path);
       const step = plan(look.observations(ignored), entry, job, {

@@ -3,14 +3,13 @@
  * it: the thing is taken out into the recovery directory first, looked at there, and put back if it is
  * not what was meant. What was taken out stays for a moment, since a guest may still write to it.
  *
- * The journal tells a later start where each thing came from.
+ * Its name tells a later start what was to be taken out, and the journal where it came from.
  */
 
 import {
   type ByteString,
   display,
   type FileName,
-  fileName,
   join,
   nameOf,
   parentOf,
@@ -25,7 +24,8 @@ import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { inProjectOf } from "../../ffi/project.ts";
 import { Fifo } from "../scheduling/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
-import { type JournalLine, type Origin, RecoveryJournal } from "./recovery_journal.ts";
+import { type Origin, RecoveryJournal } from "./recovery_journal.ts";
+import { nameOfTaken, type Taken, takenUnder } from "./recovery_name.ts";
 import { type FileIdentity, sameContentIdentity, sameIdentity } from "./replica_record.ts";
 
 /**
@@ -45,8 +45,15 @@ const MOST_TRIED_AT_ONCE = 500;
 
 type TakenIdentity = FileIdentity & Pick<FileStatus, "links">;
 
+/** What lies in recovery. */
+interface Item extends Taken {
+  readonly name: FileName;
+  /** Nothing where the journal does not tell. */
+  readonly origin: Origin | undefined;
+}
+
 interface Lingering {
-  readonly line: JournalLine;
+  readonly item: Item;
   /** As it was when it had been taken out. */
   readonly identity: TakenIdentity;
   readonly until: number;
@@ -54,7 +61,7 @@ interface Lingering {
 
 /** What could not be put back. */
 interface Waiting {
-  readonly line: JournalLine;
+  readonly item: Item;
   readonly isTold?: boolean;
 }
 
@@ -104,17 +111,16 @@ export class Recovery implements Disposable {
    * What belongs to a share that is not there stays.
    */
   recover(): void {
-    const lines = this.#journal.read();
+    const origins = this.#journal.read();
     for (const { name } of [...this.#directory.entries()]) {
       if (RecoveryJournal.isOwn(name)) continue;
-      const line = lines.get(name);
-      if (line === undefined) {
-        this.#onTrouble(
-          `recovery/${display(name)} is of unknown origin: kept there, have a look at it`,
-        );
+      const taken = takenUnder(name);
+      if (taken === undefined) {
+        this.#keep(name);
         continue;
       }
-      this.#tryToDecide({ line, isUndecided: true });
+      const item = { name, ...taken, origin: origins.get(name) };
+      this.#tryToDecide({ item, isUndecided: true });
     }
     try {
       this.#rewriteJournal();
@@ -145,10 +151,8 @@ export class Recovery implements Disposable {
     const name = nameOf(origin.path);
     using old = parent.openHandle(name);
     if (old === undefined || !sameIdentity(statusOf(old), expected)) return "changed";
-    const place = this.#nextName();
-    const clone = statusOf(prepared).inode;
-    const line = { ...origin, name: place, expected, clone };
-    this.#journal.append(line);
+    const item = this.#begin(origin, { expected, clone: statusOf(prepared).inode });
+    const { name: place, clone } = item;
     this.#directory.linkUnnamed(prepared, place);
     const exchange = () => this.#directory.rename(place, parent, name, RENAME_EXCHANGE);
     try {
@@ -158,7 +162,7 @@ export class Recovery implements Disposable {
       if (isErrno(error, "ENOENT")) return "changed";
       throw error;
     }
-    if (this.#tookOut(old, line, keep)) return "done";
+    if (this.#tookOut(old, item, keep)) return "done";
     // Somebody was quicker: what we took out is not what we had looked at. Exchange again.
     try {
       exchange();
@@ -168,10 +172,10 @@ export class Recovery implements Disposable {
     }
     try {
       if (this.#directory.status(place)?.inode === clone) this.#directory.removeFile(place);
-      else this.#giveBack({ line });
+      else this.#giveBack({ item });
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      this.#wait({ line, isUndecided: true }, cannotLookAt(error));
+      this.#wait({ item, isUndecided: true }, cannotLookAt(error));
     }
     return "changed";
   }
@@ -181,27 +185,25 @@ export class Recovery implements Disposable {
     const name = nameOf(origin.path);
     using old = parent.openHandle(name);
     if (old === undefined || !sameIdentity(statusOf(old), expected)) return "changed";
-    const place = this.#nextName();
-    const line = { ...origin, name: place, expected, clone: 0 };
-    this.#journal.append(line);
+    const item = this.#begin(origin, { expected, clone: 0 });
     try {
-      parent.rename(name, this.#directory, place);
+      parent.rename(name, this.#directory, item.name);
     } catch (error) {
       if (isErrno(error, "ENOENT")) return "changed";
       throw error;
     }
-    if (this.#tookOut(old, line, keep)) return "done";
-    this.#giveBack({ line });
+    if (this.#tookOut(old, item, keep)) return "done";
+    this.#giveBack({ item });
     return "changed";
   }
 
   /** What an earlier daemon or a failing disk left: it lingers if it was to be taken out, and goes back if not. */
-  #decide(line: JournalLine, status: FileStatus): void {
-    const isClone = status.inode === line.clone;
-    if (!isClone && !sameContentIdentity(line.expected, status)) return this.#giveBack({ line });
+  #decide(item: Item, status: FileStatus): void {
+    const isClone = status.inode === item.clone;
+    if (!isClone && !sameContentIdentity(item.expected, status)) return this.#giveBack({ item });
     // A writer has its time, however often the daemon is started anew meanwhile.
     const until = isClone ? 0 : performance.now() + LINGER_MS;
-    this.#lingering.push({ line, identity: status, until });
+    this.#lingering.push({ item, identity: status, until });
   }
 
   /**
@@ -247,7 +249,7 @@ export class Recovery implements Disposable {
 
   #tryToGiveUp(waiting: Doomed): void {
     try {
-      using held = this.#directory.openHandle(waiting.line.name); // so that it is closed on the thread pool
+      using held = this.#directory.openHandle(waiting.item.name); // so that it is closed on the thread pool
       if (held !== undefined) this.#giveUp(waiting, statusOf(held));
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
@@ -257,8 +259,8 @@ export class Recovery implements Disposable {
 
   #tryToDecide(waiting: Undecided): void {
     try {
-      const status = this.#directory.status(waiting.line.name);
-      if (status !== undefined) this.#decide(waiting.line, status);
+      const status = this.#directory.status(waiting.item.name);
+      if (status !== undefined) this.#decide(waiting.item, status);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.#wait(waiting);
@@ -278,33 +280,33 @@ export class Recovery implements Disposable {
     this.close();
   }
 
-  #discard(item: Lingering, now: number, force: boolean): void {
-    const { line, identity } = item;
+  #discard(lingering: Lingering, now: number, force: boolean): void {
+    const { item, identity } = lingering;
     try {
-      const opened = this.#directory.openRegular(line.name);
+      const opened = this.#directory.openRegular(item.name);
       using file = opened?.file;
-      const status = opened?.status ?? this.#directory.status(line.name);
+      const status = opened?.status ?? this.#directory.status(item.name);
       if (status === undefined) return;
       if (!force && file !== undefined && hasWriters(file) === true) {
-        this.#lingering.push({ ...item, until: now + LINGER_MS });
+        this.#lingering.push({ ...lingering, until: now + LINGER_MS });
       } else {
-        this.#giveUp({ line, identity }, status);
+        this.#giveUp({ item, identity }, status);
       }
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      if (!lacksDescriptors(error)) return this.#wait({ line, identity }, cannotGiveUp(error));
-      this.#lingering.push({ ...item, until: now + LINGER_MS });
+      if (!lacksDescriptors(error)) return this.#wait({ item, identity }, cannotGiveUp(error));
+      this.#lingering.push({ ...lingering, until: now + LINGER_MS });
       throw error;
     }
   }
 
   /** Removes what is, by its `status`, still as it was when it had been taken out. Somebody holds a descriptor of it. */
   #giveUp(waiting: Doomed, status: TakenIdentity): void {
-    const { line, identity, ...told } = waiting;
+    const { item, identity, ...told } = waiting;
     // Written to after it had been replaced or deleted elsewhere: a change of its own.
-    if (!isAsTaken(status, identity)) return this.#giveBack({ line, ...told });
+    if (!isAsTaken(status, identity)) return this.#giveBack({ item, ...told });
     try {
-      this.#directory.removeFile(line.name);
+      this.#directory.removeFile(item.name);
     } catch (error) {
       // A guest that has another name of it can make it immutable.
       if (!(error instanceof SystemError)) throw error;
@@ -313,8 +315,8 @@ export class Recovery implements Disposable {
   }
 
   /** Whether `old` is what was meant, and is what was taken out. Then it lingers, or goes at once. */
-  #tookOut(old: Descriptor, line: JournalLine, keep: boolean): boolean {
-    const { name, expected } = line;
+  #tookOut(old: Descriptor, item: Item, keep: boolean): boolean {
+    const { name, expected } = item;
     let identity: TakenIdentity;
     try {
       identity = statusOf(old);
@@ -322,23 +324,24 @@ export class Recovery implements Disposable {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       // Whatever it is, it is not there any more: it comes back if it is something else.
-      this.#wait({ line, isUndecided: true }, cannotLookAt(error));
+      this.#wait({ item, isUndecided: true }, cannotLookAt(error));
       return true;
     }
     if (!sameContentIdentity(identity, expected)) return false;
-    if (keep) this.#lingering.push({ line, identity, until: performance.now() + LINGER_MS });
-    else this.#giveUp({ line, identity }, identity);
+    if (keep) this.#lingering.push({ item, identity, until: performance.now() + LINGER_MS });
+    else this.#giveUp({ item, identity }, identity);
     return true;
   }
 
   /** Puts something back, now or when it is possible. */
   #giveBack(waiting: Waiting): void {
-    const { line } = waiting;
+    const { item } = waiting;
+    if (item.origin === undefined) return this.#keep(item.name);
     try {
-      if (!this.#putBack(line.name, line)) this.#wait(waiting);
+      if (!this.#putBack(item.name, item.origin)) this.#wait(waiting);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      if (this.#isGone(line.name)) return; // taken out of recovery by hand
+      if (this.#isGone(item.name)) return; // taken out of recovery by hand
       this.#wait(waiting, `cannot be put back now (${error.message})`);
     }
   }
@@ -353,10 +356,10 @@ export class Recovery implements Disposable {
 
   /** It is tried again. `trouble`, for which it is, is told once. */
   #wait(waiting: Waiting | Doomed | Undecided, trouble?: string): void {
-    const { line, isTold = false } = waiting;
+    const { item: { name, origin }, isTold = false } = waiting;
     if (trouble !== undefined && !isTold) {
-      const place = `recovery/${display(line.name)}`;
-      this.#onTrouble(`${showOrigin(line)} ${trouble}: it is kept as ${place}, and tried again`);
+      const what = origin === undefined ? "what was taken out" : showOrigin(origin);
+      this.#onTrouble(`${what} ${trouble}: it is kept as ${showPlace(name)}, and tried again`);
     }
     if (this.#waiting.length === 0) this.#tryAgainAt = performance.now() + TRY_AGAIN_MS;
     this.#waiting.push({ ...waiting, isTold: isTold || trouble !== undefined });
@@ -387,14 +390,29 @@ export class Recovery implements Disposable {
     return false;
   }
 
-  #nextName(): FileName {
-    return fileName(`taken-${this.#sequence++}`);
+  /** Before anything is taken out. */
+  #begin(origin: Origin, taken: Taken): Item {
+    const name = nameOfTaken(this.#sequence++, taken);
+    this.#journal.append({ ...origin, name });
+    return { ...taken, name, origin };
+  }
+
+  /** Nobody knows where it is to be put back. */
+  #keep(name: FileName): void {
+    this.#onTrouble(`${showPlace(name)} is of unknown origin: kept there, have a look at it`);
   }
 
   /** With what is still of use only. */
   #rewriteJournal(): void {
-    this.#journal.rewrite([...this.#waiting, ...this.#lingering].map(({ line }) => line));
+    const items = [...this.#waiting, ...this.#lingering].map(({ item }) => item);
+    this.#journal.rewrite(
+      items.flatMap(({ name, origin }) => origin === undefined ? [] : [{ ...origin, name }]),
+    );
   }
+}
+
+function showPlace(name: FileName): string {
+  return `recovery/${display(name)}`;
 }
 
 function showOrigin({ replica, path }: Origin): string {

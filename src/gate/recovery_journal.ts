@@ -1,6 +1,6 @@
 /**
  * Where each thing in the recovery directory came from, for a later start: a journal of plain lines, which works
- * without the index.
+ * without the index. A power failure may take its last lines away.
  */
 
 import {
@@ -14,7 +14,6 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { readSmall, writeAt } from "../../ffi/file_content.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
-import type { ContentIdentity } from "./replica_record.ts";
 
 /** A journal that grows beyond this, and beyond twice what is still of use in it, is written anew (I6). */
 const LIMIT = 256 * 1024;
@@ -35,10 +34,6 @@ export interface Origin {
 export interface JournalLine extends Origin {
   /** In the recovery directory. */
   readonly name: FileName;
-  /** What was meant to be taken out. */
-  readonly expected: ContentIdentity;
-  /** The inode of our own clone that waits to be exchanged; 0 for a removal. */
-  readonly clone: number;
 }
 
 export class RecoveryJournal {
@@ -120,16 +115,8 @@ export class RecoveryJournal {
 
 /** How long it is, in bytes. */
 function writeLine(journal: Descriptor, line: JournalLine, position: number): number {
-  const { name, replica, producer, path, expected, clone } = line;
-  const { inode, size, mtimeNs } = expected;
-  const text = JSON.stringify({
-    name,
-    replica,
-    producer,
-    path,
-    expected: { inode, size, mtimeNs: String(mtimeNs) },
-    clone,
-  });
+  const { name, replica, producer, path } = line;
+  const text = JSON.stringify({ name, replica, producer, path });
   const bytes = new TextEncoder().encode(text + "\n");
   writeAt(journal, bytes, position);
   return bytes.length;
@@ -147,12 +134,6 @@ function parseLine(text: string): JournalLine | undefined {
       replica: String(line.replica) as ByteString,
       producer: String(line.producer) as FileName,
       path,
-      expected: {
-        inode: Number(line.expected.inode),
-        size: Number(line.expected.size),
-        mtimeNs: BigInt(line.expected.mtimeNs),
-      },
-      clone: Number(line.clone),
     };
   } catch {
     return undefined;

@@ -38,6 +38,8 @@ export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["o
 const LAST_WORDS_MS = 5000;
 /** For guests to hear of the last changes. */
 const LAST_NOTIFICATIONS_MS = 1000;
+/** For the disks, so that the next start of the machine finds everything as it was left. */
+const FLUSH_MS = 5000;
 /**
  * Files that are begun at once, whatever the scanner could take: quick scans need the processor, so that more of
  * them are done no sooner, and everybody's next file waits for all that were begun before it (I7).
@@ -126,6 +128,9 @@ export async function run(options: RunOptions): Promise<number> {
   await Promise.all(readings);
   await guests.finish(LAST_NOTIFICATIONS_MS);
   guests.close();
+  if (anew === undefined) {
+    await Promise.race([Promise.all(channels.map((channel) => channel.flush())), pause(FLUSH_MS)]);
+  }
   if (anew !== undefined) {
     // A request to stop may be on its way to our listener; one that comes from here on ends the process by itself.
     for (const signal of [SIGTERM, SIGINT]) defaultSignal(signal);

@@ -10,6 +10,7 @@ import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
 import { FoundRenames, type Renamed } from "./found_renames.ts";
+import { confirmed } from "./index_confirmation.ts";
 import { KnownDirectory, PAGE_NAMES } from "./known_directory.ts";
 import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
@@ -147,7 +148,8 @@ async function readDirectory(
     if (parts.isIgnoredDirectory(path)) continue;
     if (!settled) {
       reading.differing++;
-      renames.see(path, entry, present);
+      const sights = () => present.map((replica) => ({ replica, seen: replica.glance(path) }));
+      renames.see(path, confirmed(parts.index, path, entry, sights), present);
     }
     if (!isDirectory && !wasDirectory) {
       parts.lookAt(path);

@@ -16,6 +16,7 @@ import { parseConfiguration } from "../../src/gate/config/configuration.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
 import { LayoutFault } from "../../src/gate/layout.ts";
 import { RecoveryJournal } from "../../src/gate/recovery_journal.ts";
+import { nameOfTaken } from "../../src/gate/recovery_name.ts";
 import { logger } from "../../src/logging/logging.ts";
 import { NoScanner } from "../../src/scanning/no_scanner.ts";
 import { Scheduler } from "../../src/scheduling/scheduler.ts";
@@ -74,16 +75,15 @@ const ABSENCES: Readonly<Record<string, Absence>> = {
 function takeOut(base: string, path: string): void {
   using directory = Directory.openTrusted(fromText(`${base}/.virtiofs-gate/recovery`));
   const journal = new RecoveryJournal(directory);
+  const name = nameOfTaken(1, { expected: { inode: 1, size: 1, mtimeNs: 1n }, clone: 0 });
   journal.rewrite([{
     replica: fromText("share/ann"),
     producer: fileName("ann"),
     path: fromText(path) as RelativePath,
-    name: fileName("taken-1"),
-    expected: { inode: 1, size: 1, mtimeNs: 1n },
-    clone: 0,
+    name,
   }]);
   journal.close();
-  Deno.renameSync(`${base}/share/ann/${path}`, `${base}/.virtiofs-gate/recovery/taken-1`);
+  Deno.renameSync(`${base}/share/ann/${path}`, `${base}/.virtiofs-gate/recovery/${name}`);
 }
 
 /** A channel that runs in this process. */

@@ -2,12 +2,14 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { writeAll } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type JournalLine, RecoveryJournal } from "../../src/gate/recovery_journal.ts";
+import { nameOfTaken, takenUnder } from "../../src/gate/recovery_name.ts";
 import { Recovery } from "../../src/gate/recovery.ts";
 
 const REPLICA = fromText("share/ann");
@@ -354,6 +356,36 @@ Deno.test("what is of unknown origin stays in recovery, and is told", () => {
   assertEquals(bench.troubles.length, 1);
 });
 
+Deno.test("a power failure takes the journal's lines: what was to go goes, what changed stays and is told", () => {
+  using bench = new Bench();
+  const replaced = bench.write("replaced");
+  {
+    using newer = bench.prepared("newer");
+    bench.recovery.replace(newer, bench.parent, ORIGIN, replaced);
+  }
+  bench.recovery.remove(bench.parent, ORIGIN, bench.status(), true);
+  const [changed = ""] = bench.taken();
+  Deno.writeTextFileSync(`${bench.path}/recovery/${changed}`, "changed before the power failed");
+  Deno.removeSync(`${bench.path}/recovery/journal`);
+  bench.restart();
+  assertEquals(bench.troubles, [
+    `recovery/${changed} is of unknown origin: kept there, have a look at it`,
+  ]);
+  bench.recovery.sweep(performance.now() + 60_000);
+  assertEquals(bench.taken(), [changed]);
+});
+
+Deno.test("what was taken out is told by its name, whatever its size and time", () => {
+  const uint = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+  const time = fc.bigInt({ min: -(2n ** 94n), max: 2n ** 94n });
+  fc.assert(fc.property(uint, uint, uint, uint, time, (sequence, clone, inode, size, mtimeNs) => {
+    const taken = { clone, expected: { inode, size, mtimeNs } };
+    const name = nameOfTaken(sequence, taken);
+    assertEquals(takenUnder(name), taken);
+    assert(name.length <= 255);
+  }));
+});
+
 Deno.test("a journal that was cut off or overwritten with garbage stops nothing", () => {
   using bench = new Bench();
   const before = bench.write("old");
@@ -375,8 +407,6 @@ Deno.test("I3: a journal that is gone on with keeps its lines, and loses none to
   const line = (name: string): JournalLine => ({
     ...ORIGIN,
     name: fileName(name),
-    expected: { inode: 1, size: 2, mtimeNs: 3n },
-    clone: 0,
   });
   Deno.removeSync(journal);
   const first = new RecoveryJournal(bench.recoveryDirectory);

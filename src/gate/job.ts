@@ -103,6 +103,11 @@ export class Job implements Findings, Disposable {
     return this.#equal.get(pairOf(a.seen.status, b.seen.status));
   }
 
+  /** How many of `setEqual` there were. */
+  get comparisons(): number {
+    return this.#equal.size;
+  }
+
   /** Of these two versions, whatever bears the path's name later. */
   setEqual(a: FileIdentity, b: FileIdentity, equal: boolean): void {
     this.#equal.set(pairOf(a, b), equal);

@@ -10,6 +10,7 @@ import { DirectorySteps } from "./directory_steps.ts";
 import { FileSteps } from "./file_steps.ts";
 import { confirmed } from "./index_confirmation.ts";
 import { Job, Look, type ReconcilerParts, type Rest, SOON, type StepOf } from "./job.ts";
+import { Pace } from "./pace.ts";
 import { plan } from "./planning/planner.ts";
 import type { Step } from "./planning/situation.ts";
 import type { Replica } from "./replica.ts";
@@ -27,13 +28,18 @@ import {
 } from "./replica_record.ts";
 import { untilTimesTell } from "./snapshot.ts";
 
-/** Rounds after which a path that never comes to rest lets the others pass. */
+/**
+ * Rounds after which a path that never comes to rest lets the others pass. One more for each comparison: what was found out
+ * so far ends with the run, and the next one would come no further.
+ */
 const MOST_ROUNDS = 24;
 
 export class Reconciler {
   readonly #parts: ReconcilerParts;
   readonly #files: FileSteps;
   readonly #directories: DirectorySteps;
+  /** Comparisons of small files take no turn of the event loop, and there may be many in a row (I7). */
+  readonly #pace = new Pace(1);
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
@@ -61,7 +67,9 @@ export class Reconciler {
   /** Rejects only for what nobody foresaw. */
   async run(path: RelativePath, retryHeld: boolean): Promise<Rest> {
     using job = new Job(path, retryHeld);
-    for (let round = 0; round < MOST_ROUNDS; round++) {
+    const most = this.#parts.replicas.length;
+    const pairs = most * (most - 1) / 2;
+    for (let round = 0; round < MOST_ROUNDS + Math.min(job.comparisons, pairs); round++) {
       using look = new Look(this.#parts.replicas, path);
       const entry = round === 0
         ? confirmed(this.#parts.index, path, this.#known(path), () => look.views)
@@ -151,6 +159,7 @@ export class Reconciler {
     // Changed meanwhile: it was no version that was compared.
     if (!sameIdentity(a.status, statusOf(left)) || !sameIdentity(b.status, statusOf(right))) return;
     job.setEqual(a.status, b.status, equal);
+    if (this.#pace.isDue()) await this.#pace.rest();
   }
 
   #adopt(step: StepOf<"adopt">, look: Look, entry: IndexEntry, job: Job): undefined {

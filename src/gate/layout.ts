@@ -73,14 +73,9 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
     opened.push(directory);
     return directory;
   };
-  const open = (name: FileName, below: Directory = base): Directory => {
-    const directory = below.openBeneath(name);
-    if (directory === undefined) {
-      const place = `${display(basePath)}/${display(name)}`;
-      throw new LayoutFault(
-        `${place} must be a directory on the same mount as ${display(basePath)}`,
-      );
-    }
+  const open = (name: FileName, above: Directory = base, place = basePath): Directory => {
+    const directory = above.openBeneath(name);
+    if (directory === undefined) throw new LayoutFault(misplaced(name, place));
     return hold(directory);
   };
   try {
@@ -92,7 +87,7 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
       staging: open(STAGING),
       share: open(SHARE),
       export: open(EXPORT_DIRECTORY),
-      recovery: open(RECOVERY, own),
+      recovery: open(RECOVERY, own, hostPath(basePath, PRIVATE)),
       indexPath: `${toText(basePath)}/${PRIVATE}/index.sqlite`,
       [Symbol.dispose]: () => opened.forEach((descriptor) => descriptor.close()),
     };
@@ -167,16 +162,25 @@ const UNPROVEN = "whether files can be cloned there is not known";
 
 function* placeFaults(base: Directory, basePath: ByteString): Generator<string> {
   using staging = base.openBeneath(STAGING);
-  const from = staging ?? base;
-  for (const name of [STAGING, SHARE, EXPORT_DIRECTORY, QUARANTINE]) {
-    using directory = base.openBeneath(name);
-    const place = hostPath(basePath, name);
-    if (directory !== undefined) {
-      if (!areLinkable(from, directory)) yield apart(place);
-    } else if (base.status(name) !== undefined) {
-      yield `${display(place)} must be a directory on the same mount as ${display(basePath)}`;
-    }
+  const like = staging ?? base;
+  for (const name of [STAGING, SHARE, EXPORT_DIRECTORY, QUARANTINE, PRIVATE]) {
+    yield* placeFault(base, name, like, basePath);
   }
+  using own = base.openBeneath(PRIVATE);
+  if (own !== undefined) yield* placeFault(own, RECOVERY, like, hostPath(basePath, PRIVATE));
+}
+
+/** What is wrong with `name` in the directory at `place`, if it is there; names are to be moved between it and `like`. */
+function* placeFault(
+  above: Directory,
+  name: FileName,
+  like: Directory,
+  place: ByteString,
+): Generator<string> {
+  using directory = above.openBeneath(name);
+  if (directory !== undefined) {
+    if (!areLinkable(like, directory)) yield apart(hostPath(place, name));
+  } else if (above.status(name) !== undefined) yield misplaced(name, place);
 }
 
 function* shareFaults(
@@ -327,6 +331,13 @@ function ifLinkable(directory: Directory | undefined, other: Directory): Directo
 function apart(place: ByteString): string {
   return `${display(place)} is a mount or a subvolume of its own, and files could not be renamed ` +
     "into it: staging, share and all in it, export and quarantine must lie on one mount and in one subvolume";
+}
+
+/** What stands in the directory at `place` where one of the daemon's own belongs. */
+function misplaced(name: FileName, place: ByteString): string {
+  return `${display(hostPath(place, name))} must be a directory on the same mount as ${
+    display(place)
+  }`;
 }
 
 /** Removes everything in a directory of the daemon's own, which no guest can reach. */

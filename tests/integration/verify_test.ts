@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { must, run } from "../support/command.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
-import { GATE_COMMAND, REPOSITORY } from "../support/gate.ts";
+import { Gate, GATE_COMMAND, REPOSITORY } from "../support/gate.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -187,6 +187,30 @@ testOnEachFilesystem(
     assert(text.includes(`${basePath}/share must be a directory on the same mount`), text);
     const { text: file } = await verify({ docs: { ...GOOD, basePath: `${basePath}/share` } });
     assert(file.includes(`docs.basePath: ${basePath}/share is no directory`), file);
+  },
+);
+
+testOnEachFilesystem(
+  "verify: what stands where the daemon keeps its own is told as run tells it",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+    const basePath = await filesystem.directory();
+    for (const name of ["ann", "bob"]) {
+      await Deno.mkdir(`${basePath}/share/${name}`, { recursive: true });
+    }
+    const docs = { ...GOOD, basePath };
+    for (const name of [".virtiofs-gate", ".virtiofs-gate/recovery"]) {
+      const place = `${basePath}/${name}`;
+      await Deno.remove(`${basePath}/.virtiofs-gate`, { recursive: true }).catch(() => {});
+      await Deno.mkdir(place.slice(0, place.lastIndexOf("/")), { recursive: true });
+      await Deno.symlink("/tmp", place);
+      const { code, text } = await verify({ docs });
+      assertEquals(code, 1, text);
+      assert(text.includes(`docs.basePath: ${place} must be a directory`), text);
+      await using gate = Gate.launch({ configuration: { docs } });
+      assertEquals((await gate.exit()).code, 1);
+      assert(gate.log.includes(`docs is skipped: ${place} must be a directory`), gate.log);
+    }
   },
 );
 

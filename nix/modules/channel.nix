@@ -5,7 +5,7 @@ let
   paths = import ./paths.nix { inherit lib; };
 
   # The name of a directory, and part of a line of tmpfiles.d(5).
-  vmName = types.strMatching "[^/%[:space:][:cntrl:]]+";
+  vmName = types.strMatching "[^/\\%'[:space:][:cntrl:]]+";
   # Longer waits, sizes and the like are checked by the program itself at build time.
   optional =
     type: description:
@@ -70,6 +70,7 @@ in
         "allow"
       ]) "What happens to files that are too large to be scanned.";
       maxFileSize = optional types.ints.positive "Bytes up to which files count as scannable.";
+      notifySocket = optional paths.socket "The same as {option}`userNotify.socket`.";
     };
 
     userNotify = {

@@ -32,10 +32,18 @@ let
   # Not the consumers: virtiofs-notify refreshes by writing, and their share is read-only.
   receivers = channel: lib.subtractLists channel.diodeProducers channel.producers;
 
-  guestsOf =
+  # Whom the channel names, in either of the two vocabularies. `null`: nobody.
+  named =
     channel:
     if channel.notify.guests != null then
       channel.notify.guests
+    else
+      channel.guestNotify.guests or null;
+
+  guestsOf =
+    channel:
+    if named channel != null then
+      named channel
     else
       builtins.filter (name: cfg.guests ? ${name}) (receivers channel);
 
@@ -45,6 +53,9 @@ let
     channel:
     withoutNull (
       removeAttrs channel ownKeys
+      // lib.optionalAttrs (channel.notify.guests == null && channel ? guestNotify.guests) {
+        guestNotify = removeAttrs channel.guestNotify [ "guests" ];
+      }
       // {
         notify = channel.notify // {
           guests =
@@ -98,7 +109,7 @@ let
     name: channel:
     let
       vms = channel.producers ++ channel.consumers;
-      told = if channel.notify.guests == null then [ ] else channel.notify.guests;
+      told = if named channel == null then [ ] else named channel;
       names = builtins.filter isName told;
       strangers = lib.subtractLists vms names;
       unknown = builtins.filter (guest: !(cfg.guests ? ${guest})) (lib.intersectLists vms names);
@@ -120,6 +131,7 @@ let
         "${place}.basePath: /run is gone after the next start; use a directory such as /var/lib/virtiofs/${name}"
       )
       (visible "${place}.userNotify.socket" channel.userNotify.socket "let the user listen on /run/clamav/notify.sock")
+      (visible "${place}.scanning.notifySocket" channel.scanning.notifySocket "let the user listen on /run/clamav/notify.sock")
     ]
   );
 

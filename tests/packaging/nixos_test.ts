@@ -135,6 +135,26 @@ testModules("guests are told by the names of the channel's machines", async (eva
   assert(system.kernelModules.includes("vhost_vsock"));
 });
 
+testModules(
+  "both vocabularies do the same: guests, and where the user is told",
+  async (evaluate) => {
+    const system = await evaluate(gate(`
+    channels.docs.guestNotify = { guests = [ 10 "office-vm" ]; port = 3500; };
+    channels.docs.scanning.notifySocket = "/run/clamav/other.sock";
+    guests.office-vm.cid = 11;
+    guests.chromium-vm.cid = 12;
+  `));
+    assertEquals(system.failures, []);
+    const { docs } = JSON.parse(system.channels ?? "{}");
+    assertEquals(docs.notify, { guests: [10, 11] });
+    assertEquals(docs.guestNotify, { port: 3500 });
+    assertEquals(docs.scanning, { notifySocket: "/run/clamav/other.sock" });
+    const service = system.services["virtiofs-gate"]?.serviceConfig;
+    assertEquals(service?.RestrictAddressFamilies, ["AF_UNIX", "AF_VSOCK"]);
+    assert(system.kernelModules.includes("vhost_vsock"));
+  },
+);
+
 testModules("what has no option of its own reaches the program, too", async (evaluate) => {
   const system = await evaluate(gate('channels.docs.mode = "trusted";'));
   assertEquals(JSON.parse(system.channels ?? "{}").docs.mode, "trusted");
@@ -294,6 +314,19 @@ const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: read
   "a user's socket that the service cannot see": [
     gate('channels.docs.userNotify.socket = "/run/user/1000/notify.sock";'),
     "channels.docs.userNotify.socket",
+  ],
+  "the same socket in the other vocabulary": [
+    gate('channels.docs.scanning.notifySocket = "/run/user/1000/notify.sock";'),
+    "channels.docs.scanning.notifySocket: the service cannot see `/run/user`",
+  ],
+  "a stranger in the other vocabulary": [
+    gate('guests.mail-vm.cid = 11; channels.docs.guestNotify.guests = [ "mail-vm" ];'),
+    "`mail-vm` is neither a producer nor a consumer",
+  ],
+  "a producer with a name that tmpfiles.d(5) would not understand": [
+    gate("", `docs = { basePath = "/var/lib/virtiofs/docs"; producers = [ "ann's-vm" ]; };`),
+    "services.virtiofs-gate.channels.docs.producers",
+    "is not of type",
   ],
   "no channel": [gate("", ""), "channels is empty"],
   "a clamd that skips what is to be scanned": [

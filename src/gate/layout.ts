@@ -190,13 +190,16 @@ function* shareFaults(
   mayBeMissing: boolean,
 ): Generator<string> {
   using staging = base.openBeneath(STAGING);
+  using share = base.openBeneath(SHARE);
+  const place = hostPath(basePath, SHARE);
   for (const producer of producers) {
-    using root = base.openBeneath(join(SHARE, producer));
-    const place = hostPath(basePath, SHARE, producer);
+    using root = share?.openBeneath(producer);
     if (root !== undefined) {
-      if (!areLinkable(staging ?? base, root)) yield apart(place);
+      if (!areLinkable(staging ?? base, root)) yield apart(hostPath(place, producer));
     } else if (!mayBeMissing) {
-      yield `${display(place)} does not exist as a directory on the same mount: make it`;
+      yield share?.status(producer) === undefined
+        ? `${display(hostPath(place, producer))} does not exist: make the directory`
+        : misplaced(producer, place);
     }
   }
 }

@@ -187,6 +187,12 @@ testOnEachFilesystem(
     assert(text.includes(`${basePath}/share must be a directory on the same mount`), text);
     const { text: file } = await verify({ docs: { ...GOOD, basePath: `${basePath}/share` } });
     assert(file.includes(`docs.basePath: ${basePath}/share is no directory`), file);
+    await Deno.remove(`${basePath}/share`);
+    await Deno.mkdir(`${basePath}/share`);
+    await Deno.symlink("/tmp", `${basePath}/share/ann`);
+    const { text: shares } = await verify({ docs: { ...GOOD, basePath } });
+    assert(shares.includes(`${basePath}/share/ann must be a directory on the same mount`), shares);
+    assert(shares.includes(`${basePath}/share/bob does not exist: make the directory`), shares);
   },
 );
 

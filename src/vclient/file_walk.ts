@@ -15,7 +15,7 @@ import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 
-/** How long others wait for their turn. */
+/** How long others wait for their turn (I7). */
 const SLICE_MS = 5;
 /** Others will be done with their descriptors by then. */
 const AFTER_SHORTAGE_MS = 100;
@@ -24,17 +24,50 @@ const MOUNTED = "another file system is mounted there (name it to have it watche
 
 export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
-  /** One regular file. A promise is waited for. */
-  file(path: RelativePath, status: FileStatus): Promise<void> | void;
+  /** One regular file; `name` is the last of its path's. A promise is waited for. */
+  file(path: RelativePath, status: FileStatus, name: FileName): Promise<void> | void;
   /** A directory or an entry cannot be read, and why. Another file system that is mounted below is not entered. */
   onTrouble(path: RelativePath, reason: string): void;
   isStopped(): boolean;
 }
 
-/** It has its path only when its turn comes: a directory holds as many others, and lies as deep, as anybody likes (I6). */
-interface Below {
-  readonly above: RelativePath;
-  readonly name: FileName;
+/**
+ * A directory that is to be read. It has its path only when its turn comes, and keeps none: a directory holds as many
+ * others, and lies as deep, as anybody likes (I6).
+ */
+interface Place {
+  readonly above: Place | undefined;
+  /** The path of the topmost one, the names of the others. */
+  readonly name: RelativePath;
+}
+
+function pathOf(place: Place): RelativePath {
+  const names: RelativePath[] = [];
+  for (let at: Place | undefined = place; at !== undefined; at = at.above) {
+    if (at.name !== ROOT) names.push(at.name);
+  }
+  return names.reverse().join("/") as RelativePath;
+}
+
+/** For how long the event loop has been kept from others, over all directories: most are read in no time. */
+class Slice {
+  #endsAt = performance.now() + SLICE_MS;
+
+  get isOver(): boolean {
+    return performance.now() >= this.#endsAt;
+  }
+
+  async rest(): Promise<void> {
+    await nextTurn();
+    this.#endsAt = performance.now() + SLICE_MS;
+  }
+}
+
+interface Walk {
+  readonly visitor: FileVisitor;
+  readonly slice: Slice;
+  /** Those that are still to be read. */
+  readonly places: Place[];
 }
 
 /** Tells of the files below the directory `top`. */
@@ -43,18 +76,19 @@ export async function walkFiles(
   top: RelativePath,
   visitor: FileVisitor,
 ): Promise<void> {
-  const directories: (Below | RelativePath)[] = [top];
-  for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
+  const walk: Walk = { visitor, slice: new Slice(), places: [{ above: undefined, name: top }] };
+  for (let place = walk.places.pop(); place !== undefined; place = walk.places.pop()) {
+    if (walk.slice.isOver) await walk.slice.rest();
     if (visitor.isStopped()) return;
-    const path = typeof next === "string" ? next : join(next.above, next.name);
+    const path = pathOf(place);
     try {
       using directory = root.openBeneath(path);
-      if (directory !== undefined) await readDirectory(directory, path, visitor, directories);
+      if (directory !== undefined) await readDirectory(directory, place, path, walk);
       else if (isMountPoint(root, path)) visitor.onTrouble(path, MOUNTED);
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue; // removed meanwhile
       if (lacksDescriptors(error)) {
-        directories.push(path);
+        walk.places.push(place);
         await pause(AFTER_SHORTAGE_MS);
         continue;
       }
@@ -73,25 +107,23 @@ function isMountPoint(root: Directory, path: RelativePath): boolean {
 
 async function readDirectory(
   directory: Directory,
+  place: Place,
   path: RelativePath,
-  visitor: FileVisitor,
-  directories: (Below | RelativePath)[],
+  { visitor, slice, places }: Walk,
 ): Promise<void> {
-  let restAt = performance.now() + SLICE_MS;
   for (const entry of directory.entries()) {
     const below = join(path, entry.name);
     if (!visitor.isExcluded(below)) {
       const found = look(directory, entry, (reason) => visitor.onTrouble(below, reason));
-      if (found === "directory") directories.push({ above: path, name: entry.name });
+      if (found === "directory") places.push({ above: place, name: entry.name });
       else if (found !== undefined) {
-        const isTaken = visitor.file(below, found);
+        const isTaken = visitor.file(below, found, entry.name);
         if (isTaken !== undefined) await isTaken;
       }
     }
-    if (performance.now() < restAt) continue;
+    if (!slice.isOver) continue;
     if (visitor.isStopped()) return;
-    await nextTurn();
-    restAt = performance.now() + SLICE_MS;
+    await slice.rest();
   }
 }
 

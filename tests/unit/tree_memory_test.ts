@@ -127,6 +127,30 @@ Deno.test("I6: clamd-vclient: directories that are still to be read", async () =
   assertLess(tookMiB ?? Infinity, MOST_MIB);
 });
 
+Deno.test("I6: clamd-vclient: a directory beside each of many that lie in each other", async () => {
+  const path = scratchDirectory("comb");
+  const DEPTH = 1000;
+  using root = Directory.openTrusted(fromText(path));
+  let here = root.duplicate();
+  for (let level = 0; level < DEPTH; level++) {
+    using above = here;
+    for (const side of ["a", "z"]) above.makeDirectory(fileName(side), 0o755);
+    above.makeDirectory(LONG, 0o755);
+    here = above.openBeneath(LONG) ?? above.duplicate();
+  }
+  here.createFile(fileName("file"), 0o644).close();
+  here.close();
+  const beforeMiB = usedMiB();
+  let tookMiB: number | undefined;
+  await walkFiles(root, ROOT, {
+    isExcluded: () => false,
+    file: () => void (tookMiB = usedMiB() - beforeMiB),
+    onTrouble: () => {},
+    isStopped: () => tookMiB !== undefined,
+  });
+  assertLess(tookMiB ?? Infinity, MOST_MIB);
+});
+
 Deno.test("I6: changes of which too many wait to be kept apart", async () => {
   await using tree = await WatchedTree.start({ debounceMs: 60_000 });
   const script = `for i in $(seq ${LEVELS}); do mkdir ${LONG}; cd -P ${LONG}; done`;

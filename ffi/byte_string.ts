@@ -134,6 +134,18 @@ export function display(text: ByteString): string {
   return shown;
 }
 
+/** Escaped, four times as much: programs name no more than 4,095 bytes. */
+const LONGEST_SHOWN = 16 * 1024;
+
+/** The same for a path, which may be as long as its author likes: of one that no program can name begin and end. */
+export function displayPath(path: ByteString): string {
+  if (path.length <= LONGEST_SHOWN) return display(path);
+  const half = LONGEST_SHOWN / 2;
+  return `${display(path.slice(0, half) as ByteString)}…${
+    display(path.slice(-half) as ByteString)
+  }`;
+}
+
 /** The same for text that is already decoded (messages of peers, signatures). */
 export function displayText(text: string): string {
   return display(fromText(text));

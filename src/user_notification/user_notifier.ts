@@ -3,7 +3,7 @@
  * that nobody reads, costs nothing: messages wait for a moment, and are forgotten then (I7).
  */
 
-import { type ByteString, display, displayText } from "../../ffi/byte_string.ts";
+import { type ByteString, displayPath, displayText } from "../../ffi/byte_string.ts";
 import { Connection } from "../../ffi/connection.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
@@ -37,12 +37,12 @@ export class UserNotifier {
 
   /** `signature` as a verdict has it: escaped already. */
   malware(path: ByteString, signature: string): void {
-    this.#tell(`Malware ${signature} was detected in file: ${display(path)}`);
+    this.#tell(`Malware ${signature} was detected in file: ${displayPath(path)}`);
   }
 
   /** `error` as a verdict has it: escaped already. */
   scanError(path: ByteString, error: string): void {
-    this.#tell(`Scan error for file ${display(path)}: ${error}`);
+    this.#tell(`Scan error for file ${displayPath(path)}: ${error}`);
   }
 
   #tell(line: string): void {

@@ -1,6 +1,6 @@
 /** The whole of it: the watched trees, the scanner, and who is told. */
 
-import { type ByteString, display } from "../../ffi/byte_string.ts";
+import { type ByteString, displayPath } from "../../ffi/byte_string.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -166,7 +166,7 @@ export class Client implements Disposable {
 
 function findings({ log, user }: ClientParts): Findings {
   const named = (path: ByteString, signature: string) => ({
-    path: display(path),
+    path: displayPath(path),
     signature,
   });
   return {
@@ -182,12 +182,12 @@ function findings({ log, user }: ClientParts): Findings {
         reason,
       }),
     scanError(path, reason) {
-      log.error("{path} could not be scanned: {reason}", { path: display(path), reason });
+      log.error("{path} could not be scanned: {reason}", { path: displayPath(path), reason });
       user.scanError(path, reason);
     },
     unstable: (path) =>
       log.debug("{path} changed while it was scanned, and is scanned again", {
-        path: display(path),
+        path: displayPath(path),
       }),
   };
 }

@@ -7,6 +7,8 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 
 const LONGEST_MS = 15_000;
 const MOST = 10_000;
+/** Of all paths together: one may be as long as its author likes. */
+const MOST_BYTES = 16 * 1024 * 1024;
 
 interface Entry {
   delayMs: number;
@@ -16,9 +18,10 @@ interface Entry {
 
 export class Retries {
   readonly #entries = new Map<RelativePath, Entry>();
+  #bytes = 0;
   #nextDueAt = Infinity;
 
-  constructor(private readonly most = MOST) {}
+  constructor(private readonly most = MOST, private readonly mostBytes = MOST_BYTES) {}
 
   get size(): number {
     return this.#entries.size;
@@ -31,7 +34,12 @@ export class Retries {
   /** Tries `path` again after `leastMs`, or after twice the last delay. `false` if there is no place for it. */
   later(path: RelativePath, leastMs: number, nowMs: number): boolean {
     const known = this.#entries.get(path);
-    if (known === undefined && this.#entries.size >= this.most) return false;
+    if (known === undefined) {
+      if (this.#entries.size >= this.most || this.#bytes + path.length > this.mostBytes) {
+        return false;
+      }
+      this.#bytes += path.length;
+    }
     const delayMs = Math.max(leastMs, Math.min(LONGEST_MS, (known?.delayMs ?? 0) * 2));
     const dueAt = nowMs + delayMs;
     this.#entries.set(path, { delayMs, dueAt });
@@ -41,7 +49,7 @@ export class Retries {
 
   /** It is settled: nothing is to be tried again. */
   forget(path: RelativePath): void {
-    this.#entries.delete(path);
+    if (this.#entries.delete(path)) this.#bytes -= path.length;
   }
 
   /** The scanner is back: everything is due. */

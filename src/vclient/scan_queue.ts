@@ -43,7 +43,9 @@ export class ScanQueue {
     const known = place.get(path);
     if (known === undefined && place === this.#waiting) {
       const { paths, bytes } = this.limits;
-      if (place.size >= paths || this.#bytes + path.length > bytes) return false;
+      // One of any length has room: it would never be scanned.
+      const isTooLong = place.size > 0 && this.#bytes + path.length > bytes;
+      if (place.size >= paths || isTooLong) return false;
       this.#bytes += path.length;
     }
     place.set(path, closed || known === true);

@@ -4,7 +4,7 @@
  */
 
 import { pause } from "../../ffi/clock.ts";
-import { isWithin, nameOf, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
@@ -13,6 +13,8 @@ import { isLocked } from "./quarantine.ts";
 import { isHidden } from "./removal.ts";
 
 const MOST_WAITING = 1_000;
+/** Of their paths together. */
+const MOST_BYTES = 16 * 1024 * 1024;
 const RETRY_MS = 1_000;
 
 /** Every file, whenever it changed. */
@@ -64,10 +66,12 @@ export class TreeReader {
   }
 
   #request(directory: RelativePath, changedSinceNs: bigint): void {
+    let bytes = directory.length;
     for (const [waiting, sinceNs] of this.#waiting) {
       if (isWithin(directory, waiting) && sinceNs <= changedSinceNs) return;
+      bytes += waiting.length;
     }
-    if (this.#waiting.size < MOST_WAITING) {
+    if (this.#waiting.size < MOST_WAITING && bytes <= MOST_BYTES) {
       this.#waiting.set(directory, changedSinceNs);
       return;
     }
@@ -100,9 +104,9 @@ export class TreeReader {
       isExcluded,
       onTrouble,
       isStopped: () => this.#stopped,
-      file: (path, status) => {
+      file: (path, status, name) => {
         this.#filesRead++;
-        const isNew = status.ctimeNs >= sinceNs || isHidden(nameOf(path)) || isLocked(status);
+        const isNew = status.ctimeNs >= sinceNs || isHidden(name) || isLocked(status);
         return isNew && !isKnown(status) ? offer(path) : undefined;
       },
     });

@@ -3,6 +3,7 @@
 import {
   type ByteString,
   display,
+  displayPath,
   isWithin,
   type RelativePath,
   ROOT,
@@ -82,7 +83,7 @@ export class WatchedTree implements WatchSink {
       isKnown: (status) => parts.inspector.isKnown(status),
       offer: (path) => this.#offer(path),
       onTrouble: (path, reason) => {
-        const place = display(absolutePath(plan.path, path));
+        const place = displayPath(absolutePath(plan.path, path));
         if (!this.#troubles.admits(`${place}: ${reason}`)) return;
         parts.log.warn("{place} cannot be read, so it is not scanned: {reason}", { place, reason });
       },
@@ -208,7 +209,7 @@ export class WatchedTree implements WatchSink {
       }
     } catch (error) {
       // Nothing is known that gets here. Whatever it is, other files are scanned all the same.
-      log.error("{path}: the scan failed: {error}", { path: display(shown), error });
+      log.error("{path}: the scan failed: {error}", { path: displayPath(shown), error });
       next = "later";
     }
     if (!this.#stopped) this.#settle(path, next);

@@ -8,6 +8,7 @@ import {
   asRelativePath,
   type ByteString,
   display,
+  displayPath,
   displayText,
   type FileName,
   fileName,
@@ -177,4 +178,12 @@ Deno.test("a name of our own that could not be a file name is our own mistake", 
     failure = error;
   }
   assert(failure instanceof RangeError);
+});
+
+Deno.test("I6: of a path that no program can name begin and end are shown", () => {
+  const path = (length: number) => `begin\n${"/x".repeat(length / 2)}/end\n` as ByteString;
+  assertEquals(displayPath(path(8192)), display(path(8192)));
+  const shown = displayPath(path(10_000_000));
+  assert(/^begin\\x0a\/x[/x]+…[/x]+\/end\\x0a$/.test(shown));
+  assert(shown.length < 17_000);
 });

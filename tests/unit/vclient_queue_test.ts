@@ -45,6 +45,13 @@ Deno.test("I6: a full queue says so, and takes again when there is room", () => 
   assertEquals(["12345", "67890", "1"].map((one) => bytes.add(path(one))), [true, true, false]);
 });
 
+Deno.test("I6: a path of any length has room, but little beside it", () => {
+  const queue = new ScanQueue({ paths: 10, bytes: 5 });
+  const long = path("x".repeat(100));
+  assertEquals([queue.add(long), queue.add(A), queue.take()?.path], [true, false, long]);
+  assert(queue.add(A));
+});
+
 Deno.test("a property: whatever was added and not refused is scanned after it was added", () => {
   const action = fc.tuple(fc.constantFrom("add", "take", "done"), fc.constantFrom(A, B, C));
   fc.assert(fc.property(fc.array(action), fc.integer({ min: 1, max: 3 }), (actions, paths) => {
@@ -106,4 +113,19 @@ Deno.test("what is settled is not tried again; beyond the limit there is no plac
   retries.forget(B);
   retries.forget(C);
   assertEquals([retries.size, retries.due(1e9).length, retries.nextDueAt], [0, 0, Infinity]);
+});
+
+Deno.test("I6: nor beyond a limit of bytes: a path is as long as its author likes", () => {
+  const retries = new Retries(10, 5);
+  const [four, two] = [path("four"), path("22")];
+  assertEquals([four, two, A, four].map((one) => retries.later(one, 100, 0)), [
+    true,
+    false,
+    true,
+    true,
+  ]);
+  retries.forget(four);
+  retries.forget(four);
+  assert(retries.later(two, 100, 0));
+  assert(!retries.later(four, 100, 0));
 });

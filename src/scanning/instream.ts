@@ -31,6 +31,8 @@ export interface StreamOptions {
   readonly verdictTimeoutMs?: number;
 }
 
+const TOO_EARLY: Verdict = { kind: "error", reason: "clamd said OK before it had the whole file" };
+
 export type StreamAnswer =
   | Verdict
   /** clamd-vproxy serves as many streams as it may. */
@@ -49,10 +51,13 @@ export async function scanStream(
   options: StreamOptions,
 ): Promise<StreamAnswer> {
   const reply = new Reply(connection);
+  let isWhole = false;
   try {
-    if (await sendContent(connection, file, size, reply, options.stallTimeoutMs) === "shorter") {
+    const end = await sendContent(connection, file, size, reply, options.stallTimeoutMs);
+    if (end === "shorter") {
       return { kind: "error", reason: "the file became shorter while it was read" };
     }
+    isWhole = end === "sent";
   } catch (error) {
     // Whoever refuses a stream says why and closes: then the reason is in the reply.
     if (!reply.hasCome && !isErrno(error, "EPIPE", "ECONNRESET", "ENOTCONN")) {
@@ -65,7 +70,9 @@ export async function scanStream(
     : setTimeout(() => reply.giveUp(), verdictTimeoutMs);
   try {
     const { body } = splitNumber(await reply.text);
-    return body === TOO_MANY_CONNECTIONS ? { kind: "busy" } : verdictOf(body);
+    if (body === TOO_MANY_CONNECTIONS) return { kind: "busy" };
+    const verdict = verdictOf(body);
+    return verdict.kind === "clean" && !isWhole ? TOO_EARLY : verdict;
   } catch (error) {
     if (error instanceof ReplyTooLong) {
       return { kind: "error", reason: "clamd's answer has no end" };

@@ -197,6 +197,19 @@ Deno.test("a stream that is refused while nobody reads it ends with the refusal"
   assertEquals((await scan).kind, "unscannable");
 });
 
+for (const KiB of [8192, 250]) {
+  Deno.test(`I1: an OK before the whole of ${KiB} KiB is there is none`, async () => {
+    const path = `${scratchDirectory("hasty")}/clamd.ctl`;
+    using listener = Deno.listen({ transport: "unix", path });
+    await using bench = new ScannerBench(path, { way: "INSTREAM", concurrency: 1 });
+    const scan = bench.scan(clean(1, 10), KiB * 1024);
+    const connection = await listener.accept();
+    await connection.write(new TextEncoder().encode("stream: OK\0"));
+    connection.close();
+    assertMatch(reasonOf(await scan), /said OK before/);
+  });
+}
+
 for (const way of WAYS) {
   Deno.test(`a scanner that is closed ends its scans as errors, and leaves nothing, by ${way}`, async () => {
     await using clamd = FakeClamd.start(() => "hang");

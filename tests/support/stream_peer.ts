@@ -192,7 +192,15 @@ export class RawClamd implements AsyncDisposable {
   }
 }
 
-/** Receives a whole INSTREAM. */
+/** Whether a whole INSTREAM was received; its content may be zeros, too. */
 export function endsStream(received: string): boolean {
-  return received.endsWith("\0\0\0\0");
+  const command = /^[zn]INSTREAM[\0\n]/.exec(received)?.[0];
+  if (command === undefined) return false;
+  for (let at = command.length; at + 4 <= received.length;) {
+    let length = 0;
+    for (const end = at + 4; at < end; at++) length = length * 256 + received.charCodeAt(at);
+    if (length === 0) return true;
+    at += length;
+  }
+  return false;
 }

@@ -102,8 +102,8 @@ in
       example = "user";
       description = ''
         Who it runs as: the owner of the watched directories. `null`: a user of its own with
-        CAP_DAC_OVERRIDE and CAP_FOWNER, whom the owner of the directories cannot stop. Where they
-        are on virtiofs, only the owner has access.
+        CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_LEASE, whom the owner of the directories cannot stop.
+        Where they are on virtiofs, only the owner has access.
       '';
     };
 

@@ -18,8 +18,9 @@ let
   hardening = import ./hardening.nix;
   quoted = import ./quoted.nix;
 
-  # FOWNER: to take away modes from files in quarantine, and files out of sticky directories.
-  capabilities = "CAP_DAC_OVERRIDE CAP_FOWNER";
+  # FOWNER: to take away modes from files in quarantine, and files out of sticky directories. LEASE: to ask whether a
+  # file is open for writing.
+  capabilities = "CAP_DAC_OVERRIDE CAP_FOWNER CAP_LEASE";
 
   # Whoever may read all files sees none but these: an empty root, with what a program needs.
   ownRoot = {

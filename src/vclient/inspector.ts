@@ -4,7 +4,7 @@ import { pause } from "../../ffi/clock.ts";
 import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
-import { sameVersion } from "../../ffi/file_content.ts";
+import { hasWriters, sameVersion } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
@@ -23,8 +23,8 @@ export interface Occasion {
   /** It could not be scanned before. */
   readonly again: boolean;
   /**
-   * A program that had it open for writing has closed it. What is known of its version does not count then: a
-   * filesystem may give two contents the same times, if they are written by mmap(2) or within one tick of its clock.
+   * A program that had it open for writing has closed it. What is known of its version does not count then: where
+   * nobody could tell that it was open, content written by mmap(2) may have the times of the one that was scanned.
    */
   readonly closed: boolean;
 }
@@ -88,11 +88,12 @@ export class Inspector {
     try {
       using parent = root.openBeneath(parentOf(path));
       if (parent === undefined || this.disposal.keepsIn(parent)) return "done";
-      const opened = parent.openRegular(nameOf(path));
+      const name = nameOf(path);
+      const opened = parent.openRegular(name);
       if (opened === undefined) return "done"; // gone, or no file
       using file = opened.file;
       if (closed) this.#settled.forget(opened.status);
-      return await this.#scan({ parent, name: nameOf(path), file, status: opened.status }, shown);
+      return await this.#scan({ parent, name, file, status: opened.status }, shown);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.counts.failed++;
@@ -105,6 +106,8 @@ export class Inspector {
     const { file, status } = looked;
     if (this.#isSettled(status)) return "done";
     await untilDistinct(status);
+    // He may change it, by mmap(2), so that no time tells. That he closes it does, but events get lost.
+    const hasWriter = hasWriters(file) === true;
     const verdict = await this.scanner.scan(file, status.size);
     this.counts.scanned++;
     const now = statusOf(file);
@@ -120,7 +123,7 @@ export class Inspector {
     this.#restless.forget(now);
     switch (verdict.kind) {
       case "clean":
-        this.#settled.remember(status);
+        if (!hasWriter) this.#settled.remember(status);
         return "done";
       case "infected":
         return await this.#infected(looked, shown, verdict.signature);

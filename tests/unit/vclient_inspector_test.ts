@@ -90,6 +90,20 @@ Deno.test("what a writer has closed is scanned, although its times and size are 
   assertEquals([bench.scans, bench.has()], [2, false]);
 });
 
+Deno.test("I1: what is open for writing is not known to be clean: its closing may be told to nobody", async () => {
+  using bench = new Bench();
+  bench.write();
+  {
+    using _writer = Deno.openSync(`${bench.path}/file`, { write: true });
+    for (let i = 0; i < 2; i++) await bench.inspect();
+    const status = bench.root.status(NAME);
+    assert(status !== undefined && !bench.inspector.isKnown(status));
+    assertEquals(bench.scans, 2);
+  }
+  for (let i = 0; i < 2; i++) await bench.inspect();
+  assertEquals([bench.scans, bench.told], [3, []]);
+});
+
 Deno.test("a scan that was asked for by a writer's close and failed is made up for", async () => {
   using bench = new Bench();
   bench.write();

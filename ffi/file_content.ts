@@ -105,6 +105,11 @@ export async function cloneOrCopy(source: Descriptor, target: Descriptor): Promi
 /** Sets owner, then permissions (12 bits): chown(2) clears SUID and SGID. */
 export function setOwnerAndMode(file: Descriptor, uid: number, gid: number, mode: number): void {
   check(libc.fchown(file.fd, uid, gid), "fchown");
+  setMode(file, mode);
+}
+
+/** Sets permissions (12 bits). */
+export function setMode(file: Descriptor, mode: number): void {
   check(libc.fchmod(file.fd, mode), "fchmod");
 }
 

@@ -24,6 +24,8 @@ export interface ClientParts {
    * are set: times of files come in ticks.
    */
   readonly newSinceNs: bigint;
+  /** Absolute paths that are looked at in any case. */
+  readonly unfinished?: readonly ByteString[];
   /** Of each tree. */
   readonly queueLimits?: QueueLimits;
 }
@@ -66,6 +68,7 @@ export class Client implements Disposable {
   /** Sets all watches; `progress` hears how many directories are watched so far. */
   async start(progress: (directories: number) => void): Promise<void> {
     await Promise.all(this.#trees.map((tree) => tree.start(() => progress(this.directories))));
+    for (const tree of this.#trees) tree.lookAt(this.#parts.unfinished ?? []);
   }
 
   /** Files wait from now on, until the scanner answers again. */

@@ -2,7 +2,8 @@
 
 import { display } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { type Finding, Quarantine } from "./quarantine.ts";
+import type { Quarantine } from "./quarantine.ts";
+import type { Finding } from "./quarantine_description.ts";
 import { type OnStray, remove, type ScannedFile } from "./removal.ts";
 
 export type Disposed =

@@ -9,7 +9,7 @@ import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { Disposal } from "./disposal.ts";
-import type { ScannedFile } from "./removal.ts";
+import { restoreHidden, type ScannedFile } from "./removal.ts";
 import { RestlessFiles } from "./restless_files.ts";
 
 /**
@@ -92,6 +92,7 @@ export class Inspector {
       const opened = parent.openRegular(name);
       if (opened === undefined) return "done"; // gone, or no file
       using file = opened.file;
+      if (restoreHidden({ directory: parent, name })) return "done"; // its own name is told as changed
       if (closed) this.#settled.forget(opened.status);
       return await this.#scan({ parent, name, file, status: opened.status }, shown);
     } catch (error) {

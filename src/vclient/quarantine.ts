@@ -17,20 +17,33 @@ import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   cloneOrCopy,
   sameInode,
+  setMode,
   setModificationTime,
   setOwnerAndMode,
-  writeAll,
 } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { sameContent } from "../../ffi/same_content.ts";
-import { type OnStray, type Outcome, remove, type ScannedFile, takeOut } from "./removal.ts";
+import {
+  claim,
+  describedBy,
+  descriptionOf,
+  type Finding,
+  finish,
+  readPath,
+  UNFINISHED_MODE,
+  writeDescription,
+} from "./quarantine_description.ts";
+import {
+  hide,
+  lookAtTaken,
+  type OnStray,
+  type Outcome,
+  putBack,
+  remove,
+  rename,
+  type ScannedFile,
+} from "./removal.ts";
 import { openCanonical } from "./trusted_path.ts";
-
-export interface Finding {
-  /** Absolute. */
-  readonly path: ByteString;
-  readonly signature: string;
-}
 
 export type Kept =
   | { readonly kind: "kept"; readonly name: FileName }
@@ -74,15 +87,56 @@ export class Quarantine {
     const time = new Date();
     const { name, description } = this.#reserve(finding, time);
     using _ = description;
+    claim(description);
     let outcome: Outcome | undefined;
     try {
-      const text = describe(scanned.status, finding, time);
-      writeAll(description, new TextEncoder().encode(text));
+      writeDescription(description, scanned.status, finding, time);
       outcome = await this.#take(scanned, name, statusOf(description));
     } finally {
       if (outcome !== "done") this.#directory.removeFile(descriptionOf(name));
     }
-    return outcome === "done" ? { kind: "kept", name } : { kind: "changed" };
+    if (outcome !== "done") return { kind: "changed" };
+    ignoringRefusal(() => finish(description)); // or the next start does it
+    return { kind: "kept", name };
+  }
+
+  /**
+   * Ends what was under way when a process like this one was killed. The paths where it was at work, of which nobody
+   * knows what is there by now.
+   */
+  recover(): ByteString[] {
+    const names = ignoringRefusal(() => Array.from(this.#directory.entries(), ({ name }) => name));
+    const left = names?.filter((name) =>
+      describedBy(name) !== undefined && ignoringRefusal(() => this.#isUnfinished(name))
+    );
+    return left?.flatMap((name) => ignoringRefusal(() => this.#recoverOne(name)) ?? []) ?? [];
+  }
+
+  #isUnfinished(name: FileName): boolean {
+    const status = this.#directory.status(name);
+    return status?.kind === "file" && (status.mode & 0o777) === UNFINISHED_MODE;
+  }
+
+  #recoverOne(descriptionName: FileName): ByteString | undefined {
+    const name = describedBy(descriptionName);
+    using description = this.#directory.openOrCreateFile(descriptionName, UNFINISHED_MODE);
+    if (name === undefined || !claim(description)) return undefined;
+    const path = readPath(description);
+    this.#directory.removeFile(partialOf(name));
+    if (this.#directory.status(name) === undefined) this.#directory.removeFile(descriptionName);
+    else {
+      this.#lock(name, statusOf(description));
+      finish(description);
+    }
+    return path;
+  }
+
+  #lock(name: FileName, { uid, gid }: FileStatus): void {
+    const opened = this.#directory.openRegular(name);
+    using file = opened?.file;
+    if (file === undefined || opened?.status.links !== 1) return;
+    setMode(file, LOCKED);
+    ignoringRefusal(() => setOwnerAndMode(file, uid, gid, LOCKED));
   }
 
   close(): void {
@@ -111,7 +165,10 @@ export class Quarantine {
       const name = quarantineName(finding.path, time, attempt);
       if (this.#directory.status(name) !== undefined) continue;
       try {
-        return { name, description: this.#directory.createFile(descriptionOf(name), 0o400) };
+        return {
+          name,
+          description: this.#directory.createFile(descriptionOf(name), UNFINISHED_MODE),
+        };
       } catch (error) {
         if (!isErrno(error, "EEXIST")) throw error;
       }
@@ -121,61 +178,66 @@ export class Quarantine {
 
   /** `ours` has the owner that this process gives to files. */
   async #take(scanned: ScannedFile, name: FileName, ours: FileStatus): Promise<Outcome> {
-    const { status } = scanned;
+    const { file, status } = scanned;
     // By another of its names a moved file would still be within reach.
-    if (status.links > 1 || status.device !== ours.device) return await this.#copy(scanned, name);
-    // Locked first: it is infected, wherever it goes.
-    const locked = lock(scanned, ours);
-    if (locked === undefined) return await this.#copy(scanned, name);
-    let outcome: Outcome | undefined;
-    let unlocked = scanned;
+    if (status.links > 1 || !onSameFilesystem(status, ours)) return await this.#copy(scanned, name);
+    const hidden = hide(scanned, this.#onStray);
+    if (hidden === "changed") return "changed";
+    const own = { directory: scanned.parent, name: scanned.name };
+    let place = hidden;
     try {
-      outcome = this.#move(locked, name);
-    } finally {
-      if (outcome !== "done") unlocked = withOwnerAndMode(locked, status);
-    }
-    return outcome ?? await this.#copy(unlocked, name);
-  }
-
-  /** `undefined` where the kernel cannot move it. */
-  #move(scanned: ScannedFile, name: FileName): Outcome | undefined {
-    try {
-      return takeOut(scanned, { directory: this.#directory, name }, this.#onStray);
+      rename(hidden, { directory: this.#directory, name });
+      place = { directory: this.#directory, name };
+      const found = lookAtTaken(scanned, place);
+      if (found === "scanned") {
+        setOwnerAndMode(file, ours.uid, ours.gid, LOCKED);
+        return "done";
+      }
+      if (found === "another") putBack(place, own, this.#onStray);
+      return "changed";
     } catch (error) {
-      if (isErrno(error, "EXDEV", "EPERM", "EACCES")) return undefined;
-      throw error;
+      unlock(scanned);
+      putBack(place, own, this.#onStray);
+      if (!isErrno(error, "EXDEV", "EPERM", "EACCES", "EINVAL", "EOPNOTSUPP")) throw error;
     }
+    // It cannot be moved, or is not ours to lock; a copy is. Its time of change is our own doing.
+    const { ctimeNs } = statusOf(file);
+    return await this.#copy({ ...scanned, status: { ...status, ctimeNs } }, name);
   }
 
   async #copy(scanned: ScannedFile, name: FileName): Promise<Outcome> {
     const { file, status } = scanned;
-    using copy = this.#directory.createFile(name, LOCKED);
+    const directory = this.#directory;
+    let place = { directory, name: partialOf(name) };
+    using copy = directory.createFile(place.name, LOCKED);
     let outcome: Outcome | undefined;
     try {
       await cloneOrCopy(file, copy);
       if (!scanned.isRestless && !await sameContent(file, copy)) return outcome = "changed";
       setModificationTime(copy, status.mtimeNs);
+      const whole = { directory, name };
+      rename(place, whole);
+      place = whole;
       return outcome = remove(scanned, this.#onStray);
     } finally {
-      if (outcome !== "done") this.#directory.removeFile(name);
+      if (outcome !== "done") directory.removeFile(place.name);
     }
   }
 }
 
-/** The file as nobody but root can use it; `undefined` where that is not ours to do. */
-function lock(scanned: ScannedFile, { uid, gid }: FileStatus): ScannedFile | undefined {
-  try {
-    return withOwnerAndMode(scanned, { uid, gid, mode: LOCKED });
-  } catch (error) {
-    if (isErrno(error, "EPERM", "EACCES", "EINVAL", "EOPNOTSUPP")) return undefined;
-    unlock(scanned);
-    throw error;
-  }
+/** Whether a file can be moved from where the one is to where the other is. */
+function onSameFilesystem(a: FileStatus, b: FileStatus): boolean {
+  return a.device === b.device && a.mountId === b.mountId;
 }
 
-/** Whether a file was on its way into quarantine when a process like this one was killed: hardly any other is like that. */
-export function isLocked({ mode }: FileStatus): boolean {
-  return mode === LOCKED;
+/** What cannot be done is done at another time, or is not worth more. */
+function ignoringRefusal<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return undefined;
+  }
 }
 
 /** After half of it. */
@@ -185,16 +247,6 @@ function unlock({ file, status: { uid, gid, mode } }: ScannedFile): void {
   } catch (error) {
     if (!(error instanceof SystemError)) throw error; // the disk lets nothing happen, as was just seen
   }
-}
-
-/** A change of our own: what it leaves is the scanned version too, unless there was another change before. */
-function withOwnerAndMode(
-  scanned: ScannedFile,
-  { uid, gid, mode }: Pick<FileStatus, "uid" | "gid" | "mode">,
-): ScannedFile {
-  setOwnerAndMode(scanned.file, uid, gid, mode);
-  const { ctimeNs } = statusOf(scanned.file);
-  return { ...scanned, status: { ...scanned.status, ctimeNs } };
 }
 
 function openOrMake(path: ByteString): Directory {
@@ -210,30 +262,16 @@ function openOrMake(path: ByteString): Directory {
 
 const LONGEST_NAME = 150;
 
-/** `20261121T104955-report.pdf`, in harmless characters. */
+/** `20261121T104955-report.pdf`, in harmless characters, and never like a description or a copy that is being made. */
 function quarantineName(path: ByteString, time: Date, attempt: number): FileName {
   const stamp = time.toISOString().replaceAll(/[-:]/g, "").slice(0, 15);
   const original = display(path.slice(path.lastIndexOf("/") + 1) as ByteString);
-  const harmless = original.replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(0, LONGEST_NAME);
+  const harmless = original.replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(0, LONGEST_NAME)
+    .replace(/\.(json|partial)$/, "_$1");
   return fileName(`${stamp}${attempt === 0 ? "" : `-${attempt + 1}`}-${harmless}`);
 }
 
-function descriptionOf(name: FileName): FileName {
-  return `${name}${fromText(".json")}` as FileName; // a short name and harmless characters
-}
-
-function describe(status: FileStatus, { path, signature }: Finding, time: Date): string {
-  const hexOf = (unit: string) => unit.charCodeAt(0).toString(16).padStart(2, "0");
-  const description = {
-    path: display(path),
-    pathBytes: Array.from(path, hexOf).join(""),
-    signature,
-    time: time.toISOString(),
-    size: status.size,
-    uid: status.uid,
-    gid: status.gid,
-    mode: status.mode.toString(8).padStart(4, "0"),
-    mtimeNs: String(status.mtimeNs), // it may be set to what no calendar has
-  };
-  return JSON.stringify(description, null, 2) + "\n";
+/** Where a copy is made. A short name and harmless characters. */
+function partialOf(name: FileName): FileName {
+  return `${name}${fromText(".partial")}` as FileName;
 }

@@ -6,10 +6,16 @@
  * whoever may write to the directory sees that name appear, and can exchange it in the microseconds before the
  * unlink. He can only give us what he may rename, so what is unlinked then is his to delete anyway, and the
  * infected file gets a new name by that, which is an event, and is scanned. After a crash
- * right in between the file stays under its hidden name, until the next start.
+ * right in between the file is under its hidden name, which tells the next start its own.
  */
 
-import { display, type FileName, fileName, fromText } from "../../ffi/byte_string.ts";
+import {
+  asFileName,
+  type ByteString,
+  display,
+  type FileName,
+  fromText,
+} from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
@@ -35,13 +41,13 @@ export interface Place {
   readonly name: FileName;
 }
 
-/** An innocent file could not go back to its name: it is kept under another one. */
+/** A file could not go back to its name: it is kept under another one. */
 export type OnStray = (message: string) => void;
 
 /** Unlinks the name of a scanned file. Throws SystemError; then it is as it was. */
 export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
-  const hidden = { directory: scanned.parent, name: hiddenName() };
-  if (takeOut(scanned, hidden, onStray) === "changed") return "changed";
+  const hidden = hide(scanned, onStray);
+  if (hidden === "changed") return "changed";
   try {
     hidden.directory.removeFile(hidden.name);
   } catch (error) {
@@ -51,30 +57,33 @@ export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
   return "done";
 }
 
-/** Moves a scanned file to a free name on the same filesystem. Throws SystemError; EXDEV if it is another one. */
-export function takeOut(scanned: ScannedFile, to: Place, onStray: OnStray): Outcome {
+/** Gives a scanned file another name in its directory. Throws SystemError; then it is as it was. */
+export function hide(scanned: ScannedFile, onStray: OnStray): Place | "changed" {
   const { parent, name } = scanned;
   const there = parent.status(name);
   if (there === undefined || !isScanned(scanned, there)) return "changed";
+  const own = { directory: parent, name };
+  const hidden = { directory: parent, name: hiddenName(name) };
   try {
-    rename({ directory: parent, name }, to);
+    rename(own, hidden);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "changed";
     throw error;
   }
   let found: Found = "another"; // as long as nobody can tell
   try {
-    found = lookAtTaken(scanned, to);
+    found = lookAtTaken(scanned, hidden);
   } finally {
-    if (found === "another") putBack(to, { directory: parent, name }, onStray);
+    if (found === "another") putBack(hidden, own, onStray);
   }
-  return found === "scanned" ? "done" : "changed";
+  return found === "scanned" ? hidden : "changed";
 }
 
 /** `nothing`: it was taken from us again; whatever it was, it has a new name. */
-type Found = "scanned" | "another" | "nothing";
+export type Found = "scanned" | "another" | "nothing";
 
-function lookAtTaken(scanned: ScannedFile, { directory, name }: Place): Found {
+/** What the scanned file's place has come to be. Throws SystemError. */
+export function lookAtTaken(scanned: ScannedFile, { directory, name }: Place): Found {
   const { file, status } = scanned;
   const taken = directory.status(name);
   if (taken === undefined) return "nothing";
@@ -91,34 +100,37 @@ function isScanned({ status, isRestless }: ScannedFile, found: FileStatus): bool
 const MOST_ATTEMPTS = 100;
 const LONGEST_NAME = 230;
 
-function putBack(from: Place, to: Place, onStray: OnStray): void {
-  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+/** Gives what was taken out its own name again, or one like it. */
+export function putBack(from: Place, to: Place, onStray: OnStray): void {
+  const replaced = `${display(to.name)} was replaced at the moment when it was to be removed`;
+  try {
+    const name = renameBeside(from, to);
+    if (name === to.name) return;
+    onStray(`${replaced}: what had been taken out is now ${display(name)}`);
+  } catch (error) {
+    const reason = messageOf(error);
+    onStray(
+      `${replaced}, and what had been taken out could not be put back (${reason}): ` +
+        `it is ${display(from.name)} now`,
+    );
+  }
+}
+
+/** Gives it the name `to`, or one like it where that is taken; the name. Throws SystemError. */
+function renameBeside(from: Place, to: Place): FileName {
+  for (let attempt = 0;; attempt++) {
     const name = attempt === 0 ? to.name : restoredName(to.name, attempt);
     try {
       rename(from, { directory: to.directory, name });
-      if (attempt > 0) {
-        onStray(
-          `${display(to.name)} was replaced at the moment when it was to be removed: ` +
-            `the innocent file that was met is now ${display(name)}`,
-        );
-      }
-      return;
+      return name;
     } catch (error) {
-      if (isErrno(error, "EEXIST")) continue;
-      const reason = messageOf(error);
-      onStray(
-        `${
-          display(to.name)
-        } was replaced at the moment when it was to be removed, and the innocent ` +
-          `file that was met could not be put back (${reason}): it is ${display(from.name)} now`,
-      );
-      return;
+      if (!isErrno(error, "EEXIST") || attempt === MOST_ATTEMPTS) throw error;
     }
   }
 }
 
 /** Replaces nothing. */
-function rename(from: Place, to: Place): void {
+export function rename(from: Place, to: Place): void {
   try {
     from.directory.rename(from.name, to.directory, to.name);
   } catch (error) {
@@ -130,14 +142,30 @@ function rename(from: Place, to: Place): void {
 }
 
 const HIDDEN = ".clamd-vclient-";
+const SECRET = /^\.clamd-vclient-[0-9a-f]{16}-([^]+)$/;
+const LONGEST_KEPT = 255 - HIDDEN.length - 17;
 
-function hiddenName(): FileName {
-  return fileName(`${HIDDEN}${crypto.randomUUID()}`);
+/** Holds its own name, but for the end of a long one. */
+function hiddenName(name: FileName): FileName {
+  const secret = crypto.getRandomValues(new Uint8Array(8)).toHex();
+  return (fromText(`${HIDDEN}${secret}-`) + name.slice(0, LONGEST_KEPT)) as FileName; // bytes of a name, at most 255
 }
 
 /** Whether a file of this name was being removed when a process like this one ended. */
 export function isHidden(name: FileName): boolean {
   return name.startsWith(HIDDEN);
+}
+
+/**
+ * Gives a file that was being removed when a process like this one ended its own name again: nobody knows whether it is
+ * the infected one. `false` if it is none. Throws SystemError.
+ */
+export function restoreHidden(place: Place): boolean {
+  const [, own] = SECRET.exec(place.name) ?? [];
+  const name = own === undefined ? undefined : asFileName(own as ByteString);
+  if (name === undefined) return false;
+  renameBeside(place, { ...place, name });
+  return true;
 }
 
 function restoredName(name: FileName, attempt: number): FileName {

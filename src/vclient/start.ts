@@ -35,6 +35,7 @@ export async function startClient(
     log.warn("--quarantine-dir changes nothing without --action quarantine");
   }
   const quarantine = openQuarantine(options, onTrouble);
+  const unfinished = quarantine?.recover() ?? [];
   const trees = findTrees(options, quarantine, log);
   let isAsked = false;
   const scanner = chooseScanner(options, reactor, (message) => {
@@ -49,6 +50,7 @@ export async function startClient(
     user: newNotifier(options, reactor, onTrouble),
     reactor,
     log,
+    unfinished,
     // When this process began: nobody who starts it and goes on to write has to wait for it.
     newSinceNs: BigInt(Math.floor(performance.timeOrigin)) * 1_000_000n,
   });

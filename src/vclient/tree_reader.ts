@@ -9,7 +9,6 @@ import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { walkFiles } from "./file_walk.ts";
-import { isLocked } from "./quarantine.ts";
 import { isHidden } from "./removal.ts";
 
 const MOST_WAITING = 1_000;
@@ -33,8 +32,8 @@ export interface TreeReaderParts {
 export class TreeReader {
   readonly #parts: TreeReaderParts;
   /**
-   * Directories, and the time (ns since 1970) since which a file must have changed, unless it is malware that was to be
-   * removed when this program was killed.
+   * Directories, and the time (ns since 1970) since which a file must have changed, unless it was being removed when this
+   * program was killed.
    */
   readonly #waiting = new Map<RelativePath, bigint>();
   #work: Promise<void> | undefined;
@@ -106,8 +105,8 @@ export class TreeReader {
       isStopped: () => this.#stopped,
       file: (path, status, name) => {
         this.#filesRead++;
-        const isNew = status.ctimeNs >= sinceNs || isHidden(name) || isLocked(status);
-        return isNew && !isKnown(status) ? offer(path) : undefined;
+        const isNews = status.ctimeNs >= sinceNs && !isKnown(status);
+        return isNews || isHidden(name) ? offer(path) : undefined;
       },
     });
   }

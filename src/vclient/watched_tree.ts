@@ -1,6 +1,7 @@
 /** One watched tree: what changes in it is queued, scanned in turn, and looked at again where that is needed. */
 
 import {
+  asRelativePath,
   type ByteString,
   display,
   displayPath,
@@ -19,7 +20,7 @@ import { Retries } from "./retries.ts";
 import { type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { EVERYTHING, TreeReader } from "./tree_reader.ts";
 import { openCanonical } from "./trusted_path.ts";
-import { absolutePath, type PlannedTree } from "./watched_places.ts";
+import { absolutePath, type PlannedTree, relativeTo } from "./watched_places.ts";
 
 /** A path must be quiet for so long before it is scanned: programs close a file and write it again at once. */
 const DEBOUNCE_MS = 50;
@@ -93,6 +94,15 @@ export class WatchedTree implements WatchSink {
   /** Sets the watches; settles when that is done. */
   start(progress: (directories: number) => void): Promise<void> {
     return this.#watcher.start(progress);
+  }
+
+  /** Looks at those of these absolute paths that are in it. */
+  lookAt(paths: readonly ByteString[]): void {
+    for (const path of paths) {
+      const below = relativeTo(path, this.path);
+      const checked = below === undefined ? undefined : asRelativePath(below);
+      if (checked !== undefined && !this.#isExcluded(checked)) this.#add(checked);
+    }
   }
 
   /** Scans everything that is there; settles when that is done, and nothing else waits. */

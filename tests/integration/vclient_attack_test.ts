@@ -1,20 +1,27 @@
 /** What a user in the guest does so that malware stays, or so that clamd-vclient, as root, works for him. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { fromText, toBytes } from "../../ffi/byte_string.ts";
 import { must, run } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
 import { MappedFile } from "../support/mapped_file.ts";
 import { hasProgram, obstacles } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { VclientWorld } from "../support/vclient_world.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 
 const ignore = !hasProgram("clamd");
 const NOBODY = 65534;
 
 function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+}
+
+/** Whether it is not for its times that a client that starts now looks at it. */
+function isOld(path: string): boolean {
+  const { ctime } = Deno.statSync(path);
+  return ctime !== null && Date.now() - ctime.getTime() > 1000;
 }
 
 /** The watched directory is the user's own, and the quarantine is in it. */
@@ -108,17 +115,70 @@ Deno.test(
     await using world = await VclientWorld.prepare({
       before: `
         cp "$EVIL" .clamd-vclient-0b5b3b0e-6f5c-4a0e-9d0b-0123456789ab
-        cp "$EVIL" old; cp "$EVIL" locked; chmod 0 locked
+        cp "$EVIL" old; cp "$EVIL" .clamd-vclient-0123456789abcdef-evil
+        echo mine > .clamd-vclient-0123456789abcdef-mine; : > .clamd-vclient-0123456789abcdef-empty
       `,
     });
     await world.clamd.start();
-    await waitFor("what is there is old", () => {
-      const { ctime } = Deno.statSync(`${world.watched}/old`);
-      return ctime !== null && Date.now() - ctime.getTime() > 1000;
-    });
+    await waitFor("what is there is old", () => isOld(`${world.watched}/old`));
     await world.startClient();
-    await waitFor("it is gone", async () => (await world.files()).length === 1);
+    await waitFor("it is gone", async () => (await world.files()).length === 3);
+    assertEquals(await world.files(), ["empty", "mine", "old"]);
+    assertEquals(
+      world.user.lines.filter((line) => line.endsWith(`${world.watched}/evil`)).length,
+      1,
+    );
+  },
+);
+
+Deno.test(
+  {
+    name: "malware that was being copied into quarantine when it was killed is there whole",
+    ignore,
+  },
+  async () => {
+    const quarantine = Deno.realPathSync(scratchDirectory("quarantine"));
+    await using world = await VclientWorld.prepare({
+      before: `cp "$EVIL" evil; cp "$EVIL" old`,
+      arguments: () => ["-a", "quarantine", "--quarantine-dir", quarantine],
+    });
+    await world.clamd.start();
+    const pathBytes = toBytes(fromText(`${world.watched}/evil`)).toHex();
+    const description = `${quarantine}/20261121T104955-evil.json`;
+    Deno.writeTextFileSync(description, JSON.stringify({ pathBytes }));
+    Deno.chmodSync(description, 0o600);
+    Deno.writeTextFileSync(`${quarantine}/20261121T104955-evil.partial`, "the beginning");
+    await waitFor("what is there is old", () => isOld(`${world.watched}/old`));
+    await world.startClient();
+    await world.gone("evil");
+    await waitFor("the user is told", () => world.user.lines.length > 0);
+    const [kept = "", about] = names(quarantine);
+    assertEquals([about, names(quarantine).length], [`${kept}.json`, 2]);
+    assertEquals(Deno.readFileSync(`${quarantine}/${kept}`), EICAR);
     assertEquals(await world.files(), ["old"]);
+  },
+);
+
+Deno.test(
+  {
+    name: "I6: malware in a directory from which nothing may be removed is told of once",
+    ignore: ignore || !hasProgram("chattr"),
+  },
+  async () => {
+    await using world = await VclientWorld.start({
+      arguments: (watched) => ["-a", "quarantine", "--quarantine-dir", `${watched}.quarantine`],
+      before: "mkdir fixed; chattr +a fixed",
+    });
+    try {
+      await world.shell(`cp "$EVIL" fixed/evil`);
+      await world.client.logged(/evil: .* was found, and the file is still there: .*EPERM/);
+      await sleep(2000);
+      assertEquals(world.user.lines.length, 1);
+      assertLess(world.clamd.scans, 5);
+    } finally {
+      await must("chattr", ["-a", `${world.watched}/fixed`]);
+    }
+    await world.gone("fixed/evil");
   },
 );
 

@@ -132,6 +132,25 @@ Deno.test("what is gone, empty, a link or no file is nobody's business, and nobo
   assert(bench.has(fileName("target")));
 });
 
+Deno.test("I3: what was taken out when a process was killed has its name again before it is scanned", async () => {
+  using bench = new Bench();
+  const hidden = (own: string) => fileName(`.clamd-vclient-0123456789abcdef-${own}`);
+  bench.write("mine", hidden("own name"));
+  assertEquals(await bench.inspect(hidden("own name")), "done");
+  assertEquals([bench.has(fileName("own name")), bench.scans], [true, 0]);
+  bench.write("another", hidden("own name"));
+  await bench.inspect(hidden("own name"));
+  for (const [name, text] of [["own name", "mine"], ["own name.restored-1", "another"]] as const) {
+    assertEquals(Deno.readTextFileSync(`${bench.path}/${name}`), text);
+  }
+  for (const none of [hidden(".."), fileName(".clamd-vclient-mine")]) {
+    bench.write("not taken out", none);
+    await bench.inspect(none);
+    assert(bench.has(none));
+  }
+  assertEquals([bench.scans, bench.told], [2, []]);
+});
+
 Deno.test("an infected file is told of and removed", async () => {
   using bench = new Bench();
   bench.write();

@@ -10,7 +10,8 @@ import {
   toBytes,
 } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { ERRNO, SystemError } from "../../ffi/errno.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import { type Kept, Quarantine } from "../../src/vclient/quarantine.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -136,6 +137,18 @@ for (const where of ["disk", "memory"] as const) {
     assertEquals((Deno.statSync(bench.path(name)).mode ?? 0) & 0o777, 0o640);
   });
 }
+
+Deno.test("I6: a quarantine that is refused leaves no trace on the file: that would be news again", async () => {
+  using bench = new Bench();
+  const name = fileName("evil");
+  bench.parent.rename = () => {
+    throw new SystemError("renameat2", ERRNO.EPERM); // chattr +a
+  };
+  let before: FileStatus | undefined;
+  const after = () => void (before = bench.parent.status(name));
+  await assertRejects(() => bench.keep(name, { after }), SystemError, "EPERM");
+  assertEquals([bench.parent.status(name), bench.kept], [before, []]);
+});
 
 Deno.test("a quarantine that was removed and made again is used", async () => {
   using bench = new Bench();

@@ -50,8 +50,8 @@ class Bench implements Disposable {
     return [...Deno.readDirSync(this.path)].map(({ name }) => name).sort();
   }
 
-  scanned(): ScannedFile {
-    const opened = this.parent.openRegular(NAME);
+  scanned(name = NAME): ScannedFile {
+    const opened = this.parent.openRegular(name);
     if (opened === undefined) throw new Error("it is not there");
     this.#stack.use(opened.file);
     return { parent: this.parent, name: NAME, ...opened };
@@ -117,6 +117,25 @@ Deno.test("I3: and beside a newcomer, if its name is taken again by then", () =>
   assertEquals(bench.names, [NAME, `${NAME}.restored-1`]);
   assertEquals([bench.read(NAME), bench.read(`${NAME}.restored-1`)], ["newcomer", "innocent"]);
   assertMatch(bench.strays.join(), /evil was replaced .* is now evil\.restored-1/);
+});
+
+Deno.test("I3: the hidden name tells the file's own, as far as there is room", () => {
+  for (const length of [4, 223, 224, 255]) {
+    using bench = new Bench();
+    const name = fileName("x".repeat(length));
+    bench.parent.rename(NAME, bench.parent, name);
+    const scanned = { ...bench.scanned(name), name };
+    let seen: string[] = [];
+    const removeFile = bench.parent.removeFile.bind(bench.parent);
+    bench.parent.removeFile = (hidden) => {
+      seen = bench.names;
+      return removeFile(hidden);
+    };
+    assertEquals(bench.remove(scanned), "done");
+    const [hidden = ""] = seen;
+    assertMatch(hidden, /^\.clamd-vclient-[0-9a-f]{16}-x+$/);
+    assertEquals(hidden.length, Math.min(255, length + 32));
+  }
 });
 
 Deno.test("I3: content written at the last moment is a change too", () => {

@@ -39,8 +39,9 @@ in
 
   units = pkgs.runCommand "units-are-current" { } (
     lib.concatStrings (
+      # The directory as a whole: no path of the store may end in a name with "@".
       lib.mapAttrsToList (path: text: ''
-        diff ${./systemd + "/${path}"} ${builtins.toFile "unit" text}
+        diff ${./systemd}/${path} ${builtins.toFile "unit" text}
       '') unitFiles
     )
     + "touch $out"

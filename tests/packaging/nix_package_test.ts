@@ -8,7 +8,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { z } from "zod";
 import { type Program, PROGRAMS } from "../../nix/programs.ts";
 import { evaluate } from "../../nix/units.ts";
-import { must } from "../support/command.ts";
+import { must, run } from "../support/command.ts";
 import { type EmbeddedProgram, readEmbeddedProgram } from "../support/embedded_program.ts";
 import { REPOSITORY } from "../support/gate.ts";
 import { missingProgram } from "../support/prerequisites.ts";
@@ -104,6 +104,24 @@ testFlake(
     assertEquals(packages.map(({ name }) => name).sort(), ["@logtape/logtape", "deno-std", "zod"]);
   },
 );
+
+testFlake("the flake's check compares the units with their source", async () => {
+  const folder = scratchDirectory("nix-store");
+  const file = new URL("./nixos/packages.nix", import.meta.url).pathname;
+  // Files are copied into the store, as they are for a derivation that is built.
+  const text = await evaluate(
+    ["--strict", "--json", "--read-write-mode", "--attr", "unitsCheck", file],
+    { NIX_STORE_DIR: `${folder}/store`, NIX_STATE_DIR: `${folder}/state` },
+  );
+  const check = async (script: string) =>
+    await run("bash", ["-euc", script], { env: { out: `${folder}/out` } });
+  const script = String(JSON.parse(text));
+  const { code, stdout, stderr } = await check(script);
+  assertEquals(code, 0, new TextDecoder().decode(stdout) + stderr);
+  await Deno.stat(`${folder}/out`);
+  const other = await check(script.replace("virtiofs-gate.service ", "clamd-vproxy.service "));
+  assertEquals(other.code, 1);
+});
 
 testFlake("nothing cuts off what is appended to denort", async () => {
   for (const builds of Object.values((await flake()).packages)) {

@@ -65,6 +65,7 @@ rec {
   max = a: b: if a > b then a else b;
   min = a: b: if a < b then a else b;
 
+  concatStrings = concatStringsSep "";
   concatMapStrings = f: list: concatStringsSep "" (map f list);
   concatMapStringsSep = separator: f: list: concatStringsSep separator (map f list);
   stringToCharacters = text: genList (at: substring at 1 text) (stringLength text);

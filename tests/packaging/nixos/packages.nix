@@ -62,6 +62,7 @@ in
   names = builtins.attrNames outputs;
   modules = builtins.attrNames outputs.nixosModules;
   checks = builtins.mapAttrs (_: builtins.attrNames) outputs.checks;
+  unitsCheck = outputs.checks.x86_64-linux.units.script;
   shells = builtins.mapAttrs (_: builtins.attrNames) outputs.devShells;
   packages = builtins.mapAttrs (
     _:

@@ -4,7 +4,8 @@
  * without any copy.
  */
 
-import { isWithin, parentOf, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
+import { isWithin, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
+import { PathTable } from "./path_table.ts";
 
 /** While the scanner is away, what is forgotten is deleted elsewhere before it has arrived under its new name. */
 const MOST_MOVES = 50_000;
@@ -23,8 +24,8 @@ interface Move {
 
 export class MoveMemory {
   /** By the name that was given up, and by the one that was taken. */
-  readonly #targets = new Map<RelativePath, Move>();
-  readonly #sources = new Map<RelativePath, Move>();
+  readonly #targets = new PathTable<Move>();
+  readonly #sources = new PathTable<Move>();
   #bytes = 0;
   #number = 0;
 
@@ -53,7 +54,7 @@ export class MoveMemory {
     let last = -1;
     for (let steps = 0; steps < MOST_STEPS; steps++) {
       const at = here;
-      const move = nearest(this.#targets, at, ({ number }) => number > last);
+      const move = this.#targets.nearest(at, ({ number }) => number > last);
       if (move === undefined) break;
       here = renamedIn(at, move.from, move.to);
       last = move.number;
@@ -68,7 +69,7 @@ export class MoveMemory {
     let next = Infinity;
     while (names.length < MOST_STEPS) {
       const at = here;
-      const move = nearest(this.#sources, at, ({ number }) => number < next);
+      const move = this.#sources.nearest(at, ({ number }) => number < next);
       if (move === undefined) break;
       here = renamedIn(at, move.to, move.from);
       next = move.number;
@@ -91,18 +92,4 @@ export class MoveMemory {
     this.#sources.set(move.to, move);
     this.#bytes += move.from.length + move.to.length;
   }
-}
-
-/** That of `path`, or else of the lowest directory above it, of which `counts` holds. */
-function nearest(
-  moves: ReadonlyMap<RelativePath, Move>,
-  path: RelativePath,
-  counts: (move: Move) => boolean,
-): Move | undefined {
-  if (moves.size === 0) return undefined;
-  for (let ancestor = path; ancestor !== ""; ancestor = parentOf(ancestor)) {
-    const move = moves.get(ancestor);
-    if (move !== undefined && counts(move)) return move;
-  }
-  return undefined;
 }

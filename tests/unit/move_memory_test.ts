@@ -1,7 +1,7 @@
 /** Renames in one share, one after the other, of files and of the directories that they are in. */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { MoveMemory } from "../../src/gate/move_memory.ts";
 
@@ -76,4 +76,17 @@ Deno.test("I3: what was renamed in, into and out of a directory that all have re
 Deno.test("I6: of a name that is renamed without end only the last steps are gone through", () => {
   const moves = remembering(...Array.from({ length: 1000 }, (_, i) => `${i} ${i + 1}`));
   assertEquals(moves.sourcesOf(path("1000")).length, 64);
+});
+
+Deno.test("I7: where a file is whose path has thousands of directories in it, renamed again and again, is known at once", () => {
+  const below = `${"d/".repeat(4000)}file`;
+  const moves = remembering(...Array.from({ length: 64 }, (_, i) => `${i} ${i + 1}`));
+  const times = [1, 2, 3, 4, 5].map(() => {
+    const startedAt = performance.now();
+    assertEquals(moves.targetOf(path(`0/${below}`)), path(`64/${below}`));
+    assertEquals(moves.sourcesOf(path(`64/${below}`)).length, 64);
+    return performance.now() - startedAt;
+  });
+  // Half a second, if each of the directories is asked for by its path.
+  assertLess(Math.min(...times), 60);
 });

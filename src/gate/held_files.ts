@@ -25,8 +25,8 @@ export interface HeldFilesParts {
   /** Up to `limit` paths with something held, in order, behind `after`. */
   paths(limit: number, after: RelativePath | undefined): RelativePath[];
   isScannerAvailable(): Promise<boolean>;
-  /** Another attempt for `path` is due. */
-  lookAt(path: RelativePath): void;
+  /** Another attempt for `path` is due. `false` if it cannot be remembered: there will be none. */
+  lookAt(path: RelativePath): boolean;
 }
 
 export class HeldFiles {
@@ -95,6 +95,7 @@ export class HeldFiles {
 
   /** How many files are held, as far as they were asked for. */
   async #askForAll(): Promise<number> {
+    this.#due.clear(); // whatever is still held is asked for again; the rest may never be looked at (I6)
     let held = 0;
     let last: RelativePath | undefined;
     do {
@@ -103,7 +104,7 @@ export class HeldFiles {
       if (page.length === 0 || !await this.#parts.isScannerAvailable()) return held;
       for (const path of page) {
         this.#due.add(path);
-        this.#parts.lookAt(path);
+        if (!this.#parts.lookAt(path)) this.#due.delete(path);
       }
       last = page.length < PAGE ? undefined : page.at(-1);
       await this.#untilFewAreDue();

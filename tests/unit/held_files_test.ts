@@ -11,6 +11,8 @@ class Bench implements Disposable {
   readonly waiting: RelativePath[] = [];
   readonly begun = new Set<RelativePath>();
   available = true;
+  /** Nothing that is asked for is remembered. */
+  isFull = false;
   readonly files: HeldFiles;
 
   /** How often it was asked which files are held. */
@@ -24,7 +26,7 @@ class Bench implements Disposable {
         return held.slice(from, from + limit);
       },
       isScannerAvailable: () => Promise.resolve(this.available),
-      lookAt: (path) => this.waiting.push(path),
+      lookAt: (path) => !this.isFull && this.waiting.push(path) > 0,
     });
   }
 
@@ -100,4 +102,30 @@ Deno.test("idle: while nothing is held nothing is asked, and the first file is t
   await waitFor("it is asked for", () => bench.waiting.length === 1);
   bench.work();
   await waitFor("it is asked for again", () => bench.waiting.length === 1);
+});
+
+Deno.test("I6, I3: what finds no room in a full queue is not waited for, nor remembered, and is tried again", async () => {
+  using bench = new Bench(paths(1_000));
+  bench.isFull = true;
+  bench.files.start();
+  bench.files.now();
+  await waitFor("all were asked for", () => bench.asked >= 6, 10_000);
+  for (const path of bench.held) assert(!bench.files.begin(path), "it is remembered");
+  bench.isFull = false;
+  bench.files.now();
+  await waitFor("all are tried", () => {
+    bench.work();
+    return bench.begun.size === 1_000;
+  });
+});
+
+Deno.test("I6, I3: what was asked for and never came to an attempt holds up no later one", async () => {
+  using bench = new Bench([]);
+  bench.files.start();
+  for (const first of [0, 40, 80]) {
+    bench.held.splice(0, 40, ...paths(first + 40).slice(first));
+    bench.files.now();
+    await waitFor("they are asked for", () => bench.waiting.length === 40, 5_000);
+    bench.waiting.length = 0; // the queue was full after all
+  }
 });

@@ -25,6 +25,7 @@ import {
   writeBack,
 } from "./index_database.ts";
 import { entryOf, pageOf, pathOf, replicaNameOf } from "./index_rows.ts";
+import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
 import { type KnownPage, NOTHING_KNOWN, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { Pace } from "./pace.ts";
@@ -39,7 +40,7 @@ import {
 } from "./replica_record.ts";
 
 const COMMIT_AFTER_MS = 20;
-const MOST_RECENT = 4096;
+const MOST_RECENT: PathLimits = { paths: 4096, bytes: 1024 * 1024 };
 /** After trouble it is tried whether the index can be written again; longer each time, if it does not last. */
 const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
@@ -109,6 +110,7 @@ export class FileIndex implements Disposable {
   readonly #leftEmpty: Set<string>;
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
   readonly #recent = new Map<RelativePath, IndexEntry>();
+  readonly #recentTally = new PathTally(MOST_RECENT);
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
   #inTransaction = false;
   /** Something that was put since the last `commit` is lost. */
@@ -220,7 +222,7 @@ export class FileIndex implements Disposable {
       this.#write(() => isMore = this.#moveSome(from, to));
       if (pace.isDue()) await pace.rest();
     }
-    this.#recent.clear();
+    this.#forgetAllRecent();
   }
 
   /** What is known of the next names of `directory` in order behind `after`; see `KnownDirectory`. */
@@ -378,11 +380,22 @@ export class FileIndex implements Disposable {
   }
 
   #remember(path: RelativePath, entry: IndexEntry): void {
-    this.#recent.delete(path); // to the end
+    this.#forgetRecent(path); // to the end
+    for (const oldest of this.#recent.keys()) {
+      if (!this.#recentTally.isFull) break;
+      this.#forgetRecent(oldest);
+    }
     this.#recent.set(path, entry.records.length === 0 ? UNKNOWN_ENTRY : entry);
-    if (this.#recent.size <= MOST_RECENT) return;
-    const [oldest] = this.#recent.keys();
-    if (oldest !== undefined) this.#recent.delete(oldest);
+    this.#recentTally.add(path);
+  }
+
+  #forgetRecent(path: RelativePath): void {
+    if (this.#recent.delete(path)) this.#recentTally.remove(path);
+  }
+
+  #forgetAllRecent(): void {
+    this.#recent.clear();
+    this.#recentTally.clear();
   }
 
   /** `false` if it could not be written, or nothing can. */
@@ -471,7 +484,7 @@ export class FileIndex implements Disposable {
   #fail(error: unknown): void {
     if (this.#inTransaction) this.#isLost = true;
     this.#inTransaction = false;
-    this.#recent.clear();
+    this.#forgetAllRecent();
     try {
       this.#database.exec("ROLLBACK");
     } catch {

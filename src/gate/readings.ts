@@ -5,13 +5,14 @@
 
 import { display, isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
+import { PathTally } from "../scheduling/path_tally.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { findVanished } from "./vanished_entries.ts";
 
 /** Directories of one share that wait, above which all of it is read instead (I6). */
-const MOST_WAITING = 5_000;
+const MOST_WAITING = { paths: 5_000, bytes: 4 * 1024 * 1024 };
 /** Of them, among which is looked for one that will come by another. */
 const FEW = 64;
 const AFTER_FAILURE_MS = 5_000;
@@ -84,6 +85,7 @@ export class Readings {
 /** The readings on behalf of one share, or of nobody in particular: one after the other. */
 class Lane {
   readonly #waiting = new Map<RelativePath, Wanted>();
+  readonly #tally = new PathTally(MOST_WAITING);
   /** Thousands of small readings must not come in one turn of the event loop (I7). */
   readonly #pace = new Pace(1);
   /** What is being read. */
@@ -107,15 +109,20 @@ class Lane {
 
   request(directory: RelativePath, what: Wanted): void {
     if (this.#willComeBy(directory, what)) return;
-    const waiting = this.#waiting;
-    if (waiting.size >= MOST_WAITING) {
+    if (this.#tally.isFull) {
       // Instead of many parts the whole, once.
-      waiting.clear();
-      waiting.set(ROOT, "everything");
+      this.#waiting.clear();
+      this.#tally.clear();
+      this.#wait(ROOT, "everything");
     }
-    const wanted = waiting.get(directory);
-    if (wanted === undefined || !includes(wanted, what)) waiting.set(directory, what);
+    this.#wait(directory, what);
     if (this.#started) this.#run();
+  }
+
+  #wait(directory: RelativePath, what: Wanted): void {
+    const wanted = this.#waiting.get(directory);
+    if (wanted === undefined) this.#tally.add(directory);
+    if (wanted === undefined || !includes(wanted, what)) this.#waiting.set(directory, what);
   }
 
   /** Each level of a deep tree that is being made is asked for, and to read each with all below would be quadratic. */
@@ -150,6 +157,7 @@ class Lane {
       if (this.parts.isStopped()) return;
       const [directory, what] = due;
       this.#waiting.delete(directory);
+      this.#tally.remove(directory);
       await this.#attempt(directory, what);
       this.parts.onRead();
       if (this.#pace.isDue()) await this.#pace.rest();

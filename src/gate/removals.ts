@@ -1,6 +1,7 @@
 /** Which directories are to be removed as soon as they can be, and when each is to be tried again. */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
+import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
 
 /** Attempts to remove a directory in which nothing seems to be going to change, before it is kept. */
 const MOST_ATTEMPTS = 6;
@@ -8,7 +9,7 @@ const FIRST_DELAY_MS = 100;
 /** Between two looks at a directory that waits for what is inside, unless very many wait (`RetrySchedule`). */
 const LONGEST_DELAY_MS = 2_000;
 /** Beyond them the one that was tried longest ago is forgotten, and begins anew (I6). */
-const MOST_REMOVALS = 10_000;
+const MOST_REMOVALS: PathLimits = { paths: 10_000, bytes: 4 * 1024 * 1024 };
 
 interface Removal {
   /** How often something inside was still to be looked at. */
@@ -22,10 +23,10 @@ const NEVER_TRIED: Removal = { waits: 0, attempts: 0 };
 export class Removals {
   /** The one that was tried longest ago is first. */
   readonly #removals = new Map<RelativePath, Removal>();
-  readonly #most: number;
+  readonly #tally: PathTally;
 
-  constructor(most = MOST_REMOVALS) {
-    this.#most = most;
+  constructor(limits = MOST_REMOVALS) {
+    this.#tally = new PathTally(limits);
   }
 
   has(path: RelativePath): boolean {
@@ -54,16 +55,18 @@ export class Removals {
 
   /** Whether it was still to be removed. */
   end(path: RelativePath): boolean {
-    return this.#removals.delete(path);
+    const isKnown = this.#removals.delete(path);
+    if (isKnown) this.#tally.remove(path);
+    return isKnown;
   }
 
   #remember(path: RelativePath, removal: Removal): void {
-    this.#removals.delete(path);
-    this.#removals.set(path, removal);
-    if (this.#removals.size <= this.#most) return;
+    this.end(path);
     for (const oldest of this.#removals.keys()) {
-      this.#removals.delete(oldest);
-      break;
+      if (!this.#tally.isFull) break;
+      this.end(oldest);
     }
+    this.#removals.set(path, removal);
+    this.#tally.add(path);
   }
 }

@@ -2,10 +2,10 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
+import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
 
-export interface RetryLimits {
-  /** Paths that may wait for one queue; beyond them the disk is read again instead (I6). */
-  readonly paths: number;
+/** Of the paths that may wait for one queue; beyond them the disk is read again instead (I6). */
+export interface RetryLimits extends PathLimits {
   /** After which time. */
   readonly rereadMs: number;
 }
@@ -23,7 +23,11 @@ const PART_OF_TIME = 1 / 4;
 const MS_PER_STUCK_PATH = 30;
 const FEW_MS = 10_000;
 
-const DEFAULT_LIMITS: RetryLimits = { paths: 10_000, rereadMs: 10_000 };
+const DEFAULT_LIMITS: RetryLimits = {
+  paths: 10_000,
+  bytes: 4 * 1024 * 1024,
+  rereadMs: 10_000,
+};
 
 export interface RetryParts {
   /** It is time for `path`, in the queue that it came from. `false` if there is no room for it. */
@@ -54,8 +58,8 @@ interface Appointment {
 export class RetrySchedule {
   readonly #parts: RetryParts;
   readonly #appointments = new Map<RelativePath, Appointment>();
-  /** How many of them each queue has: one guest's failures are not to take the others' places (I7). */
-  readonly #counts = new Map<string, number>();
+  /** Those of each queue: one guest's failures are not to take the others' places (I7). */
+  readonly #tallies = new Map<string, PathTally>();
   /** By queue; each stands for the paths beyond the limit, and takes the reading back. */
   readonly #rereads = new Map<string, () => void>();
   /** By queue: since when there have been too many paths. */
@@ -79,7 +83,7 @@ export class RetrySchedule {
   ): void {
     if (this.#stopped) return;
     const now = this.clock.now();
-    const waiting = this.#countOf(queue);
+    const waiting = this.#tallyOf(queue).paths;
     const made = this.#appointments.get(path);
     const stuckSince = isStuck || isBlocked ? made?.stuckSince ?? now : undefined;
     const rareMs = stuckSince === undefined ? 0 : restMs(now - stuckSince, waiting);
@@ -87,10 +91,11 @@ export class RetrySchedule {
     const at = now + afterMs;
     if (made !== undefined && made.at <= at) return;
     this.settled(path);
-    if (this.#countOf(queue) >= this.limits.paths) return this.#rereadLater(queue);
+    const tally = this.#tallyOf(queue);
+    if (tally.isFull) return this.#rereadLater(queue);
     const cancel = this.clock.after(afterMs, () => this.#lookAt(path));
     this.#appointments.set(path, { at, queue, isBlocked, stuckSince, cancel });
-    this.#counts.set(queue, this.#countOf(queue) + 1);
+    tally.add(path);
   }
 
   /** `path` has come to rest. */
@@ -99,9 +104,9 @@ export class RetrySchedule {
     if (made === undefined) return;
     made.cancel();
     this.#appointments.delete(path);
-    const left = this.#countOf(made.queue) - 1;
-    this.#counts.set(made.queue, left);
-    if (left <= this.limits.paths / 2) this.#fullSince.delete(made.queue);
+    const tally = this.#tallyOf(made.queue);
+    tally.remove(path);
+    if (tally.fullness <= 1 / 2) this.#fullSince.delete(made.queue);
   }
 
   #lookAt(path: RelativePath): void {
@@ -113,8 +118,8 @@ export class RetrySchedule {
     if (!this.#parts.lookAt(path, made.queue)) this.settled(path);
   }
 
-  #countOf(queue: string): number {
-    return this.#counts.get(queue) ?? 0;
+  #tallyOf(queue: string): PathTally {
+    return this.#tallies.getOrInsertComputed(queue, () => new PathTally(this.limits));
   }
 
   #rereadLater(queue: string): void {
@@ -145,7 +150,7 @@ export class RetrySchedule {
     this.#rereads.clear();
     for (const { cancel } of this.#appointments.values()) cancel();
     this.#appointments.clear();
-    this.#counts.clear();
+    this.#tallies.clear();
   }
 }
 

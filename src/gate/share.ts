@@ -12,6 +12,7 @@ import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
+import { PathTally } from "../scheduling/path_tally.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
@@ -26,7 +27,7 @@ import { Replica } from "./replica.ts";
 /** Of a long path, in messages. */
 const SHOWN = 100;
 /** Beyond them none is remembered: they only tell what need not be prepared for (I6). */
-const MOST_EXPECTED = 10_000;
+const MOST_EXPECTED = { paths: 10_000, bytes: 2 * 1024 * 1024 };
 /** Names that do not travel in the root of a share that counts as empty. */
 const MOST_LEFTOVERS = 1_000;
 
@@ -62,6 +63,7 @@ export class Share implements WatchSink {
   readonly #repeats = new RepeatLimit();
   /** Where the daemon did something of which an event is still to tell. */
   readonly #expected = new Set<RelativePath>();
+  readonly #expectedTally = new PathTally(MOST_EXPECTED);
   #foundEmpty = false;
   /** It was found empty, and what was known of it still counts, whatever its guest may have written since. */
   #waitsEmptied = false;
@@ -141,8 +143,13 @@ export class Share implements WatchSink {
 
   /** The daemon itself has changed `path`. */
   expect(path: RelativePath): void {
-    if (this.#expected.size >= MOST_EXPECTED) this.#expected.clear();
+    if (this.#expected.has(path)) return;
+    if (this.#expectedTally.isFull) {
+      this.#expected.clear();
+      this.#expectedTally.clear();
+    }
     this.#expected.add(path);
+    this.#expectedTally.add(path);
   }
 
   expects(path: RelativePath): boolean {
@@ -158,7 +165,7 @@ export class Share implements WatchSink {
   changed(path: RelativePath): void {
     const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
-    this.#expected.delete(path);
+    if (this.#expected.delete(path)) this.#expectedTally.remove(path);
     if (path === ROOT || this.#isIgnored(path)) return;
     if (replica.root === undefined || isEcho(replica, path)) return;
     lookAt(replica, path);

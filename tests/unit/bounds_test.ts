@@ -57,7 +57,7 @@ Deno.test("I6: few long paths fill a queue as many short ones do", () => {
 });
 
 Deno.test("I6: of too many removals that wait, the one that was tried longest ago begins anew", () => {
-  const removals = new Removals(2);
+  const removals = new Removals({ paths: 2, bytes: 100 });
   const [a, b, c] = [path("a"), path("b"), path("c")];
   for (const name of [a, b]) for (let i = 0; i < 6; i++) removals.attempt(name);
   removals.wait(a);

@@ -52,7 +52,7 @@ Deno.test("a path is looked at again in the queue that it came from; of two appo
 });
 
 Deno.test("after the end nothing is looked at, and no timer is left", () => {
-  const { clock, looks, retries } = new Bench({ paths: 1, rereadMs: 10 });
+  const { clock, looks, retries } = new Bench({ paths: 1, bytes: 100_000, rereadMs: 10 });
   retries.later(A, "ann", 1);
   retries.later(B, "ann", 1);
   retries.stop();
@@ -63,7 +63,7 @@ Deno.test("after the end nothing is looked at, and no timer is left", () => {
 });
 
 Deno.test("I6, I3: more retries than can be kept end in reading everything again, once", () => {
-  const { clock, looks, retries } = new Bench({ paths: 2, rereadMs: 50 });
+  const { clock, looks, retries } = new Bench({ paths: 2, bytes: 100_000, rereadMs: 50 });
   for (let name = 0; name < 10; name++) retries.later(`${name}` as RelativePath, "ann", 20);
   assertEquals(clock.waiting, 3);
   clock.pass(1000);
@@ -86,7 +86,7 @@ Deno.test("I7: the more paths wait for one queue, the rarer each of them is look
 });
 
 Deno.test("I7: one share's retries beyond the limit leave the others theirs", () => {
-  const { clock, looks, retries } = new Bench({ paths: 2, rereadMs: 50 });
+  const { clock, looks, retries } = new Bench({ paths: 2, bytes: 100_000, rereadMs: 50 });
   for (let name = 0; name < 3; name++) retries.later(`${name}` as RelativePath, "ann", 20);
   retries.later(A, "bob", 10);
   clock.pass(10);
@@ -104,7 +104,7 @@ Deno.test("I7: one share's retries beyond the limit leave the others theirs", ()
 });
 
 Deno.test("I3, I6: every path is looked at in time, with everything if it could not be kept", () => {
-  const LIMITS = { paths: 3, rereadMs: 50 };
+  const LIMITS = { paths: 3, bytes: 100_000, rereadMs: 50 };
   const LONGEST_MS = 100;
   const request = fc.record({
     path: fc.constantFrom(..."abcdef").map((name) => name as RelativePath),
@@ -233,7 +233,7 @@ Deno.test("I6: what something above blocks for long is tried less and less often
 });
 
 Deno.test("I6: where more are stuck than can be kept, everything is read less and less often, too", () => {
-  const stuck = new StuckPaths(MANY, { paths: MANY.length / 2, rereadMs: 10_000 });
+  const stuck = new StuckPaths(MANY, { paths: MANY.length / 2, bytes: 100_000, rereadMs: 10_000 });
   stuck.begin();
   stuck.clock.pass(HOUR_MS);
   assert(stuck.readings < HOUR_MS / 14_000, `${stuck.readings} readings`);
@@ -249,7 +249,7 @@ Deno.test("I6: where more are stuck than can be kept, everything is read less an
 });
 
 Deno.test("I6: a path that came to rest, or was forgotten in its queue, makes room", () => {
-  const bench = new Bench({ paths: 1, rereadMs: 50 });
+  const bench = new Bench({ paths: 1, bytes: 100_000, rereadMs: 50 });
   const { clock, looks, retries } = bench;
   retries.later(A, "ann", 20, STUCK);
   clock.pass(20);

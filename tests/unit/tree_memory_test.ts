@@ -2,8 +2,6 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals, assertLess } from "@std/assert";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   fileName,
   fromText,
@@ -22,6 +20,7 @@ import { readTree, type TreeReaderParts } from "../../src/gate/tree_reader.ts";
 import { findVanished } from "../../src/gate/vanished_entries.ts";
 import { walkFiles } from "../../src/vclient/file_walk.ts";
 import { must } from "../support/command.ts";
+import { usedMiB } from "../support/memory.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep } from "../support/wait.ts";
 import { WatchedTree } from "../support/watched_tree.ts";
@@ -33,13 +32,6 @@ const LONG = fileName("x".repeat(249));
 const DEEP = Array(LEVELS).fill(LONG).join("/") as RelativePath;
 const ELSEWHERE = fromText("excluded") as RelativePath;
 const MOST_MIB = 20;
-
-/** What is left in use, in MiB. */
-function usedMiB(): number {
-  setFlagsFromString("--expose-gc");
-  runInNewContext("gc")();
-  return Deno.memoryUsage().heapUsed / 2 ** 20;
-}
 
 async function makeDeep(path: string): Promise<void> {
   const script = `for i in $(seq ${LEVELS}); do mkdir -p ${LONG}; cd -P ${LONG}; done; ` +

@@ -48,10 +48,14 @@ const FORGOTTEN = ".forgotten-";
 
 /** In place of a path, where no file can be had. */
 export const IN_MEMORY = ":memory:";
+/** Of 4 KiB, in memory: as long as they are full, new names are as if they had never been known (I6). */
+const MOST_PAGES_IN_MEMORY = 65_536;
 
 /** Opens the file at `path`, or makes it, for this process alone. Throws if it is in use or damaged. */
 export function openDatabase(path: string): DatabaseSync {
-  return prepared(reached(path, (reachable) => new DatabaseSync(reachable)));
+  const database = prepared(reached(path, (reachable) => new DatabaseSync(reachable)));
+  if (path === IN_MEMORY) database.exec(`PRAGMA max_page_count = ${MOST_PAGES_IN_MEMORY}`);
+  return database;
 }
 
 /** Calls `use` with a path to the same file that Deno's permissions let it open, until they are given up. */

@@ -111,6 +111,27 @@ Deno.test("I6: the index has few long paths in memory", () => {
   assertEquals(index.get(longPath(MANY - 1)), ENTRY);
 });
 
+Deno.test("I6: an index without a file takes so much memory, and goes on then without what is new", () => {
+  const MOST_TAKEN_MIB = 400;
+  const residentMiB = () => {
+    usedMiB(); // without the garbage
+    return Deno.memoryUsage().rss / 2 ** 20;
+  };
+  const troubles: string[] = [];
+  const beforeMiB = residentMiB();
+  using index = FileIndex.open(":memory:", (message) => troubles.push(message));
+  index.put(longPath(0), ENTRY);
+  index.commit();
+  for (let number = 1; troubles.length === 0; number++) {
+    index.put(longPath(number), ENTRY);
+    if (number % 1000 > 0) continue;
+    assertLess(residentMiB() - beforeMiB, MOST_TAKEN_MIB, `${number} paths`);
+  }
+  assertEquals(index.get(longPath(0)), ENTRY);
+  index.put(longPath(0), { ...ENTRY, version: 2 });
+  assert(index.get(longPath(0)).version === 2, "what is known can change");
+});
+
 Deno.test("I6, I3: few long directories wait to be read singly, and then all is", async () => {
   using index = FileIndex.open(`${scratchDirectory("index")}/index`, () => {});
   const place = scratchDirectory("read");

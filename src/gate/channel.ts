@@ -106,7 +106,7 @@ export class Channel {
     this.#onChange = onChange;
     const ownLog = log.with({ channel: config.name });
     this.#log = new ChannelLog(ownLog);
-    const onTrouble = (message: string) => this.#log.trouble(message);
+    const onTrouble: ChannelLog["trouble"] = (message, where) => this.#log.trouble(message, where);
     const onShortage = (error: SystemError) => this.#onShortage(error);
     const lookAt = (path: RelativePath, cause: RelativePath) =>
       this.#enqueue(this.#queue.runningFor(cause) ?? COMMON, path);
@@ -132,7 +132,7 @@ export class Channel {
         onMoved: (author, from, to) => this.#directoryMoves.moved({ author, from, to }),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         onFound: (share) => this.#onFound(share),
-        onTrouble,
+        onTrouble: (message) => onTrouble(message, { producer }),
       })
     );
     const producers = this.#shares.map(({ replica }) => replica);

@@ -1,6 +1,6 @@
 /** What a channel tells in the log, in words for whoever runs the host. */
 
-import { display, type RelativePath } from "../../ffi/byte_string.ts";
+import { display, type FileName, type RelativePath } from "../../ffi/byte_string.ts";
 import { messageOf, type SystemError } from "../../ffi/errno.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
@@ -17,6 +17,13 @@ const CONFLICT: Readonly<Record<LosersEnd, string>> = {
   replaced: "{channel}: {place} was changed on two sides: the later one has replaced it",
 };
 
+/** Whose doing it is: one's noise does not silence what is to be said of another's (I7). */
+export function about(
+  { producer }: { readonly producer: FileName },
+): { readonly producer: string } {
+  return { producer: display(producer) };
+}
+
 export class ChannelLog {
   readonly #log: Logger;
   readonly #repeats = new RepeatLimit();
@@ -26,9 +33,9 @@ export class ChannelLog {
     this.#log = log;
   }
 
-  /** `message`: escaped already, where there are names of guests in it. */
-  trouble(message: string): void {
-    this.#log.warn("{channel}: {message}", { message });
+  /** `message`: escaped already, where there are names of guests in it. `where`: whose doing it may be. */
+  trouble(message: string, where?: { readonly producer: FileName }): void {
+    this.#log.warn("{channel}: {message}", { message, ...where === undefined ? {} : about(where) });
   }
 
   /** Something could not be done for want of descriptors. */
@@ -48,8 +55,7 @@ export class ChannelLog {
   }
 
   conflict(loser: Replica, path: RelativePath, end: LosersEnd): void {
-    const { producer } = loser;
-    this.#log.warn(CONFLICT[end], { place: showPlace(loser, path), producer: display(producer) });
+    this.#log.warn(CONFLICT[end], { place: showPlace(loser, path), ...about(loser) });
   }
 
   published(path: RelativePath, what: PublishedKind, from: Replica): void {

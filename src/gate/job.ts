@@ -72,7 +72,8 @@ export interface ReconcilerParts {
   onChanged(replica: Replica, path: RelativePath): void;
   /** Something changed in a share or the export. */
   onPublished(path: RelativePath, what: PublishedKind, from: Replica): void;
-  onTrouble(message: string): void;
+  /** Of what a replica has. */
+  onTrouble(message: string, replica: Replica): void;
   /** What `loser` has at a path lost a conflict. */
   onConflict(loser: Replica, path: RelativePath, end: LosersEnd): void;
   /** There were no descriptors for what was to be done, which is tried again. */
@@ -230,5 +231,6 @@ export function postpone(
   const hint = error instanceof SystemError ? "" : " (unexpected)";
   parts.onTrouble(
     `${showPlace(replica, job.path)} ${what}: ${error.message}${hint}; it is tried again`,
+    replica,
   );
 }

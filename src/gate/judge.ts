@@ -28,7 +28,8 @@ export interface JudgeParts {
   onMalware(place: Replica, path: RelativePath, signature: string): void;
   /** `travels`: the channel lets it through all the same. */
   onScanError(place: Replica, path: RelativePath, reason: string, travels: boolean): void;
-  onTrouble(message: string): void;
+  /** Of what a replica has. */
+  onTrouble(message: string, place: Replica): void;
 }
 
 /** A scan that was begun before anybody asked for its verdict. */
@@ -178,6 +179,7 @@ export class Judge {
       const reason = error instanceof Error ? error.message : display(author.name);
       onTrouble(
         `${showPlace(author, path)} could not be put into quarantine (${reason}): deleted instead`,
+        author,
       );
     }
   }

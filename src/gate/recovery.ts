@@ -78,13 +78,16 @@ interface Undecided extends Waiting {
 /** `changed`: what is there is not what was expected; it is as it was. */
 export type Outcome = "done" | "changed";
 
+/** `origin`: of what it is told, if that is known. */
+type OnTrouble = (message: string, origin?: Origin) => void;
+
 /** Finds the directory of a replica, for putting things back. */
 export type FindReplica = (replica: ByteString) => Directory | undefined;
 
 export class Recovery implements Disposable {
   readonly #directory: Directory;
   readonly #findReplica: FindReplica;
-  readonly #onTrouble: (message: string) => void;
+  readonly #onTrouble: OnTrouble;
   readonly #journal: RecoveryJournal;
   readonly #lingering = new Fifo<Lingering>();
   /** What is to be put back or given up as soon as that is possible. */
@@ -97,7 +100,7 @@ export class Recovery implements Disposable {
   constructor(
     directory: Directory,
     findReplica: FindReplica,
-    onTrouble: (message: string) => void,
+    onTrouble: OnTrouble,
   ) {
     this.#directory = directory;
     this.#findReplica = findReplica;
@@ -359,7 +362,10 @@ export class Recovery implements Disposable {
     const { item: { name, origin }, isTold = false } = waiting;
     if (trouble !== undefined && !isTold) {
       const what = origin === undefined ? "what was taken out" : showOrigin(origin);
-      this.#onTrouble(`${what} ${trouble}: it is kept as ${showPlace(name)}, and tried again`);
+      this.#onTrouble(
+        `${what} ${trouble}: it is kept as ${showPlace(name)}, and tried again`,
+        origin,
+      );
     }
     if (this.#waiting.length === 0) this.#tryAgainAt = performance.now() + TRY_AGAIN_MS;
     this.#waiting.push({ ...waiting, isTold: isTold || trouble !== undefined });
@@ -380,6 +386,7 @@ export class Recovery implements Disposable {
           this.#onTrouble(
             `${showOrigin(origin)} was changed from two sides at once: ` +
               `one version is now ${display(join(parentOf(origin.path), free))}`,
+            origin,
           );
         }
         return true;

@@ -7,6 +7,7 @@ import { UserNotifier } from "../user_notification/user_notifier.ts";
 import type { ChannelConfig, InfectedAction } from "./config/channel_config.ts";
 import type { JudgeParts } from "./judge.ts";
 import { hostPath } from "./layout.ts";
+import { about } from "./channel_log.ts";
 import type { Replica } from "./replica.ts";
 
 /** What is to be done with an infected file, in the words that follow its place in the log. */
@@ -35,6 +36,7 @@ export function verdictReports(
     onMalware(replica, path, signature) {
       const place = placeOf(replica, path);
       log.warn("{channel}: malware {signature} in {place}: {consequence}", {
+        ...about(replica),
         signature,
         place: display(place),
         consequence: CONSEQUENCES[scanning.infectedAction],
@@ -44,6 +46,7 @@ export function verdictReports(
     onScanError(replica, path, reason, travels) {
       const place = placeOf(replica, path);
       log.warn("{channel}: {place} could not be scanned and {consequence}: {reason}", {
+        ...about(replica),
         place: display(place),
         consequence: travels ? "travels UNSCANNED" : "is held",
         reason,

@@ -124,6 +124,7 @@ export class VerdictSteps {
     if (!judge.cannotBeRemoved(snapshot)) return;
     onTrouble(
       `${showPlace(replica, job.path)} cannot be removed: ${error.message}; it is tried again`,
+      replica,
     );
   }
 

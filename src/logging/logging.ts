@@ -58,6 +58,8 @@ export function configureLogging({ debug, terminal, stream }: LoggingOptions): L
 /** What a guest can cause is logged up to this rate; debug messages are asked for, and flow. */
 const USUAL_RATE: Rate = { burst: 50, perSecond: 5 };
 const DEBUG_RATE: Rate = { burst: 2000, perSecond: 500 };
+/** A line counts for as many messages as it is times as long: names are as long as guests like. */
+const USUAL_LENGTH = 512;
 
 /** How long suppressed messages are counted before the count is logged. */
 const SUMMARY_MS = 10_000;
@@ -89,8 +91,14 @@ export function lineSink(
     }
   };
   const sink = (record: LogRecord) => {
-    if (limit.admits(kindOf(record), rateOf(record), now(), record)) writer.write(style(record));
-    else if (summary === undefined) {
+    const kind = kindOf(record);
+    const rate = rateOf(record);
+    const nowMs = now();
+    if (limit.admits(kind, rate, nowMs, record)) {
+      const line = style(record);
+      limit.charge(kind, rate, nowMs, line.length / USUAL_LENGTH - 1);
+      writer.write(line);
+    } else if (summary === undefined) {
       summary = setTimeout(flush, SUMMARY_MS);
       Deno.unrefTimer(summary); // a summary alone keeps no program running
     }

@@ -50,6 +50,11 @@ export class RateLimit<Sample> {
     return false;
   }
 
+  /** What was admitted counts for more messages than one. */
+  charge(kind: string, { burst }: Rate, nowMs: number, more: number): void {
+    if (more > 0) this.#bucketOf(kind, burst, nowMs).tokens -= more;
+  }
+
   /** What was suppressed since the last call; to be called now and then, while there is something. */
   takeSuppressed(): readonly Suppressed<Sample>[] {
     const taken: Suppressed<Sample>[] = [];

@@ -202,6 +202,15 @@ Deno.test("I6: in any time no more is logged than burst and rate allow, and noth
   );
 });
 
+Deno.test("I6: a message that counts for several makes the next ones wait", () => {
+  const limit = new RateLimit<null>();
+  const rate = { burst: 3, perSecond: 2 };
+  const admitted = (nowMs: number) => limit.admits("a", rate, nowMs, null);
+  assert(admitted(0));
+  limit.charge("a", rate, 0, 5);
+  assertEquals([0, 1000, 2000, 2500].map(admitted), [false, false, true, true]);
+});
+
 Deno.test("I6: kinds without number share memory and a rate", () => {
   const limit = new RateLimit<null>();
   let admitted = 0;

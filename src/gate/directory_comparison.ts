@@ -43,7 +43,9 @@ export class DirectoryComparison {
   readonly #next: Uint32Array;
   #position = 0;
   /** Names that are not known, and whether they are directories. */
-  readonly #unknown = new Map<FileName, boolean>();
+  #unknown = new Map<FileName, boolean>();
+  /** How many more of them were told of. */
+  #told = 0;
 
   constructor(
     path: RelativePath,
@@ -80,8 +82,8 @@ export class DirectoryComparison {
     this.#set(position, PRESENT | (isDirectory ? DIRECTORY : 0) | (differs ? DIFFERS : 0));
   }
 
-  /** What is to be said of the names, but for files that are settled. */
-  *findings(receivers: number): Generator<Finding> {
+  /** What is to be said of the known names, but for files that are settled. */
+  *known(receivers: number): Generator<Finding> {
     for (const [position, name] of this.#known.names.entries()) {
       const bits = this.#bits[position] ?? 0;
       const settled = (bits & (PRESENT | DIFFERS)) === PRESENT &&
@@ -89,14 +91,26 @@ export class DirectoryComparison {
       if (settled && (bits & DIRECTORY) === 0) continue;
       yield this.#finding(name, this.#known.entryAt(position), bits, settled);
     }
-    for (const [name, isDirectory] of this.#unknown) {
+  }
+
+  /** How many names that are not known were seen, and not told of. */
+  get unknownNames(): number {
+    return this.#unknown.size;
+  }
+
+  /** Tells of them, once: another replica may have some of them as well, and they are told of again then. */
+  *unknown(): Generator<Finding> {
+    const names = this.#unknown;
+    this.#unknown = new Map();
+    this.#told += names.size;
+    for (const [name, isDirectory] of names) {
       yield this.#finding(name, UNKNOWN_ENTRY, PRESENT | (isDirectory ? DIRECTORY : 0), false);
     }
   }
 
   /** How many names there are, known or not. */
   get size(): number {
-    return this.#known.names.length + this.#unknown.size;
+    return this.#known.names.length + this.#unknown.size + this.#told;
   }
 
   #finding(name: FileName, entry: IndexEntry, bits: number, settled: boolean): Finding {

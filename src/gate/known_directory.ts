@@ -8,6 +8,8 @@ import { type IndexEntry, type ReplicaId, TRAVELLING_MODE } from "./replica_reco
 
 /** The most names of a page: some milliseconds of work. */
 export const PAGE_NAMES = 4096;
+/** Of a directory that are known at a time, which are some 40 MiB (I6): one with more is gone through part by part. */
+export const MOST_PAGES = 32;
 
 /** A run of names in order, with what is known of them. */
 export class KnownPage {
@@ -40,30 +42,43 @@ export interface KnownPages {
   page(directory: RelativePath, after: string): KnownPage;
 }
 
+/** A directory, or that part of it in which names lie between two. */
 export class KnownDirectory {
   /** In order. */
   readonly names: FileName[] = [];
+  /** Where the next part begins: behind the last name of this one. `undefined` if this is the last part. */
+  next: FileName | undefined;
   /** All but the last are full. */
   readonly #pages: KnownPage[] = [];
 
   /**
    * Reads what is known of `directory`, with a rest after each page: it may have as many names as a guest likes. `onLarge`
-   * is waited for where there are several pages.
+   * is waited for where there are several pages. `after`: where this part begins.
    */
   static async read(
     index: KnownPages,
     directory: RelativePath,
     pace: Pace,
     onLarge?: () => Promise<void>,
+    after = "",
   ): Promise<KnownDirectory> {
-    const known = new KnownDirectory();
-    for (;;) {
-      const page = index.page(directory, known.names.at(-1) ?? "");
+    const known = new KnownDirectory(after);
+    for (let pages = 0; pages < MOST_PAGES; pages++) {
+      const page = index.page(directory, known.names.at(-1) ?? after);
       known.#add(page);
       if (page.names.length < PAGE_NAMES) return known;
       await onLarge?.();
       await pace.rest();
     }
+    known.next = known.names.at(-1);
+    return known;
+  }
+
+  private constructor(private readonly after: string) {}
+
+  /** Whether `name`, known or not, lies in this part. */
+  covers(name: FileName): boolean {
+    return name > this.after && (this.next === undefined || name <= this.next);
   }
 
   #add(page: KnownPage): void {

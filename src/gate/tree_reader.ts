@@ -1,17 +1,17 @@
 /**
  * Reads a directory tree in every replica at once, directory by directory, and tells which paths are not as
- * the index knows them: at startup, after lost events, and for trees that were moved. Memory is bounded
- * by the largest directory, not by the tree.
+ * the index knows them: at startup, after lost events, and for trees that were moved. A large directory is read part by
+ * part, so that memory is bounded, but for the names of the directories that are still to be read.
  */
 
 import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
-import { DirectoryComparison } from "./directory_comparison.ts";
+import { DirectoryComparison, type Finding } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
 import { FoundRenames, type Renamed } from "./found_renames.ts";
 import { confirmed } from "./index_confirmation.ts";
-import { KnownDirectory, PAGE_NAMES } from "./known_directory.ts";
+import { KnownDirectory, MOST_PAGES, PAGE_NAMES } from "./known_directory.ts";
 import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
@@ -36,6 +36,8 @@ export interface TreeReaderParts {
   room(): Promise<void> | undefined;
 }
 
+/** Names that nobody knows of, in one directory, that are kept in mind at a time (I6). */
+const MOST_UNKNOWN = MOST_PAGES * PAGE_NAMES;
 /** Others will be done with their descriptors by then. */
 const AFTER_SHORTAGE_MS = 100;
 
@@ -125,23 +127,61 @@ async function readDirectory(
   pace: Pace,
 ): Promise<Task[]> {
   using turn = new DirectoryTurn(parts.large);
-  const known = await KnownDirectory.read(parts.index, directory, pace, () => turn.take());
+  const tasks: Task[] = [];
+  for (let after: string | undefined = ""; after !== undefined && !parts.isStopped();) {
+    const known = await KnownDirectory.read(
+      parts.index,
+      directory,
+      pace,
+      () => turn.take(),
+      after,
+    );
+    await readPart(parts, { directory, known, turn, tasks, renames, reading, pace });
+    after = known.next;
+  }
+  reading.directories++;
+  return tasks;
+}
+
+/** A directory, or a part of it, and what comes of reading it. */
+interface Part {
+  readonly directory: RelativePath;
+  readonly known: KnownDirectory;
+  readonly turn: DirectoryTurn;
+  readonly tasks: Task[];
+  readonly renames: FoundRenames;
+  readonly reading: Reading;
+  readonly pace: Pace;
+}
+
+async function readPart(parts: TreeReaderParts, part: Part): Promise<void> {
+  const { directory, known, turn, reading, pace } = part;
   const comparison = new DirectoryComparison(directory, known, parts.isIgnored);
   const present = parts.replicas.filter(({ root }) => root !== undefined);
   for (const replica of present) {
     using held = replica.root?.openBeneath(directory);
     if (held === undefined) continue;
     for (const entry of held.entries()) {
-      comparison.see(replica, held, entry);
+      if (known.covers(entry.name)) comparison.see(replica, held, entry);
       if (comparison.size >= PAGE_NAMES && !turn.isTaken) await turn.take();
       if (pace.isDue()) await pace.rest();
+      if (comparison.unknownNames < MOST_UNKNOWN) continue;
+      await tell(parts, part, present, comparison.unknown());
     }
   }
   const receivers = present.filter(({ role }) => role !== "diode").length;
-  const tasks: Task[] = [];
-  reading.directories++;
+  await tell(parts, part, present, comparison.known(receivers));
+  await tell(parts, part, present, comparison.unknown());
   reading.files += comparison.size;
-  for (const finding of comparison.findings(receivers)) {
+}
+
+async function tell(
+  parts: TreeReaderParts,
+  { directory, tasks, renames, reading, pace }: Part,
+  present: readonly Replica[],
+  findings: Iterable<Finding>,
+): Promise<void> {
+  for (const finding of findings) {
     const { name, path, entry, settled, isDirectory, wasDirectory, vanished } = finding;
     if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
@@ -161,5 +201,4 @@ async function readDirectory(
     } else if (!settled) parts.lookAt(path);
     tasks.push({ above: directory, name, what: "enter" });
   }
-  return tasks;
 }

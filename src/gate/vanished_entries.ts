@@ -39,31 +39,41 @@ async function look(
   pace: Pace,
 ): Promise<FileName[]> {
   using turn = new DirectoryTurn(parts.large);
-  const known = await knownIn(parts, replica, directory, pace, turn);
-  if (known.size === 0 || replica.root === undefined) return [];
-  const present = new Set<FileName>();
-  using held = replica.root.openBeneath(directory);
-  for (const { name } of held?.entries() ?? []) {
-    present.add(name);
-    if (pace.isDue()) await pace.rest();
-  }
   const below: FileName[] = [];
-  for (const [name, kind] of known) {
-    const path = join(directory, name);
-    if (kind === "directory" && !parts.isIgnoredDirectory(path)) below.push(name);
-    if (!present.has(name)) parts.lookAt(path);
+  for (let after: string | undefined = ""; after !== undefined && !parts.isStopped();) {
+    const known = await KnownDirectory.read(
+      parts.index,
+      directory,
+      pace,
+      () => turn.take(),
+      after,
+    );
+    after = known.next;
+    const kinds = await kindsIn(known, replica, pace);
+    if (kinds.size === 0) continue;
+    if (replica.root === undefined) return [];
+    const present = new Set<FileName>();
+    using held = replica.root.openBeneath(directory);
+    for (const { name } of held?.entries() ?? []) {
+      if (kinds.has(name)) present.add(name);
+      if (pace.isDue()) await pace.rest();
+    }
+    for (const [name, kind] of kinds) {
+      const path = join(directory, name);
+      if (kind === "directory" && !parts.isIgnoredDirectory(path)) below.push(name);
+      if (!present.has(name)) parts.lookAt(path);
+      if (pace.isDue()) await pace.rest();
+    }
   }
   return below;
 }
 
-async function knownIn(
-  { index }: TreeReaderParts,
+/** What is known of `replica`. */
+async function kindsIn(
+  known: KnownDirectory,
   replica: Replica,
-  directory: RelativePath,
   pace: Pace,
-  turn: DirectoryTurn,
 ): Promise<Map<FileName, ReplicaRecord["kind"]>> {
-  const known = await KnownDirectory.read(index, directory, pace, () => turn.take());
   const kinds = new Map<FileName, ReplicaRecord["kind"]>();
   for (const [position, name] of known.names.entries()) {
     const record = recordIn(known.entryAt(position), replica.id);

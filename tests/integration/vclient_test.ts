@@ -127,7 +127,7 @@ for (const action of ["delete", "quarantine"]) {
       cp "$EVIL" evil; i=0
       while test -e evil; do touch -c evil; i=$((i + 1)); test $i -lt 20000; done
     `);
-    assertEquals(await world.files(), []);
+    await world.empty();
     await waitFor("the user is told", () => world.user.lines.length > 0);
     assertMatch(world.user.lines[0] ?? "", /^Malware /);
   });

@@ -135,6 +135,11 @@ export class VclientWorld implements AsyncDisposable {
     return new TextDecoder().decode(found).split("\n").filter((path) => path !== "").sort();
   }
 
+  /** Waits until no file is left: what is being removed has another name for a moment. */
+  async empty(): Promise<void> {
+    await waitFor("no file is left", async () => (await this.files()).length === 0);
+  }
+
   /** Waits until nothing more is scanned: clamd's log has not grown for a while. */
   async quiet(): Promise<void> {
     let scans = -1;

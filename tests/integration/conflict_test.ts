@@ -225,7 +225,7 @@ onEachFilesystem(
       assertEquals((mode ?? 0) & 0o777, 0o600);
     });
 
-    test("equal content is no conflict, whoever wrote it", async (world) => {
+    test("equal content is no conflict, whoever wrote it, and when", async (world) => {
       const channel = world.channel("keep");
       await Promise.all(
         channel.producers.map((name) =>
@@ -233,8 +233,15 @@ onEachFilesystem(
         ),
       );
       await waitFor("export has it", () => channel.export.has("equal/file"));
+      for (const [number, name] of channel.producers.entries()) {
+        const mtimeNs = EARLIER + BigInt(number) * SECOND_NS;
+        await channel.share(name).write("equal/later", "the same", { mtimeNs });
+      }
+      await waitFor("export has it", () => channel.export.has("equal/later"));
       await channel.settled("equal");
-      assertEquals(channel.export.list("equal"), ["file"]);
+      assertEquals(channel.export.list("equal"), ["file", "later"]);
+      const { mtime } = await Deno.stat(channel.export.at("equal/later"));
+      assertEquals(mtime?.getTime(), Number((EARLIER + 2n * SECOND_NS) / 1_000_000n));
     });
   },
 );

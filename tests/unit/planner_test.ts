@@ -301,6 +301,28 @@ Deno.test("I3: of changes on several sides none is lost: each is everywhere, or 
   );
 });
 
+Deno.test("what several sides write is no conflict where it is the same, whenever they did", () => {
+  fc.assert(
+    fc.property(
+      operations,
+      fc.constantFrom("a", "cc"),
+      fc.uniqueArray(write, { minLength: 2, maxLength: 3, selector: ({ share }) => share }),
+      (list, content, changes) => {
+        const model = new Model();
+        for (const operation of list) perform(model, operation);
+        model.settle();
+        fc.pre(!model.contents().includes("directory") && !model.contents().includes(content));
+        model.conflictCopies.length = 0;
+        for (const change of changes) perform(model, { ...change, content });
+        model.settle();
+        assertEquals(new Set(model.contents()), new Set([content]));
+        assert(!model.conflictCopies.includes(content), "nothing is kept beside itself");
+      },
+    ),
+    runs(10_000),
+  );
+});
+
 Deno.test("I3: a change on one side outlives a deletion on another", () => {
   fc.assert(
     fc.property(write, share, write, (base, deleter, change) => {

@@ -159,14 +159,14 @@ function planChanges(
 
   const winner = latest(rivals, options.nowNs);
   if (winner === undefined) return SETTLED;
+  const winners = groups.find((group) => group.includes(winner)) ?? [winner];
   if (winner === published) {
     const loser = changed[0];
     if (loser === undefined) return SETTLED;
-    return options.conflictCopies
+    return options.conflictCopies && !winners.includes(loser)
       ? { kind: "set-aside", replica: idOf(loser) }
       : { kind: "distribute", source: idOf(published), targets: [idOf(loser)] };
   }
-  const winners = groups.find((group) => group.includes(winner)) ?? [winner];
   const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1))
     .filter((loser) => loser !== published || !findings.unchangedSinceExport);
   const others = exported === undefined ? shares : [...shares, exported];
@@ -212,10 +212,10 @@ function isAlike(a: Situation, b: Situation): boolean {
 /** Whether their content may be equal. */
 function looksEqual({ observation: a }: Situation, { observation: b }: Situation): boolean {
   return a.seen.kind === "file" && b.seen.kind === "file" &&
-    a.seen.status.size === b.seen.status.size && a.seen.status.mtimeNs === b.seen.status.mtimeNs;
+    a.seen.status.size === b.seen.status.size;
 }
 
-/** Changes that are byte-equal are one change; where owner or permissions differ, nothing is lost with them. */
+/** Changes that are byte-equal are one change; where owner, permissions or times differ, nothing is lost with them. */
 function groupEqual(changed: readonly Situation[], findings: Findings): Situation[][] {
   const groups: Situation[][] = [];
   for (const one of changed) {

@@ -46,7 +46,13 @@ export type OnStray = (message: string) => void;
 
 /** Unlinks the name of a scanned file. Throws SystemError; then it is as it was. */
 export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
-  const hidden = hide(scanned, onStray);
+  let hidden: Place | "changed";
+  try {
+    hidden = hide(scanned, onStray);
+  } catch (error) {
+    if (isErrno(error, "ENOSPC", "EDQUOT")) return removeInPlace(scanned);
+    throw error;
+  }
   if (hidden === "changed") return "changed";
   try {
     hidden.directory.removeFile(hidden.name);
@@ -55,6 +61,17 @@ export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
     throw error;
   }
   return "done";
+}
+
+/**
+ * On a disk that is full to the last a rename may find no room (btrfs), nor anybody else's: so nothing comes between a look
+ * and the unlink, which needs none. Whoever fills it would keep his malware.
+ */
+function removeInPlace(scanned: ScannedFile): Outcome {
+  const { parent, name } = scanned;
+  const there = parent.status(name);
+  if (there === undefined || !isScanned(scanned, there)) return "changed";
+  return parent.removeFile(name) ? "done" : "changed";
 }
 
 /** Gives a scanned file another name in its directory. Throws SystemError; then it is as it was. */

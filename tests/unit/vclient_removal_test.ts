@@ -183,6 +183,19 @@ Deno.test("a filesystem without RENAME_NOREPLACE is served too", () => {
   assertEquals(bench.names, []);
 });
 
+Deno.test("malware is removed also where the disk has no room for another name, and nothing else is", () => {
+  for (const taken of [false, true]) {
+    using bench = new Bench();
+    const scanned = bench.scanned();
+    bench.parent.events.push(() => {
+      if (taken) bench.write(NAME, "innocent");
+      throw new SystemError("renameat2", ERRNO.ENOSPC);
+    });
+    assertEquals(bench.remove(scanned), taken ? "changed" : "done");
+    assertEquals(bench.read(NAME), taken ? "innocent" : undefined);
+  }
+});
+
 Deno.test("a removal that fails is told, and the file is in its place", () => {
   using bench = new Bench();
   bench.parent.events.push(() => {

@@ -202,10 +202,12 @@ export class Recovery implements Disposable {
 
   /** What an earlier daemon or a failing disk left: it lingers if it was to be taken out, and goes back if not. */
   #decide(item: Item, status: FileStatus): void {
-    const isClone = status.inode === item.clone;
-    if (!isClone && !sameContentIdentity(item.expected, status)) return this.#giveBack({ item });
+    // Whose content and journal a power failure has taken is of no use to anybody.
+    const isUseless = status.inode === item.clone ||
+      (item.origin === undefined && status.size === 0);
+    if (!isUseless && !sameContentIdentity(item.expected, status)) return this.#giveBack({ item });
     // A writer has its time, however often the daemon is started anew meanwhile.
-    const until = isClone ? 0 : performance.now() + LINGER_MS;
+    const until = isUseless ? 0 : performance.now() + LINGER_MS;
     this.#lingering.push({ item, identity: status, until });
   }
 

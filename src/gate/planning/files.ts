@@ -163,12 +163,12 @@ function planChanges(
   if (winner === published) {
     const loser = changed[0];
     if (loser === undefined) return SETTLED;
-    return options.conflictCopies && !winners.includes(loser)
+    return options.conflictCopies && !isEmpty(loser) && !winners.includes(loser)
       ? { kind: "set-aside", replica: idOf(loser) }
       : { kind: "distribute", source: idOf(published), targets: [idOf(loser)] };
   }
   const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1))
-    .filter((loser) => loser !== published || !findings.unchangedSinceExport);
+    .filter((loser) => !isEmpty(loser) && (loser !== published || !findings.unchangedSinceExport));
   const others = exported === undefined ? shares : [...shares, exported];
   return {
     kind: "offer",
@@ -241,7 +241,15 @@ function firstUncompared(groups: readonly Situation[][], findings: Findings): St
   return undefined;
 }
 
-/** The later mtime wins, a time in the future counts as now; ties go to the earlier in order. */
+/** Nothing is lost with it. */
+function isEmpty({ observation: { seen } }: Situation): boolean {
+  return seen.kind === "file" && seen.status.size === 0;
+}
+
+/**
+ * The later mtime wins, a time in the future counts as now; ties go to the earlier in order, but not to an empty one: a
+ * power failure may take the content alone.
+ */
 function latest(candidates: readonly Situation[], nowNs: bigint): Situation | undefined {
   let best: Situation | undefined;
   let bestTime = 0n;
@@ -249,7 +257,8 @@ function latest(candidates: readonly Situation[], nowNs: bigint): Situation | un
     const { seen } = candidate.observation;
     if (seen.kind !== "file") continue;
     const time = seen.status.mtimeNs > nowNs ? nowNs : seen.status.mtimeNs;
-    if (best === undefined || time > bestTime) {
+    const isLater = best === undefined || time > bestTime;
+    if (isLater || (time === bestTime && best !== undefined && isEmpty(best))) {
       best = candidate;
       bestTime = time;
     }

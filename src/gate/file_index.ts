@@ -4,32 +4,28 @@
  * compares the trees instead.
  *
  * Writes are collected and committed together after a moment; `commit` makes them last at once.
- *
- * The disk may get what is written here before what it tells of, and then the power fails: the index is ahead of the disk,
- * and what it tells of a path is to be believed only where all replicas are as it says.
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
-import { bootTimeMs } from "../../ffi/clock.ts";
-import { lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
+import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
+import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
+import { isOfAnotherBoot, noteOnDisk, noteThisBoot, preparedNote } from "./index_boot.ts";
 import {
   changeNothing,
-  IN_MEMORY,
   isDamage,
   isInUse,
   markedForgotten,
   markForgotten,
   openDatabase,
-  setAside,
   writeBack,
 } from "./index_database.ts";
-import { entryOf, pageOf, pathOf, replicaNameOf } from "./index_rows.ts";
-import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
+import { begun, givenUp } from "./index_renewal.ts";
+import { entryOf, pageOf, pathOf } from "./index_rows.ts";
 import { type KnownPage, NOTHING_KNOWN, PAGE_NAMES } from "./known_directory.ts";
 import { LayoutFault } from "./layout.ts";
 import { Pace } from "./pace.ts";
-import { BrokenEntry, packEntry, packId } from "./packed_entry.ts";
+import { packEntry, packId } from "./packed_entry.ts";
 import {
   type DirectoryAt,
   type IndexEntry,
@@ -38,14 +34,23 @@ import {
   UNKNOWN_ENTRY,
   withMadeDirectory,
 } from "./replica_record.ts";
+import {
+  forgetOthers,
+  lastNumberIn,
+  leftEmptyIn,
+  noteLeftEmpty,
+  type Numbered,
+  numberedIn,
+  numbersIn,
+  replicasIn,
+  writeReplica,
+} from "./replica_table.ts";
 
 const COMMIT_AFTER_MS = 20;
 const MOST_RECENT: PathLimits = { paths: 4096, bytes: 1024 * 1024 };
 /** After trouble it is tried whether the index can be written again; longer each time, if it does not last. */
 const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
-/** A machine takes longer than this to start, and clocks are mostly set forth and back by less. */
-const SAME_BOOT_MS = 1000;
 
 /**
  * Many entries of a directory in one row: rows, and blobs of their own, cost more than what is in them. No name
@@ -84,12 +89,6 @@ interface Statements {
   readonly held: StatementSync;
   readonly directoryIn: StatementSync;
   readonly moveSome: StatementSync;
-}
-
-/** The number of a replica, and what tells whether it is still the same directory. */
-interface Numbered {
-  readonly id: ReplicaId;
-  readonly rootInode: number;
 }
 
 export class FileIndex implements Disposable {
@@ -137,11 +136,7 @@ export class FileIndex implements Disposable {
     this.#lastNumber = lastNumberIn(database);
     this.#forgotten = markedForgotten(path, numbersIn(database));
     this.#isAhead = isOfAnotherBoot(database);
-    this.#leftEmpty = new Set(
-      database.prepare("SELECT name FROM replica WHERE left_empty <> 0").all().map(({ name }) =>
-        String(name)
-      ),
-    );
+    this.#leftEmpty = leftEmptyIn(database);
   }
 
   /**
@@ -270,9 +265,7 @@ export class FileIndex implements Disposable {
 
   /** Remembers that a replica was empty when the daemon, which had watched it, left it: to be noted last of all. */
   noteLeftEmpty(id: ReplicaId): void {
-    this.#write(() => {
-      this.#database.prepare("UPDATE replica SET left_empty = 1 WHERE id = ?").run(id);
-    });
+    this.#write(() => noteLeftEmpty(this.#database, id));
   }
 
   /**
@@ -286,10 +279,7 @@ export class FileIndex implements Disposable {
   /** Whatever differed from the disk is forgotten. So is what was known of others than `present`: nobody can see it. */
   confirm(present: readonly ReplicaId[]): void {
     this.#isAhead = false;
-    this.#write(() => {
-      const forget = this.#database.prepare("DELETE FROM replica WHERE id = ?");
-      for (const { id } of this.replicas()) if (!present.includes(id)) forget.run(id);
-    });
+    this.#write(() => forgetOthers(this.#database, present));
   }
 
   /** Counts what is put. */
@@ -300,18 +290,13 @@ export class FileIndex implements Disposable {
   /** All that the index tells of is on the disk: to be noted last of all. */
   noteOnDisk(): void {
     if (this.#isAhead) return;
-    this.#write(() => this.#database.prepare("UPDATE boot SET started_ms = 0").run());
+    this.#write(() => noteOnDisk(this.#database));
   }
 
   /** All replicas that the index knows, of older configurations too. */
-  replicas(): { id: ReplicaId; name: ByteString; rootInode: number }[] {
+  replicas(): (Numbered & { readonly name: ByteString })[] {
     return this.#attempt(
-      () =>
-        this.#database.prepare("SELECT id, name, root_inode FROM replica").all().map((row) => ({
-          id: Number(row.id),
-          name: replicaNameOf(row),
-          rootInode: Number(row.root_inode),
-        })).filter(({ id }) => !this.#forgotten.has(id)),
+      () => replicasIn(this.#database).filter(({ id }) => !this.#forgotten.has(id)),
       [],
     );
   }
@@ -422,7 +407,7 @@ export class FileIndex implements Disposable {
         this.#inTransaction = true;
         // Whatever is known later, the note that a replica was left empty is as old as what was known then.
         this.#statements.forgetLeftEmpty.run();
-        if (!this.#isAhead) this.#statements.noteBoot.run(bootTimeMs(), SAME_BOOT_MS);
+        if (!this.#isAhead) noteThisBoot(this.#statements.noteBoot);
         this.#writeReplicas();
       }
       this.#changes++;
@@ -450,10 +435,8 @@ export class FileIndex implements Disposable {
   /** What is known of a replica's number. */
   #numbered(name: string): Numbered | undefined {
     return this.#replicas.get(name) ?? this.#attempt(() => {
-      const row = this.#database.prepare("SELECT id, root_inode FROM replica WHERE name = ?")
-        .get(name);
-      if (row === undefined || this.#forgotten.has(Number(row.id))) return undefined;
-      return { id: Number(row.id), rootInode: Number(row.root_inode) };
+      const numbered = numberedIn(this.#database, name);
+      return numbered === undefined || this.#forgotten.has(numbered.id) ? undefined : numbered;
     }, undefined);
   }
 
@@ -464,11 +447,8 @@ export class FileIndex implements Disposable {
     }
   }
 
-  #writeReplica(name: string, { id, rootInode }: Numbered): void {
-    this.#database
-      .prepare("INSERT OR REPLACE INTO replica (id, name, root_inode) VALUES (?, ?, ?)")
-      .run(id, name, rootInode);
-    this.#database.prepare("UPDATE sqlite_sequence SET seq = ?").run(this.#lastNumber);
+  #writeReplica(name: string, replica: Numbered): void {
+    writeReplica(this.#database, name, replica, this.#lastNumber);
   }
 
   #attempt<T>(query: () => T, otherwise: T): T {
@@ -540,74 +520,11 @@ export class FileIndex implements Disposable {
 /** Not to be collected as garbage, which would close them. */
 const left: DatabaseSync[] = [];
 
-/** Records have 32 bits for a number. */
-const LARGEST_NUMBER = 2 ** 31 - 1;
-
-/** The last number that was given, whether or not it is still somebody's. Throws BrokenEntry if it cannot be one. */
-function lastNumberIn(database: DatabaseSync): ReplicaId {
-  const row = database.prepare(
-    "SELECT max(id) AS last FROM (SELECT id FROM replica UNION ALL SELECT seq FROM sqlite_sequence)",
-  ).get();
-  const last = Number(row?.last ?? 0);
-  if (!(last < LARGEST_NUMBER)) throw new BrokenEntry("a replica's number that is none");
-  return last;
-}
-
-function numbersIn(database: DatabaseSync): Set<ReplicaId> {
-  return new Set(database.prepare("SELECT id FROM replica").all().map(({ id }) => Number(id)));
-}
-
-function isOfAnotherBoot(database: DatabaseSync): boolean {
-  const row = database.prepare("SELECT started_ms FROM boot").get();
-  const startedMs = Number(row?.started_ms ?? 0);
-  return startedMs !== 0 && Math.abs(startedMs - bootTimeMs()) > SAME_BOOT_MS;
-}
-
-/** A new index at `path`, in place of one that cannot be used; in memory, if there can be none. */
-function begun(path: string, why: unknown, onTrouble: (message: string) => void): DatabaseSync {
-  onTrouble(
-    `the index ${path} cannot be used (${messageOf(why)}): starting a new one; ` +
-      `shares are compared by content once`,
-  );
-  try {
-    setAside(path);
-    return openDatabase(path);
-  } catch (error) {
-    return withoutFile(path, error, onTrouble);
-  }
-}
-
-/** In memory from now on; the next start is not to know what was known until here. */
-function givenUp(path: string, why: unknown, onTrouble: (message: string) => void): DatabaseSync {
-  try {
-    setAside(path);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error; // it is found damaged again, then
-  }
-  return withoutFile(path, why, onTrouble);
-}
-
-function withoutFile(
-  path: string,
-  why: unknown,
-  onTrouble: (message: string) => void,
-): DatabaseSync {
-  // Deno's own words advise to grant what the daemon has given up.
-  const reason = why instanceof Deno.errors.NotCapable
-    ? "only a start can make one"
-    : messageOf(why);
-  onTrouble(
-    `no index can be written at ${path} (${reason}): going on without; ` +
-      `deletions made while the daemon is down will not be known`,
-  );
-  return openDatabase(IN_MEMORY);
-}
-
 function prepareStatements(database: DatabaseSync): Statements {
   return {
     begin: database.prepare("BEGIN"),
     forgetLeftEmpty: database.prepare("UPDATE replica SET left_empty = 0 WHERE left_empty <> 0"),
-    noteBoot: database.prepare("UPDATE boot SET started_ms = ?1 WHERE abs(started_ms - ?1) > ?2"),
+    noteBoot: preparedNote(database),
     commit: database.prepare("COMMIT"),
     get: database.prepare("SELECT packed FROM entry WHERE directory = ? AND name = ?"),
     put: database.prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)"),

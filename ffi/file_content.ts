@@ -31,11 +31,14 @@ const COPY_PIECE = 8 * 1024 * 1024;
  * Copies everything but holes, for filesystems and files that cannot be cloned, and flushes it, so that a name given
  * to it later never shows less after a power failure. Shared extents are used where the kernel can. Throws EFBIG beyond
  * 2^53 bytes.
+ *
+ * The source is flushed first, as by FICLONE: only then does what is written to it by mmap(2) later change its times.
  */
 export async function copy(source: Descriptor, target: Descriptor): Promise<void> {
   const { size } = statusOf(source);
   if (size > Number.MAX_SAFE_INTEGER) throw new SystemError("copy", ERRNO.EFBIG);
   check(libc.ftruncate(target.fd, 0n), "ftruncate");
+  await flush(source);
   for (let done = 0; done < size;) {
     const range = nextData(source, done);
     if (range === undefined) break;
@@ -44,8 +47,12 @@ export async function copy(source: Descriptor, target: Descriptor): Promise<void
   const end = Math.min(size, statusOf(source).size); // it may have become shorter meanwhile
   // A hole at the end.
   if (statusOf(target).size < end) check(libc.ftruncate(target.fd, BigInt(end)), "ftruncate");
-  const flush = () => libc.fdatasyncBlocking(target.fd);
-  if (await onThreadPool(flush, statusOf(target).blocks) < 0) {
+  await flush(target);
+}
+
+async function flush(file: Descriptor): Promise<void> {
+  const run = () => libc.fdatasyncBlocking(file.fd);
+  if (await onThreadPool(run, statusOf(file).blocks) < 0) {
     throw new SystemError("fdatasync", ERRNO.EIO);
   }
 }

@@ -25,6 +25,7 @@ import { statusOf } from "../../ffi/file_status.ts";
 import { sameContent } from "../../ffi/same_content.ts";
 import { marked, must } from "../support/command.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
+import { MappedFile } from "../support/mapped_file.ts";
 import { obstacle } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -367,6 +368,22 @@ Deno.test({
       assertThrows(() => cloneNow(source, target), SystemError, "EINVAL");
       await cloneOrCopy(source, target);
       assert(await sameContent(source, target));
+    });
+
+    await test.step("I1: what is written to such a file by mmap(2) after it was copied shows in its times", async () => {
+      const path = `${place.path}/mapped`;
+      Deno.writeTextFileSync(path, "");
+      await must("chattr", ["+C", path]);
+      Deno.writeFileSync(path, pattern(10_000));
+      using mapped = new MappedFile(path);
+      const opened = place.directory.openRegular(fileName("mapped"));
+      assert(opened !== undefined);
+      using source = opened.file;
+      using target = place.file();
+      await cloneOrCopy(source, target);
+      const copied = statusOf(source);
+      mapped.write(new TextEncoder().encode("later"));
+      assert(!sameVersion(copied, statusOf(source)));
     });
 
     await test.step("from another filesystem it is copied", async () => {

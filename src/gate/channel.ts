@@ -237,7 +237,9 @@ export class Channel {
         replica,
         new HeldFiles({
           paths: (limit, after) => index.heldPaths(replica.id, limit, after),
-          isScannerAvailable: async () => (await scanner.check()).available,
+          // What was held before nothing was to be scanned any more waits for no scanner.
+          isScannerAvailable: async () =>
+            !config.scanning.enable || (await scanner.check()).available,
           lookAt: (path) => this.#enqueue(replica === this.#export ? COMMON : replica.name, path),
         }),
       ]),

@@ -3,7 +3,13 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
 import { clean, infected } from "../support/eicar.ts";
-import { type FakeAnswer, FakeClamd, type FakeCommand } from "../support/fake_clamd.ts";
+import {
+  answering,
+  type FakeAnswer,
+  FakeClamd,
+  type FakeCommand,
+  prefix,
+} from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { FilesystemKind } from "../support/loop_filesystem.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -187,28 +193,6 @@ const NONSENSE: Readonly<Record<string, (command: FakeCommand) => FakeAnswer>> =
   "answers half a line": ({ id }) => [`${prefix(id)}fd[7]: Some.Virus FOU`, "close"],
   "answers for another number": () => "9999: fd[7]: Some.Virus FOUND\0",
 };
-
-function prefix(id: number | undefined): string {
-  return id === undefined ? "" : `${id}: `;
-}
-
-/** A clamd that answers PING, VERSION and STATS well and scans as `scan` says. */
-function answering(scan: (command: FakeCommand) => FakeAnswer) {
-  return (command: FakeCommand): FakeAnswer => {
-    const before = prefix(command.id);
-    switch (command.name) {
-      case "PING":
-        return `${before}PONG\0`;
-      case "VERSION":
-        return `${before}ClamAV 1.4.0/1/today\0`;
-      case "STATS":
-        return `${before}POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 1  idle 0 max 4 ` +
-          "idle-timeout 30\nQUEUE: 0 items\n\tSTATS 0.000010\n\nEND\n\0";
-      default:
-        return scan(command);
-    }
-  };
-}
 
 for (const [what, scan] of Object.entries(NONSENSE)) {
   testOnEachFilesystem(
@@ -394,5 +378,22 @@ testOnEachFilesystem(
       20_000,
     );
     await only.settled();
+  },
+);
+
+testOnEachFilesystem(
+  "I3: what is held travels when nothing in its channel is scanned any more, though the scanner is away",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {}, other: {} } });
+    const { clamd, gate, user } = world;
+    const docs = world.channel("docs");
+    await clamd.kill();
+    await docs.share("ann").write("file", "held");
+    await waitFor("it is held", () => user.lines.length === 1);
+    const scanning = { ...docs.options.scanning, enable: false };
+    gate.configure({ ...world.configuration, docs: { ...docs.configuration, scanning } });
+    await gate.reload();
+    await waitFor("it arrives", () => docs.export.has("file"), 20_000);
+    await docs.settled();
   },
 );

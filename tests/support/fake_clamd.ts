@@ -100,6 +100,29 @@ export class FakeClamd implements AsyncDisposable {
   }
 }
 
+/** What stands before the answer to a command of a session. */
+export function prefix(id: number | undefined): string {
+  return id === undefined ? "" : `${id}: `;
+}
+
+/** A clamd that answers PING, VERSION and STATS well and scans as `scan` says. */
+export function answering(scan: (command: FakeCommand) => FakeAnswer) {
+  return (command: FakeCommand): FakeAnswer => {
+    const before = prefix(command.id);
+    switch (command.name) {
+      case "PING":
+        return `${before}PONG\0`;
+      case "VERSION":
+        return `${before}ClamAV 1.4.0/1/today\0`;
+      case "STATS":
+        return `${before}POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 1  idle 0 max 4 ` +
+          "idle-timeout 30\nQUEUE: 0 items\n\tSTATS 0.000010\n\nEND\n\0";
+      default:
+        return scan(command);
+    }
+  };
+}
+
 /** Cuts one `zNAME\0` or `nNAME\n` off. */
 function firstCommand(text: string): { name: string; rest: string } | undefined {
   if (text.startsWith("\0")) return { name: "", rest: text.slice(1) };

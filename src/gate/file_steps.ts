@@ -7,6 +7,7 @@ import {
   AT_REST,
   type Job,
   type Look,
+  note,
   onHindrance,
   postpone,
   type ReconcilerParts,
@@ -90,7 +91,7 @@ export class FileSteps {
     if (author.replica.role === "diode" && targets.length > 0 && !hasTravelled(updated)) {
       return undefined;
     }
-    this.#parts.index.put(job.path, updated);
+    note(this.#parts, job.path, updated, entry);
     this.#wakeFormerName(author.replica, job);
     // Changed while it was scanned: the watcher tells, after its quiet time.
     if (!sameIdentity(source.seen.status, snapshot.source)) return job.rest;
@@ -125,7 +126,7 @@ export class FileSteps {
     const judged = withRecord(entry, recordOf(id, snapshot.source, "current", entry.version));
     const targets = step.targets.map((target) => look.view(target));
     const updated = await this.#publish(targets, look, snapshot, source.replica, judged, job);
-    this.#parts.index.put(job.path, updated);
+    note(this.#parts, job.path, updated, entry);
     return undefined;
   }
 
@@ -230,7 +231,7 @@ export class FileSteps {
       if (outcome === "discarded" && view.seen.kind === "file") {
         this.#parts.publisher.remove(view, job.path, view.seen.status, true);
       }
-      this.#parts.index.put(job.path, withoutRecord(entry, view.replica.id));
+      note(this.#parts, job.path, withoutRecord(entry, view.replica.id), entry);
     } catch (error) {
       postpone(this.#parts, view.replica, error, "cannot be renamed", job);
     }

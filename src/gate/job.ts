@@ -16,7 +16,13 @@ import {
 } from "./planning/situation.ts";
 import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
 import type { Replica, View } from "./replica.ts";
-import { type FileIdentity, type ReplicaId, sameIdentity } from "./replica_record.ts";
+import {
+  type FileIdentity,
+  type IndexEntry,
+  recordIn,
+  type ReplicaId,
+  sameIdentity,
+} from "./replica_record.ts";
 import type { Hindrance } from "./retry_schedule.ts";
 import type { Snapshot, Stager } from "./snapshot.ts";
 
@@ -192,6 +198,24 @@ export class Look implements Disposable {
 /** A guest's is its own; what the export holds was published before it was ignored, and gives way. */
 function asIgnored({ role }: Replica, status: FileStatus): Seen {
   return { kind: role === "export" ? "obstacle" : "ignored", status };
+}
+
+/**
+ * Remembers `entry`, which was made of `base` some time ago. What was dropped of that meanwhile stays so: where malware was
+ * removed under another name, the former one counts as deleted by nobody.
+ */
+export function note(
+  { index }: Pick<ReconcilerParts, "index">,
+  path: RelativePath,
+  entry: IndexEntry,
+  base: IndexEntry,
+): void {
+  const now = index.get(path);
+  const isDropped = (replica: ReplicaId) => recordIn(now, replica) === undefined;
+  const records = entry.records.filter((record) =>
+    !base.records.includes(record) || !isDropped(record.replica)
+  );
+  index.put(path, { ...entry, records });
 }
 
 /** Something stood in the way: whoever looks again will know better. */

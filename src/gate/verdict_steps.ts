@@ -5,7 +5,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
-import { type Job, type Look, postpone, type ReconcilerParts, UNREAD } from "./job.ts";
+import { type Job, type Look, note, postpone, type ReconcilerParts, UNREAD } from "./job.ts";
 import type { Judgement } from "./judge.ts";
 import { showPlace } from "./publisher.ts";
 import type { Outcome } from "./recovery.ts";
@@ -38,7 +38,7 @@ export class VerdictSteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<Judgement["kind"]> {
-    const { judge, index } = this.#parts;
+    const { judge } = this.#parts;
     const { replica } = author;
     const before = recordIn(entry, replica.id);
     const told = before?.status === "held" && sameIdentity(before, snapshot.source);
@@ -48,7 +48,7 @@ export class VerdictSteps {
         break;
       case "held": {
         const record = recordOf(replica.id, snapshot.source, "held", baseIn(entry, replica.id));
-        index.put(job.path, withRecord(entry, record));
+        note(this.#parts, job.path, withRecord(entry, record), entry);
         this.#parts.onHeld(replica);
         job.postponed.add(replica.id);
         break;
@@ -81,15 +81,15 @@ export class VerdictSteps {
     if (judge.action === "log") {
       const version = baseIn(entry, replica.id);
       const record = recordOf(replica.id, snapshot.source, "infected", version);
-      index.put(job.path, withRecord(entry, record));
+      note(this.#parts, job.path, withRecord(entry, record), entry);
       return;
     }
     // Our removal is nobody's deletion: forget first, and for good, that the author had the file.
     const left = withoutRecord(withLastVersion(entry, author, look), replica.id);
-    index.put(job.path, left);
+    note(this.#parts, job.path, left, entry);
     this.#keepFormerName(replica, job.path);
     if (!index.commit() && left.records.length > 0) {
-      index.put(job.path, entry);
+      note(this.#parts, job.path, entry, left);
       const cause = new Error("the index cannot be written");
       postpone(this.#parts, replica, cause, "stays for now", job);
       return;
@@ -105,7 +105,7 @@ export class VerdictSteps {
     }
     if (outcome === "done") onPublished(job.path, "removal", replica);
     // Another file took its place: the author still has something, made on what it had before.
-    if (outcome === "changed" && before !== undefined) index.put(job.path, entry);
+    if (outcome === "changed" && before !== undefined) note(this.#parts, job.path, entry, left);
   }
 
   /** An immutable file, or a directory that is: it is tried now and then, as what waits for a verdict. */
@@ -116,9 +116,10 @@ export class VerdictSteps {
     entry: IndexEntry,
     job: Job,
   ): void {
-    const { index, judge, onTrouble } = this.#parts;
+    const { judge, onTrouble } = this.#parts;
     const version = baseIn(entry, replica.id);
-    index.put(job.path, withRecord(entry, recordOf(replica.id, snapshot.source, "held", version)));
+    const record = recordOf(replica.id, snapshot.source, "held", version);
+    note(this.#parts, job.path, withRecord(entry, record), entry);
     this.#parts.onHeld(replica);
     job.postponed.add(replica.id);
     if (!judge.cannotBeRemoved(snapshot)) return;

@@ -4,6 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Channel } from "../support/channel.ts";
 import { EICAR } from "../support/eicar.ts";
+import { answering, FakeClamd, type FakeCommand, prefix } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -125,3 +126,37 @@ for (const how of ["in the outage", "while the daemon was down"]) {
     },
   );
 }
+
+testOnEachFilesystem(
+  "I3: infected by one, and by another one who has renamed it, while the first one's is scanned",
+  async (kind) => {
+    await using world = await World.prepare(kind, { channels: { docs: {} } });
+    const { only, user } = world;
+    const found = (id: number | undefined) => `${prefix(id)}fd[7]: Some.Virus FOUND\0`;
+    const late = Array.from({ length: 150 }, () => "");
+    let scans = 0;
+    let lastClean = Infinity;
+    const scan = ({ id }: FakeCommand) => {
+      switch (++scans - lastClean) {
+        case 1:
+          return [...late, found(id)];
+        case 2:
+          return found(id);
+        default:
+          return `${prefix(id)}fd[7]: OK\0`;
+      }
+    };
+    await using _ = FakeClamd.start(answering(scan), world.clamd.socket);
+    await world.startGate();
+    await only.share("ann").write("letter", CLEAN);
+    await only.settled();
+    lastClean = scans;
+    await only.share("ann").write("letter", "infected by ann");
+    await waitFor("it is being scanned", () => scans > lastClean);
+    await only.share("bob").shell("mv letter other; echo infected by bob > other");
+    await waitFor("bob's is gone", () => !only.share("bob").has("other"));
+    assertEquals(user.lines.length, 1, "ann's is still being scanned");
+    await waitFor("so is ann's", () => user.lines.length === 2);
+    await allHaveClean(only, "letter");
+  },
+);

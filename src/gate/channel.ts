@@ -129,7 +129,8 @@ export class Channel {
         isEcho: (share, path) => this.#isEcho(share, path),
         prepare: (share, path) => this.#prepare(share, path),
         lookAt: (share, path) => this.#enqueue(share.name, path),
-        onMoved: (author, from, to) => this.#directoryMoves.moved({ author, from, to }),
+        onMoved: (author, from, to, number) =>
+          this.#directoryMoves.moved({ author, from, to, number }),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         onFound: (share) => this.#onFound(share),
         onTrouble: (message) => onTrouble(message, { producer }),
@@ -185,6 +186,11 @@ export class Channel {
         this.#shares.every(({ isComplete, replica }) => isComplete && replica.role !== "diode"),
       isWorkedOn: (directory) => this.#queue.isRunningIn(directory),
       onChanged,
+      onRenamed: ({ author, from, to, number }) => {
+        for (const share of this.#shares) {
+          share.followed(from, to, share.replica === author ? number : undefined);
+        }
+      },
       onMoved: (move) => this.#onDirectoryMoved(move),
       onTrouble: (error) => onTrouble(messageOf(error)),
     });
@@ -420,7 +426,6 @@ export class Channel {
   }
 
   #onDirectoryMoved({ author, from, to }: DirectoryMove): void {
-    for (const share of this.#shares) share.followed(from, to);
     this.#log.published(to, "rename", author);
     // What has the former name by now was taken for what had it before, whenever somebody told of it meanwhile.
     this.#enqueue(author.name, from);

@@ -22,6 +22,8 @@ export interface DirectoryMove {
   readonly author: Replica;
   readonly from: RelativePath;
   readonly to: RelativePath;
+  /** Of the author's renames, of which more are told while it is followed. */
+  readonly number: number;
 }
 
 export interface DirectoryMovesParts {
@@ -36,7 +38,9 @@ export interface DirectoryMovesParts {
   isWorkedOn(directory: RelativePath): boolean;
   /** The daemon itself has changed what `replica` has at `path`. */
   onChanged(replica: Replica, path: RelativePath): void;
-  /** It is renamed everywhere. */
+  /** It is renamed everywhere, this very moment. */
+  onRenamed(move: DirectoryMove): void;
+  /** What is known of it has the new name as well. */
   onMoved(move: DirectoryMove): void;
   onTrouble(error: unknown): void;
 }
@@ -122,7 +126,8 @@ export class DirectoryMoves {
     // From here on to the index nobody else has a turn.
     const entry = this.#entryOf(move);
     if (entry === undefined || !this.#rename(move, entry)) return;
-    const { index, onMoved } = this.#parts;
+    const { index, onMoved, onRenamed } = this.#parts;
+    onRenamed(move);
     index.put(move.from, UNKNOWN_ENTRY);
     index.put(move.to, entry);
     await index.moveBelow(move.from, move.to);

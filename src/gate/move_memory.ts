@@ -18,7 +18,7 @@ const MOST_STEPS = 64;
 interface Move {
   readonly from: RelativePath;
   readonly to: RelativePath;
-  /** Later ones have greater numbers. */
+  /** Later ones have greater numbers; the two of an exchange have the same. */
   readonly number: number;
 }
 
@@ -28,23 +28,39 @@ export class MoveMemory {
   readonly #sources = new PathTable<Move>();
   #bytes = 0;
   #number = 0;
+  /** The last one, unless it was the second of an exchange. */
+  #last: Move | undefined;
+
+  /** The number of the latest. */
+  get latest(): number {
+    return this.#number;
+  }
 
   moved(from: RelativePath, to: RelativePath): void {
-    this.#remember({ from, to, number: this.#number++ });
+    // What is exchanged is told as two renames in a row. One there and back looks the same, but leaves nothing there.
+    const isExchange = this.#last?.from === to && this.#last.to === from;
+    const move = { from, to, number: isExchange ? this.#number : ++this.#number };
+    this.#last = isExchange ? undefined : move;
+    this.#remember(move);
     for (const oldest of this.#targets.keys()) {
       if (this.#targets.size <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
       this.forget(oldest);
     }
   }
 
-  /** The directory `from` has become `to` for everybody: what was renamed in it, out of it or into it was so there. */
-  followed(from: RelativePath, to: RelativePath): void {
-    this.forget(from);
+  /**
+   * The directory `from` has become `to` for everybody: what was renamed in it, out of it or into it was so there. Not what
+   * came later than the one that is numbered `until`: another directory may have the name by then.
+   */
+  followed(from: RelativePath, to: RelativePath, until = Infinity): void {
     const renamed = (path: RelativePath) => isWithin(path, from) ? renamedIn(path, from, to) : path;
     for (const move of [...this.#targets.values()]) {
+      if (move.number > until) continue;
       if (!isWithin(move.from, from) && !isWithin(move.to, from)) continue;
       this.forget(move.from);
-      this.#remember({ ...move, from: renamed(move.from), to: renamed(move.to) });
+      if (move.from === from) continue;
+      const now = { ...move, from: renamed(move.from), to: renamed(move.to) };
+      if ((this.#targets.get(now.from)?.number ?? 0) <= now.number) this.#remember(now);
     }
   }
 

@@ -44,8 +44,8 @@ export interface ShareParts {
   prepare(share: Replica, path: RelativePath): void;
   /** `path` is to be looked at. */
   lookAt(share: Replica, path: RelativePath): void;
-  /** `from` became `to`, of which `reread` follows if it is a directory. */
-  onMoved(share: Replica, from: RelativePath, to: RelativePath): void;
+  /** `from` became `to`, of which `reread` follows if it is a directory; with the number that this has in `moves`. */
+  onMoved(share: Replica, from: RelativePath, to: RelativePath, number: number): void;
   /** `directory`, and what is below it, is to be read. */
   read(share: Replica, directory: RelativePath, what: Wanted): void;
   /** It is there, after it was not, or as another directory. */
@@ -183,7 +183,7 @@ export class Share implements WatchSink {
 
   moved(from: RelativePath, to: RelativePath): void {
     this.renamed(from, to);
-    if (!this.#isIgnored(to)) this.#parts.onMoved(this.replica, from, to);
+    if (!this.#isIgnored(to)) this.#parts.onMoved(this.replica, from, to, this.moves.latest);
   }
 
   /** `from` has become `to`, some time ago. */
@@ -193,9 +193,9 @@ export class Share implements WatchSink {
     else this.moves.moved(from, to);
   }
 
-  /** The directory `from`, with all that is in it, has become `to` for everybody. */
-  followed(from: RelativePath, to: RelativePath): void {
-    this.moves.followed(from, to);
+  /** The directory `from`, with all that is in it, has become `to` for everybody. `until`: see `MoveMemory`. */
+  followed(from: RelativePath, to: RelativePath, until?: number): void {
+    this.moves.followed(from, to, until);
     this.#links.followed(from, to);
   }
 

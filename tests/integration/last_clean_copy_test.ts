@@ -6,6 +6,7 @@ import type { Channel } from "../support/channel.ts";
 import { EICAR } from "../support/eicar.ts";
 import { answering, FakeClamd, type FakeCommand, prefix } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
+import { filesThatHold } from "../support/tree.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -126,6 +127,57 @@ for (const how of ["in the outage", "while the daemon was down"]) {
     },
   );
 }
+
+/** Who has no file with this content, under whatever name. */
+async function without(channel: Channel, content: string): Promise<string[]> {
+  const bytes = new TextEncoder().encode(content);
+  const found = await filesThatHold(bytes, channel.peers.map(({ path }) => path));
+  return channel.peers.filter(({ path }) => !found.some((file) => file.startsWith(`${path}/`)))
+    .map(({ name }) => name);
+}
+
+testOnEachFilesystem("I3: exchanged with a directory, and infected there", async (kind) => {
+  await using world = await World.start(kind, { channels: { docs: {} } });
+  const { only } = world;
+  const ann = only.share("ann");
+  await ann.write("letter", CLEAN);
+  await ann.shell("mkdir box");
+  await only.settled();
+  ann.exchange("letter", "box");
+  Deno.writeFileSync(ann.at("box"), EICAR);
+  await waitFor("the malware is gone", () => world.user.lines.length > 0 && !ann.has("box"));
+  await waitFor(
+    "all have what was clean",
+    async () => (await without(only, CLEAN)).length === 0,
+    20_000,
+  );
+  await only.settled();
+  assertEquals(await without(only, CLEAN), []);
+});
+
+testOnEachFilesystem(
+  "I3: two directories exchanged in an outage, all keep what is in them until the scanner is back",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("one/a", "content of a");
+    await ann.write("two/b", "content of b");
+    await only.settled();
+    await world.clamd.kill();
+    await world.gate.reload(); // no verdict is remembered
+    ann.exchange("one", "two");
+    await waitFor("both are held", () => world.user.lines.length === 2, 10_000);
+    await sleep(1000);
+    for (const content of ["content of a", "content of b"]) {
+      assertEquals(await without(only, content), []);
+    }
+    await world.clamd.start();
+    await waitFor("they arrive", () => only.export.has("one/b") && only.export.has("two/a"));
+    await only.settled();
+    assertEquals([only.export.list("one"), only.export.list("two")], [["b"], ["a"]]);
+  },
+);
 
 testOnEachFilesystem(
   "I3: infected by one, and by another one who has renamed it, while the first one's is scanned",

@@ -6,6 +6,7 @@
 import { fromText, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { setModificationTime } from "../../ffi/file_content.ts";
+import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { must } from "./command.ts";
 
 export interface Attributes {
@@ -54,6 +55,16 @@ export class Share {
       if (file === undefined) throw new Error(`${relative} is no file`);
       setModificationTime(file, mtimeNs);
     }
+  }
+
+  /** Gives each of two things the other's name, at once (renameat2(2), RENAME_EXCHANGE). */
+  exchange(one: string, other: string): void {
+    using root = Directory.openTrusted(fromText(this.path));
+    const [from, to] = [fromText(one) as RelativePath, fromText(other) as RelativePath];
+    using source = root.openBeneath(parentOf(from));
+    using target = root.openBeneath(parentOf(to));
+    if (source === undefined || target === undefined) throw new Error("they are not there");
+    source.rename(nameOf(from), target, nameOf(to), RENAME_EXCHANGE);
   }
 
   /** `undefined` while there is no file. */

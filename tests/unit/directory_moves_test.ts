@@ -74,6 +74,7 @@ class Tree implements Disposable {
       isPossible: () => this.isPossible,
       isWorkedOn: (directory) => display(directory) === this.worked,
       onChanged: () => {},
+      onRenamed: () => {},
       onMoved: ({ from, to }) => this.followed.push(`${display(from)} ${display(to)}`),
       onTrouble: (error) => this.troubles.push(error),
     });
@@ -88,7 +89,7 @@ class Tree implements Disposable {
     Deno.renameSync(this.at("ann", from), this.at("ann", to));
     const [author] = this.#replicas;
     if (author === undefined) throw new Error("ann is there");
-    this.moves.moved({ author, from: relative(from), to: relative(to) });
+    this.moves.moved({ author, from: relative(from), to: relative(to), number: 1 });
     await this.moves.ended();
   }
 

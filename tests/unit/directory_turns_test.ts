@@ -64,6 +64,7 @@ function follower(
     isPossible: () => true,
     isWorkedOn: () => false,
     onChanged: () => {},
+    onRenamed: () => {},
     onMoved: () => {},
     onTrouble: (error) => {
       throw error;
@@ -78,11 +79,11 @@ Deno.test("I7: others have their time after all that was followed, not only afte
   using index = FileIndex.open(":memory:", () => {});
   for (const name of ["large", "small"]) index.put(path(name), DIRECTORY);
   const moves = follower(index, LONG_MS);
-  moves.moved({ author: ann, from: path("large"), to: path("huge") });
-  moves.moved({ author: ann, from: path("small"), to: path("tiny") });
+  moves.moved({ author: ann, from: path("large"), to: path("huge"), number: 1 });
+  moves.moved({ author: ann, from: path("small"), to: path("tiny"), number: 1 });
   await moves.ended();
   await sleep(LONG_MS / 3); // for the small one the rest is over
-  moves.moved({ author: ann, from: path("huge"), to: path("large") });
+  moves.moved({ author: ann, from: path("huge"), to: path("large"), number: 1 });
   assert(!moves.covers(path("huge")), "it is kept from the others again at once");
   await moves.ended();
 });
@@ -91,13 +92,13 @@ Deno.test("I7: two guests that rename the same in turns leave others their time,
   using index = FileIndex.open(":memory:", () => {});
   for (const name of ["above", "above/large", "small"]) index.put(path(name), DIRECTORY);
   const moves = follower(index, LONG_MS);
-  moves.moved({ author: ann, from: path("above/large"), to: path("above/huge") });
+  moves.moved({ author: ann, from: path("above/large"), to: path("above/huge"), number: 1 });
   await moves.ended();
   for (const [from, to] of [["above/huge", "above/large"], ["above", "below"]] as const) {
-    moves.moved({ author: bob, from: path(from), to: path(to) });
+    moves.moved({ author: bob, from: path(from), to: path(to), number: 1 });
     assert(!moves.covers(path("above/huge")), `${from} is kept from the others again at once`);
   }
-  moves.moved({ author: bob, from: path("small"), to: path("tiny") });
+  moves.moved({ author: bob, from: path("small"), to: path("tiny"), number: 1 });
   assert(moves.covers(path("small")), "others are followed");
   await moves.ended();
 });
@@ -111,8 +112,8 @@ Deno.test("I7: what was followed waits for no other one behind it", async () => 
   {
     using turn = new DirectoryTurn(large);
     await turn.take();
-    moves.moved({ author: ann, from: path("small"), to: path("tiny") });
-    moves.moved({ author: ann, from: path("large"), to: path("huge") });
+    moves.moved({ author: ann, from: path("small"), to: path("tiny"), number: 1 });
+    moves.moved({ author: ann, from: path("large"), to: path("huge"), number: 1 });
     await moves.ready(path("tiny"));
     assert(!moves.covers(path("tiny")) && moves.covers(path("huge")));
   }

@@ -45,7 +45,26 @@ const AFTER: readonly {
     target: "y",
   },
   { what: "one out of a renamed directory", renames: ["d e", "e/x y"], name: "d/x", target: "y" },
-  { what: "one there and one back", renames: ["a b", "b a"], name: "a", target: undefined },
+  {
+    what: "one there, another one, and one back",
+    renames: ["a b", "c d", "b a"],
+    name: "a",
+    target: undefined,
+  },
+  { what: "an exchange", renames: ["a b", "b a"], name: "a", target: "b" },
+  { what: "an exchange, of the other", renames: ["a b", "b a"], name: "b", target: "a" },
+  {
+    what: "an exchange of directories above",
+    renames: ["d e", "e d"],
+    name: "d/x",
+    target: "e/x",
+  },
+  {
+    what: "an exchange, and one from the name that it got",
+    renames: ["a b", "b a", "b c"],
+    name: "a",
+    target: "c",
+  },
   { what: "another file's", renames: ["a b", "c d"], name: "x", target: undefined },
 ];
 
@@ -70,6 +89,25 @@ Deno.test("I3: what was renamed in, into and out of a directory that all have re
   assertEquals(
     ["e/a", "x", "e/out", "d", "d/a"].map((name) => moves.targetOf(path(name))),
     [path("e/b"), path("e/y"), path("out"), undefined, undefined],
+  );
+});
+
+Deno.test("I3: what was exchanged has one former name", () => {
+  const moves = remembering("d e", "e d");
+  assertEquals(moves.sourcesOf(path("e/x")), [path("d/x")]);
+  assertEquals(moves.sourcesOf(path("d/x")), [path("e/x")]);
+});
+
+Deno.test("I3: what was renamed in a directory that came in the place of the renamed one stays as it was", () => {
+  const moves = remembering("d/a d/b", "d e");
+  const { latest } = moves;
+  for (const [from, to] of [["z", "d/z"], ["e/b", "out"], ["d", "f"]] as const) {
+    moves.moved(path(from), path(to));
+  }
+  moves.followed(path("d"), path("e"), latest);
+  assertEquals(
+    ["z", "d/z", "e/a", "e/b", "d"].map((name) => moves.targetOf(path(name))),
+    [path("f/z"), path("f/z"), path("out"), path("out"), path("f")],
   );
 });
 

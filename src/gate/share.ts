@@ -23,11 +23,14 @@ import { MoveMemory } from "./move_memory.ts";
 import type { Seen } from "./planning/situation.ts";
 import type { Wanted } from "./readings.ts";
 import { Replica } from "./replica.ts";
+import { recordIn } from "./replica_record.ts";
 
 /** Of a long path, in messages. */
 const SHOWN = 100;
 /** Beyond them none is remembered: they only tell what need not be prepared for (I6). */
 const MOST_EXPECTED = { paths: 10_000, bytes: 2 * 1024 * 1024 };
+/** Beyond them the first is forgotten: its deletion does not wait for its new name (I6). */
+const MOST_DEPARTED = 1_000;
 /** Names that do not travel in the root of a share that counts as empty. */
 const MOST_LEFTOVERS = 1_000;
 
@@ -64,6 +67,8 @@ export class Share implements WatchSink {
   /** Where the daemon did something of which an event is still to tell. */
   readonly #expected = new Set<RelativePath>();
   readonly #expectedTally = new PathTally(MOST_EXPECTED);
+  /** What was renamed to names that nobody has told: the former ones, by inode. */
+  readonly #departed = new Map<number, RelativePath>();
   #foundEmpty = false;
   /** It was found empty, and what was known of it still counts, whatever its guest may have written since. */
   #waitsEmptied = false;
@@ -168,7 +173,38 @@ export class Share implements WatchSink {
     if (this.#expected.delete(path)) this.#expectedTally.remove(path);
     if (path === ROOT || this.#isIgnored(path)) return;
     if (replica.root === undefined || isEcho(replica, path)) return;
+    if (this.#departed.size > 0) this.#meet(path);
     lookAt(replica, path);
+  }
+
+  /** `undefined` if that cannot be told: it is looked at closely then. */
+  #glance(path: RelativePath): Seen | undefined {
+    try {
+      return this.replica.glance(path);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return undefined;
+    }
+  }
+
+  departed(path: RelativePath): void {
+    const record = recordIn(this.#parts.index.get(path), this.replica.id);
+    if (record === undefined) return;
+    this.#departed.delete(record.inode); // to the end
+    this.#departed.set(record.inode, path);
+    if (this.#departed.size <= MOST_DEPARTED) return;
+    const [oldest] = this.#departed.keys();
+    if (oldest !== undefined) this.#departed.delete(oldest);
+  }
+
+  /** Whether `path` is the new name of something. */
+  #meet(path: RelativePath): void {
+    const seen = this.#glance(path);
+    if (seen?.kind !== "file" && seen?.kind !== "directory") return;
+    const from = this.#departed.get(seen.status.inode);
+    if (from === undefined) return;
+    this.#departed.delete(seen.status.inode);
+    if (from !== path) this.renamed(from, path);
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {

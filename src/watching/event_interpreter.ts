@@ -13,6 +13,8 @@ import { UNWATCHED, type WatchNode, type WatchTree } from "./watch_tree.ts";
 export interface Findings {
   touch(path: RelativePath, touch: Touch): void;
   moved(from: RelativePath, to: RelativePath): void;
+  /** What had this name has another one of which nothing is told: in a directory that is not watched (yet), or outside. */
+  departed(path: RelativePath): void;
   /** A directory may be there that is to be watched, with everything below it. */
   arrived(parent: WatchNode, name: FileName, purpose: Purpose): void;
   /** Events were lost. */
@@ -31,6 +33,8 @@ interface Departure {
 }
 
 const PATH_MAX = 4096;
+/** What is told of each may cost a look at what is known of it (I7). */
+const EXPIRED_AT_ONCE = 64;
 
 const CLOSED: Touch = { event: "closed", below: "nothing" };
 const SETTLED: Touch = { event: "settled", below: "nothing" };
@@ -69,11 +73,14 @@ export class EventInterpreter {
   }
 
   /**
-   * Forgets directories that were moved out of the tree, so that nothing outside is told. Only when all
-   * events so far have been handled.
+   * Forgets directories that were moved out of the tree, so that nothing outside is told: some of those that are due.
+   * Only when all events so far have been handled.
    */
   expire(nowMs: number): void {
-    for (const departure of this.#moves.expired(nowMs)) this.#movedOut(departure);
+    for (const departure of this.#moves.expired(nowMs, EXPIRED_AT_ONCE)) {
+      this.#movedOut(departure);
+      if (departure.path !== undefined) this.findings.departed(departure.path);
+    }
   }
 
   #movedOut({ node }: Departure): void {

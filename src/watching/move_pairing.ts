@@ -40,12 +40,12 @@ export class MovePairing<Item> {
 
   /**
    * What left and did not arrive in time: it was moved out. To be called only when all events up to now have
-   * been seen, or the other half may still be among them.
+   * been seen, or the other half may still be among them. No more than `most`, the oldest first.
    */
-  expired(nowMs: number): Item[] {
+  expired(nowMs: number, most = Infinity): Item[] {
     const items: Item[] = [];
     for (const [cookie, { item, expiresAt }] of this.#departures) {
-      if (expiresAt > nowMs) break;
+      if (expiresAt > nowMs || items.length >= most) break;
       items.push(item);
       this.#departures.delete(cookie);
     }

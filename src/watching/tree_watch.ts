@@ -122,6 +122,12 @@ export class TreeWatch {
       moved: (from, to) => {
         if (this.#telling) this.sink.moved(from, to);
       },
+      departed: (path) => {
+        if (!this.#telling) return;
+        this.sink.departed?.(path);
+        // Later than what is found in a directory that was made a moment before.
+        this.#touch(path, { event: "settled", below: "nothing" });
+      },
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       armed: (path, purpose) => {
         if (purpose === "retry") this.#polling.retried(path);

@@ -33,6 +33,12 @@ export interface WatchSink {
   /** `from` became `to` inside the tree. Told at once; `changed` or `reread` follow for both. */
   moved(from: RelativePath, to: RelativePath): void;
 
+  /**
+   * What had the name `path` was given another one that nobody tells: in a directory that was made a moment before, in one
+   * that is excluded, or outside. Told before `changed` of it, and that mostly after `changed` of the new name.
+   */
+  departed?(path: RelativePath): void;
+
   /** The root directory vanished, was moved away or unmounted. The watcher waits for it to come back. */
   rootLost(): void;
 

@@ -212,3 +212,22 @@ testOnEachFilesystem(
     await allHaveClean(only, "letter");
   },
 );
+
+for (const what of ["a file", "a directory"]) {
+  testOnEachFilesystem(
+    `I3: ${what} moved into a new directory, and infected there`,
+    async (kind) => {
+      await using world = await World.start(kind, { channels: { docs: {} } });
+      const { only } = world;
+      const ann = only.share("ann");
+      await ann.write("dir/letter", CLEAN);
+      await only.settled();
+      const from = what === "a file" ? "dir/letter" : "dir";
+      Deno.mkdirSync(ann.at("new"));
+      Deno.renameSync(ann.at(from), ann.at("new/moved"));
+      Deno.writeFileSync(ann.at(what === "a file" ? "new/moved" : "new/moved/letter"), EICAR);
+      await waitFor("the malware is found", () => world.user.lines.length > 0);
+      await allHaveClean(only, "dir/letter");
+    },
+  );
+}

@@ -39,6 +39,9 @@ class World implements Findings {
   moved(from: RelativePath, to: RelativePath): void {
     this.lines.push(`${from} -> ${to}`);
   }
+  departed(path: RelativePath): void {
+    this.lines.push(`${path} departed`);
+  }
   arrived(parent: WatchNode, name: RelativePath, purpose: string): void {
     this.lines.push(`arm ${parent.watch}/${name}: ${purpose}`);
   }
@@ -141,6 +144,18 @@ Deno.test("a directory that was moved out is forgotten after a while, with every
   world.interpreter.expire(world.interpreter.nextExpiryAt);
   assertEquals(world.forgotten.sort(), [2, 3]);
   assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), []);
+});
+
+Deno.test("I3: what has another name of which nothing is told has departed, once that is certain", () => {
+  const world = new World();
+  world.on(ROOT_WATCH, IN.MOVED_FROM, "a", 7);
+  world.on(ROOT_WATCH, IN.MOVED_FROM, "b", 8);
+  world.on(ROOT_WATCH, IN.MOVED_TO, "c", 8);
+  world.lines.length = 0;
+  world.interpreter.expire(world.interpreter.nextExpiryAt - 1);
+  assertEquals(world.lines, []);
+  world.interpreter.expire(Infinity);
+  assertEquals(world.lines, ["a departed"]);
 });
 
 Deno.test("a directory that was met elsewhere before its arrival was told is not forgotten", () => {

@@ -116,12 +116,13 @@ class Bench implements Disposable {
     assert(this.index.commit());
   }
 
-  /** The index has a file of the share. */
-  knowFile(): void {
+  /** The index has a file of the share: one that is there, or some. */
+  knowFile(name = "a"): void {
     const { id, root } = this.share.replica;
     assert(root !== undefined);
-    const record = recordOf(id, statusOf(root), "current", 1);
-    this.index.put(path("a"), { version: 1, deleted: false, records: [record] });
+    const status = root.status(fileName(name)) ?? statusOf(root);
+    const record = recordOf(id, status, "current", 1);
+    this.index.put(path(name), { version: 1, deleted: false, records: [record] });
   }
 
   [Symbol.dispose](): void {
@@ -143,6 +144,24 @@ Deno.test("I5: an event is followed if it is news; the root's and an ignored dir
   for (const one of ["guest's", "own", "ignored/a", "folder/a"]) bench.share.changed(path(one));
   bench.share.changed(ROOT);
   assertEquals(bench.asked, ["look at guest's", "look at folder/a"]);
+});
+
+Deno.test("I3: what departed from a name that is known is met by its inode where it arrived", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  Deno.mkdirSync(`${place}/new`);
+  for (const name of ["known", "unknown"]) Deno.writeTextFileSync(`${place}/${name}`, "");
+  bench.knowFile("known");
+  for (const name of ["known", "unknown"]) {
+    Deno.renameSync(`${place}/${name}`, `${place}/new/${name}`);
+    bench.share.departed(path(name));
+  }
+  for (const one of ["new", "new/known", "new/unknown"]) bench.share.changed(path(one));
+  const { moves } = bench.share;
+  assertEquals(["known", "unknown"].map((name) => moves.targetOf(path(name))), [
+    path("new/known"),
+    undefined,
+  ]);
 });
 
 Deno.test("what is going to be looked at is prepared, where that will be done at all", () => {

@@ -41,6 +41,7 @@ class Steps implements Disposable {
     this.interpreter = new EventInterpreter(this.watches.tree, {
       touch: () => {},
       moved: () => {},
+      departed: () => {},
       arrived: (parent, name, purpose) => this.armer.request(parent, name, purpose),
       overflow: () => tell("overflow"),
       rootChanged: () => {},

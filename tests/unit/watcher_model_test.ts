@@ -132,6 +132,7 @@ class Model {
     this.#interpreter = new EventInterpreter(this.watches.tree, {
       touch: (path, { event, below }) => touch(path, event, below),
       moved: () => {},
+      departed: (path) => touch(path, "settled", "nothing"),
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       overflow: () => this.#rearms.want("overflow", this.#now),
       rootChanged: () => assert(false, "nothing happens to the root"),

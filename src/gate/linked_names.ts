@@ -48,6 +48,11 @@ export class LinkedNames {
     if (names.size < status.links) this.#search();
   }
 
+  /** A file was changed by way of a name that it has no more. Which other one it has, if any, nobody tells. */
+  changedUnnamed(): void {
+    this.#search();
+  }
+
   /** The directory `from` has become `to` for everybody: no name in it is looked at on its own. */
   followed(from: RelativePath, to: RelativePath): void {
     for (const [path, inode] of this.#inodes) {

@@ -167,12 +167,14 @@ export class Share implements WatchSink {
     this.#parts.prepare(replica, path);
   }
 
-  changed(path: RelativePath): void {
+  changed(path: RelativePath, _closed = false, used = false): void {
     const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
     if (this.#expected.delete(path)) this.#expectedTally.remove(path);
-    if (path === ROOT || this.#isIgnored(path)) return;
-    if (replica.root === undefined || isEcho(replica, path)) return;
+    if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
+    // virtiofsd goes on by the name by which its guest had looked a file up first, as long as the guest remembers the file.
+    if (used && this.#glance(path)?.kind === "absent") this.#links.changedUnnamed();
+    if (isEcho(replica, path)) return;
     if (this.#departed.size > 0) this.#meet(path);
     lookAt(replica, path);
   }

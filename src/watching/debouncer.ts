@@ -12,6 +12,8 @@ import type { RelativePath } from "../../ffi/byte_string.ts";
 export interface Touch {
   readonly event: TouchEvent;
   readonly below: Below;
+  /** What became of the name, or that something was done to what is called so. */
+  readonly name?: "given" | "given up" | "used";
 }
 
 /**
@@ -31,6 +33,8 @@ export type Due =
     readonly below: Below;
     /** It was closed after it was open for writing. */
     readonly closed: boolean;
+    /** It was used, and since then its name was neither given nor given up: it is there, or had another name before. */
+    readonly used: boolean;
   }
   /** Too much was waiting to be kept apart. */
   | { readonly kind: "everything" };
@@ -55,6 +59,9 @@ interface Waiting {
   isWritten: boolean;
   closed: boolean;
   below: Below;
+  /** Its name was given to it meanwhile: to whatever was made so, all that happened then has happened. */
+  isNew: boolean;
+  isUsed: boolean;
 }
 
 export class Debouncer {
@@ -104,6 +111,8 @@ export class Debouncer {
       isWritten: false,
       closed: false,
       below: "nothing",
+      isNew: false,
+      isUsed: false,
     };
     note(waiting, nowMs, touch);
     return waiting;
@@ -143,9 +152,9 @@ export class Debouncer {
       return [{ kind: "everything" }];
     }
     const due: Due[] = [];
-    for (const [path, { dueAt, below, closed }] of this.#waiting) {
+    for (const [path, { dueAt, below, closed, isNew, isUsed }] of this.#waiting) {
       if (dueAt > nowMs || due.length >= limit) break;
-      due.push({ kind: "path", path, below, closed });
+      due.push({ kind: "path", path, below, closed, used: isUsed && !isNew });
       this.#waiting.delete(path);
       this.#bytes -= path.length;
     }
@@ -160,11 +169,13 @@ export class Debouncer {
   }
 }
 
-function note(waiting: Waiting, nowMs: number, { event, below }: Touch): void {
+function note(waiting: Waiting, nowMs: number, { event, below, name }: Touch): void {
   const isSettled = event === "closed" || event === "settled";
   if (isSettled && waiting.settledAt === Infinity) waiting.settledAt = nowMs;
   if (event === "writing") waiting.isWritten = true;
   if (event === "closed") waiting.closed = true;
+  if (name === "given") waiting.isNew = true;
+  if (name !== undefined) waiting.isUsed = name === "used";
   waiting.below = stronger(waiting.below, below);
 }
 

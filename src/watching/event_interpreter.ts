@@ -36,11 +36,13 @@ const PATH_MAX = 4096;
 /** What is told of each may cost a look at what is known of it (I7). */
 const EXPIRED_AT_ONCE = 64;
 
-const CLOSED: Touch = { event: "closed", below: "nothing" };
-const SETTLED: Touch = { event: "settled", below: "nothing" };
-const TREE_SETTLED: Touch = { event: "settled", below: "moved" };
-const WRITING: Touch = { event: "writing", below: "nothing" };
-const OTHER: Touch = { event: "other", below: "nothing" };
+const CLOSED: Touch = { event: "closed", below: "nothing", name: "used" };
+const WRITING: Touch = { event: "writing", below: "nothing", name: "used" };
+const ATTRIBUTES: Touch = { event: "other", below: "nothing", name: "used" };
+const CREATED: Touch = { event: "other", below: "nothing", name: "given" };
+const ARRIVED: Touch = { event: "settled", below: "nothing", name: "given" };
+const GONE: Touch = { event: "settled", below: "nothing", name: "given up" };
+const TREE_GONE: Touch = { event: "settled", below: "moved", name: "given up" };
 
 const OF_THE_DIRECTORY_ITSELF = IN.IGNORED | IN.UNMOUNT | IN.DELETE_SELF | IN.MOVE_SELF;
 
@@ -98,24 +100,24 @@ export class EventInterpreter {
   /** A directory was created or removed, or its attributes changed. */
   #directory(parent: WatchNode, name: FileName, mask: number): void {
     if (mask & IN.CREATE) {
-      this.#touch(parent, name, SETTLED);
+      this.#touch(parent, name, ARRIVED);
       if (!this.#isExcluded(parent, name)) this.findings.arrived(parent, name, "created");
       return;
     }
     if (!(mask & IN.DELETE)) {
-      this.#touch(parent, name, OTHER);
+      this.#touch(parent, name, ATTRIBUTES);
       return;
     }
     const node = this.tree.child(parent, name);
     // A directory is empty when it is removed. How it came to be was told only if it was watched all the time.
     const wasTold = node !== undefined && node.watch !== UNWATCHED && !this.tree.isDoubtful(node);
-    this.#touch(parent, name, wasTold ? SETTLED : TREE_SETTLED);
+    this.#touch(parent, name, wasTold ? GONE : TREE_GONE);
     if (node !== undefined) this.tree.remove(node);
   }
 
   #movedFrom(parent: WatchNode, name: FileName, event: InotifyEvent, nowMs: number): void {
     const isDirectory = (event.mask & IN.ISDIR) !== 0;
-    const path = this.#touch(parent, name, isDirectory ? TREE_SETTLED : SETTLED);
+    const path = this.#touch(parent, name, isDirectory ? TREE_GONE : GONE);
     const node = isDirectory ? this.tree.child(parent, name) : undefined;
     if (node !== undefined) {
       this.tree.detach(node);
@@ -133,7 +135,7 @@ export class EventInterpreter {
     if (departure?.path !== undefined && path !== undefined) {
       this.findings.moved(departure.path, path);
     }
-    this.#touch(parent, name, SETTLED);
+    this.#touch(parent, name, ARRIVED);
     if (!(mask & IN.ISDIR)) return;
     if (this.#isExcluded(parent, name)) {
       if (departure !== undefined) this.#movedOut(departure);
@@ -173,6 +175,7 @@ export class EventInterpreter {
 
 function fileTouch(mask: number): Touch {
   if (mask & IN.CLOSE_WRITE) return CLOSED;
-  if (mask & IN.DELETE) return SETTLED;
-  return mask & IN.MODIFY ? WRITING : OTHER;
+  if (mask & IN.DELETE) return GONE;
+  if (mask & IN.MODIFY) return WRITING;
+  return mask & IN.CREATE ? CREATED : ATTRIBUTES;
 }

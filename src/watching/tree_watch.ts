@@ -268,7 +268,7 @@ export class TreeWatch {
       return;
     }
     this.#lone.delete(due.path);
-    this.sink.changed(due.path, due.closed);
+    this.sink.changed(due.path, due.closed, due.used);
     if (due.below !== "nothing" && !this.#closed) this.sink.reread(due.path, due.below);
   }
 

@@ -14,12 +14,10 @@ import { type Placement, UNWATCHED, type WatchNode, WatchTree } from "./watch_tr
 
 /**
  * CREATE is how links and truncated files show, ATTRIB how modes and owners do, MODIFY keeps a file that is being
- * written from counting as quiet. Files that are unlinked but still open would speak under a name that may
- * be another file's by now (EXCL_UNLINK).
+ * written from counting as quiet. Not EXCL_UNLINK: what was opened by a name that is gone may have another one.
  */
 export const MASK = IN.CLOSE_WRITE | IN.MOVED_FROM | IN.MOVED_TO | IN.CREATE | IN.DELETE |
-  IN.ATTRIB |
-  IN.MODIFY | IN.ONLYDIR | IN.EXCL_UNLINK;
+  IN.ATTRIB | IN.MODIFY | IN.ONLYDIR;
 /** Of other directories the parent's watch tells. */
 const ROOT_MASK = MASK | IN.DELETE_SELF | IN.MOVE_SELF;
 

@@ -21,8 +21,10 @@ export interface WatchSink {
    * Something happened at `path` (written, created, removed, moved, attributes changed), and since then it
    * has been quiet for the debounce time, or the maximum wait is over. What it is now, the disk tells.
    * `closed`: by a program that had it open for writing. What that wrote by mmap(2) need not have changed its times.
+   * `used`: something was done to what has the name, or had it before: a program goes on with what it has opened or
+   * looked up by a name, though that was given up and the file has another one.
    */
-  changed(path: RelativePath, closed: boolean): void;
+  changed(path: RelativePath, closed: boolean, used: boolean): void;
 
   /**
    * Anything at or below `directory` may have changed without an event of its own: a tree moved in or

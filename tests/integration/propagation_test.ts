@@ -2,6 +2,8 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { fileName, fromText } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
 import { DEBOUNCE_MS, GUEST_ID } from "../support/channel.ts";
 import { clean } from "../support/eicar.ts";
 import { onEachFilesystem } from "../support/fixture.ts";
@@ -242,6 +244,26 @@ onEachFilesystem(
       );
       // No event tells that the content of the other name has changed with it.
       await only.settled("links");
+    });
+
+    test("I3: what is written by way of a name that is gone, since the file has got another one, travels", async ({ only }) => {
+      const ann = only.share("ann");
+      await ann.write("gone/temporary", "first");
+      // As virtiofsd does for its guest: it opens all that it has once looked up by what it held then.
+      using directory = Directory.openTrusted(fromText(ann.at("gone")));
+      using held = directory.openHandle(fileName("temporary"));
+      const way = `/proc/${Deno.pid}/fd/${held?.fd}`;
+      await ann.shell("cd gone; ln temporary final; rm temporary");
+      await only.settled("gone");
+      for (const text of ["second", "third"]) {
+        await Deno.writeTextFile(way, text);
+        await waitFor(
+          `export has the ${text}`,
+          async () => await only.export.readText("gone/final") === text,
+          20_000,
+        );
+      }
+      await only.settled("gone");
     });
 
     test("I4: a reader that looks all the time sees whole files with the right mode only", async ({ only }) => {

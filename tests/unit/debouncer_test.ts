@@ -21,7 +21,7 @@ const WRITING: Touch = { event: "writing", below: "nothing" };
 const OTHER: Touch = { event: "other", below: "nothing" };
 
 function path(path: RelativePath, below: Below = "nothing", closed = false): Due {
-  return { kind: "path", path, below, closed };
+  return { kind: "path", path, below, closed, used: false };
 }
 
 /** When `A` is told, although something happens to it again and again. */
@@ -101,6 +101,30 @@ Deno.test("I1: that a writer has closed a path is told with it, whatever happens
   debouncer.touch(A, 2000, SETTLED);
   assertEquals(debouncer.due(3000), [path(A)]);
 });
+
+const USED: Touch = { event: "closed", below: "nothing", name: "used" };
+const GIVEN: Touch = { event: "other", below: "nothing", name: "given" };
+const GIVEN_UP: Touch = { event: "settled", below: "nothing", name: "given up" };
+
+const USES: readonly {
+  readonly what: string;
+  readonly touches: readonly Touch[];
+  readonly used: boolean;
+}[] = [
+  { what: "used", touches: [USED], used: true },
+  { what: "used after its name was given up", touches: [GIVEN_UP, USED], used: true },
+  { what: "used, and then its name given up", touches: [USED, GIVEN_UP], used: false },
+  { what: "looked for only", touches: [SETTLED], used: false },
+  { what: "a temporary file", touches: [GIVEN, USED, GIVEN_UP, USED], used: false },
+];
+
+for (const { what, touches, used } of USES) {
+  Deno.test(`I3: ${what}: ${used ? "it may" : "it need not"} have another name`, () => {
+    const debouncer = new Debouncer(100);
+    for (const touch of touches) debouncer.touch(A, 0, touch);
+    assertEquals(debouncer.due(1000).map((one) => one.kind === "path" && one.used), [used]);
+  });
+}
 
 Deno.test("of a file that is written the maximum wait counts from the first settled event", () => {
   const debouncer = new Debouncer(100);

@@ -146,6 +146,18 @@ Deno.test("I5: an event is followed if it is news; the root's and an ignored dir
   assertEquals(bench.asked, ["look at guest's", "look at folder/a"]);
 });
 
+Deno.test("I3: what was changed by way of a name that is gone is looked for, now and then", () => {
+  const place = scratchDirectory("share");
+  Deno.writeTextFileSync(`${place}/there`, "");
+  using bench = new Bench(place);
+  for (const one of ["there", "gone"]) bench.known.add(path(one));
+  bench.share.changed(path("there"), true, true);
+  bench.share.changed(path("gone"), true, false);
+  assertEquals(bench.asked, []);
+  for (let time = 0; time < 3; time++) bench.share.changed(path("gone"), true, true);
+  assertEquals(bench.asked, [`read ${display(ROOT)}: changed`]);
+});
+
 Deno.test("I3: what departed from a name that is known is met by its inode where it arrived", () => {
   const place = scratchDirectory("share");
   using bench = new Bench(place);

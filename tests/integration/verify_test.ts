@@ -221,6 +221,29 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "verify: a directory that is mounted twice is one, whatever it is called",
+  async (kind) => {
+    await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+    const basePath = await filesystem.directory();
+    for (const name of ["ann", "bob"]) {
+      await Deno.mkdir(`${basePath}/share/${name}`, { recursive: true });
+    }
+    const again = await filesystem.directory("again");
+    await must("mount", ["--bind", basePath, again]);
+    try {
+      const { code, text } = await verify({
+        docs: { ...GOOD, basePath },
+        more: { ...GOOD, basePath: again },
+      });
+      assertEquals(code, 1, text);
+      assertMatch(text, /more\.basePath: .*again\S* is the directory of the channel docs, mounted/);
+    } finally {
+      await must("umount", [again]);
+    }
+  },
+);
+
+testOnEachFilesystem(
   "verify: a file system mounted read-only is told from one of the wrong kind",
   async (kind) => {
     await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });

@@ -37,15 +37,20 @@ export class ScanQueue {
     return this.#running.size;
   }
 
+  /** Whether a path that is not in it yet could be added. */
+  hasRoom(path: RelativePath): boolean {
+    const { paths, bytes } = this.limits;
+    // One of any length has room: it would never be scanned.
+    const isTooLong = this.waiting > 0 && this.#bytes + path.length > bytes;
+    return this.waiting < paths && !isTooLong;
+  }
+
   /** `false` if the queue is full: the path is not remembered. */
   add(path: RelativePath, closed = false): boolean {
     const place = this.#running.has(path) ? this.#again : this.#waiting;
     const known = place.get(path);
     if (known === undefined && place === this.#waiting) {
-      const { paths, bytes } = this.limits;
-      // One of any length has room: it would never be scanned.
-      const isTooLong = place.size > 0 && this.#bytes + path.length > bytes;
-      if (place.size >= paths || isTooLong) return false;
+      if (!this.hasRoom(path)) return false;
       this.#bytes += path.length;
     }
     place.set(path, closed || known === true);

@@ -198,10 +198,16 @@ export class WatchedTree implements WatchSink {
     );
   }
 
-  /** A file that was met while the tree was read. */
+  /** A file that was met while the tree was read: there is always room for it, in the end. */
   #offer(path: RelativePath): Promise<void> | void {
+    if (!this.#queue.hasRoom(path)) return this.#offerLater(path);
     this.#add(path);
     if (this.#queue.waiting >= MOST_AHEAD) return this.#roomForMore();
+  }
+
+  async #offerLater(path: RelativePath): Promise<void> {
+    while (!this.#stopped && !this.#queue.hasRoom(path)) await this.#roomForMore();
+    this.#add(path);
   }
 
   async #roomForMore(): Promise<void> {

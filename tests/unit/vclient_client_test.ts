@@ -152,6 +152,15 @@ Deno.test("--scan-existing scans it, and knows when it is through", async () => 
   assert(bench.has("1/1"));
 });
 
+Deno.test("--scan-existing is through when all is scanned, however small the queue is", async () => {
+  const files = Object.fromEntries(
+    Array.from({ length: 200 }, (_, i) => [`d${i % 7}/${i}`, `${i}`]),
+  );
+  await using bench = await Bench.start({ files, queueLimits: { paths: 10, bytes: 30 } });
+  assert(await bench.client.scanExisting());
+  assertEquals(new Set(bench.scanner.contents).size, 200);
+});
+
 Deno.test("--scan-existing that is stopped before the end does not say that it was through", async () => {
   await using bench = await Bench.start({ files: { one: "one", two: "two", three: "three" } });
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -14,6 +14,7 @@ import type { DirectoryEntry } from "../../ffi/dirent.ts";
 import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
+import { pathOf, type Place, ReachedDirectories } from "./reached_directories.ts";
 
 /** How long others wait for their turn (I7). */
 const SLICE_MS = 5;
@@ -29,24 +30,6 @@ export interface FileVisitor {
   /** A directory or an entry cannot be read, and why. Another file system that is mounted below is not entered. */
   onTrouble(path: RelativePath, reason: string): void;
   isStopped(): boolean;
-}
-
-/**
- * A directory that is to be read. It has its path only when its turn comes, and keeps none: a directory holds as many
- * others, and lies as deep, as anybody likes (I6).
- */
-interface Place {
-  readonly above: Place | undefined;
-  /** The path of the topmost one, the names of the others. */
-  readonly name: RelativePath;
-}
-
-function pathOf(place: Place): RelativePath {
-  const names: RelativePath[] = [];
-  for (let at: Place | undefined = place; at !== undefined; at = at.above) {
-    if (at.name !== ROOT) names.push(at.name);
-  }
-  return names.reverse().join("/") as RelativePath;
 }
 
 /** For how long the event loop has been kept from others, over all directories: most are read in no time. */
@@ -77,18 +60,20 @@ export async function walkFiles(
   visitor: FileVisitor,
 ): Promise<void> {
   const walk: Walk = { visitor, slice: new Slice(), places: [{ above: undefined, name: top }] };
+  using reached = new ReachedDirectories(root);
   for (let place = walk.places.pop(); place !== undefined; place = walk.places.pop()) {
     if (walk.slice.isOver) await walk.slice.rest();
     if (visitor.isStopped()) return;
     const path = pathOf(place);
     try {
-      using directory = root.openBeneath(path);
+      using directory = reached.open(place);
       if (directory !== undefined) await readDirectory(directory, place, path, walk);
-      else if (isMountPoint(root, path)) visitor.onTrouble(path, MOUNTED);
+      else if (isMountPoint(root, reached, place)) visitor.onTrouble(path, MOUNTED);
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue; // removed meanwhile
       if (lacksDescriptors(error)) {
         walk.places.push(place);
+        reached.release();
         await pause(AFTER_SHORTAGE_MS);
         continue;
       }
@@ -98,10 +83,12 @@ export async function walkFiles(
   }
 }
 
-function isMountPoint(root: Directory, path: RelativePath): boolean {
-  if (path === ROOT) return false;
-  using parent = root.openBeneath(parentOf(path));
-  const status = parent?.status(nameOf(path));
+function isMountPoint(root: Directory, reached: ReachedDirectories, place: Place): boolean {
+  const { above, name } = place;
+  if (name === ROOT) return false;
+  // The topmost one may have a path of several names.
+  using parent = above === undefined ? root.openBeneath(parentOf(name)) : reached.open(above);
+  const status = parent?.status(nameOf(name));
   return status?.kind === "directory" && status.mountId !== root.mountId;
 }
 

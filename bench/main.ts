@@ -68,21 +68,32 @@ function valuesOf(args: readonly string[]) {
   }).values;
 }
 
-/** Reads the command line; a text is what is wrong with it, or what was asked for. */
-function optionsOf(args: readonly string[]): Options | string {
+/** What is said instead of measuring anything. */
+interface Answer {
+  readonly text: string;
+  readonly code: number;
+}
+
+const asked = (text: string): Answer => ({ text, code: 0 });
+const wrong = (problem: string): Answer => ({ text: `${problem}\n\n${USAGE}`, code: 2 });
+
+/** Reads the command line. */
+function optionsOf(args: readonly string[]): Options | Answer {
   let values: ReturnType<typeof valuesOf>;
   try {
     values = valuesOf(args);
   } catch (error) {
-    return `${messageOf(error)}\n\n${USAGE}`;
+    return wrong(messageOf(error));
   }
-  if (values.help) return USAGE;
-  if (values.list) return CASES.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join("\n");
+  if (values.help) return asked(USAGE);
+  if (values.list) {
+    return asked(CASES.map(({ name, title }) => `${name.padEnd(20)} ${title}`).join("\n"));
+  }
   const unknown = values.only.filter((name) => !CASES.some((one) => one.name === name));
-  if (unknown.length > 0) return `no such case: ${unknown.join(" ")}\n\n${USAGE}`;
+  if (unknown.length > 0) return wrong(`no such case: ${unknown.join(" ")}`);
   const size = values.smoke ? "smoke" : values.quick ? "quick" : "full";
   const rounds = Number(values.rounds ?? ROUNDS[size]);
-  if (!Number.isInteger(rounds) || rounds < 1) return `--rounds: a whole number\n\n${USAGE}`;
+  if (!Number.isInteger(rounds) || rounds < 1) return wrong("--rounds: a whole number");
   const { only, write } = values;
   const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
   const jitless = values.jitless || size === "full";
@@ -177,9 +188,9 @@ async function prepare(): Promise<string | undefined> {
 
 async function main(args: readonly string[]): Promise<number> {
   const options = optionsOf(args);
-  if (typeof options === "string") {
-    say(options);
-    return 2;
+  if ("text" in options) {
+    say(options.text);
+    return options.code;
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, () => {

@@ -41,6 +41,12 @@ testOfBenchmark(
   },
 );
 
+Deno.test("what is asked for is no mistake, and a mistake is one", async () => {
+  const codeOf = async (arg: string) => (await run(Deno.execPath(), [...ARGUMENTS, arg])).code;
+  const given = ["--help", "--list", "--what", "--rounds=0"];
+  assertEquals(await Promise.all(given.map(codeOf)), [0, 0, 2, 2]);
+});
+
 testOfBenchmark("interrupted, it takes everything along", async () => {
   const benchmark = new Deno.Command(Deno.execPath(), {
     args: [...ARGUMENTS, "--smoke", "--only", "beside-large"],

@@ -113,8 +113,14 @@ const USAGE = `Usage: deno task soak [OPTIONS]
   --seed N           the first seed, to repeat a failure [default: another one each time]
   --filesystem KIND  ${FILESYSTEM_KINDS.join(" or ")} [default: by the seed]`;
 
+export interface SoakCommand {
+  readonly minutes: number;
+  readonly seed: number | undefined;
+  readonly filesystems: readonly FilesystemKind[];
+}
+
 /** What the command line says; a text is what is wrong with it, or what was asked for. */
-function optionsOf(args: readonly string[]) {
+export function optionsOf(args: readonly string[]): SoakCommand | string {
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -125,7 +131,19 @@ function optionsOf(args: readonly string[]) {
         help: { type: "boolean", default: false },
       },
     });
-    return values.help ? USAGE : values;
+    if (values.help) return USAGE;
+    const minutes = Number(values.minutes);
+    // In none of them everything would hold.
+    if (!(minutes > 0)) throw new RangeError("--minutes: a number above 0");
+    const seed = values.seed === undefined ? undefined : Number(values.seed);
+    if (seed !== undefined && !Number.isInteger(seed)) {
+      throw new RangeError("--seed: a whole number");
+    }
+    const filesystems = FILESYSTEM_KINDS.filter((kind) => (values.filesystem ?? kind) === kind);
+    if (filesystems.length === 0) {
+      throw new RangeError(`--filesystem: ${FILESYSTEM_KINDS.join(" or ")}`);
+    }
+    return { minutes, seed, filesystems };
   } catch (error) {
     return `${messageOf(error)}\n\n${USAGE}`;
   }
@@ -133,21 +151,20 @@ function optionsOf(args: readonly string[]) {
 
 async function main(): Promise<void> {
   const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-  const values = optionsOf(Deno.args);
-  if (typeof values === "string") {
-    say(values);
-    return Deno.exit(values === USAGE ? 0 : 2);
+  const options = optionsOf(Deno.args);
+  if (typeof options === "string") {
+    say(options);
+    return Deno.exit(options === USAGE ? 0 : 2);
   }
-  const kinds = FILESYSTEM_KINDS.filter((kind) => (values.filesystem ?? kind) === kind);
-  const until = performance.now() + Number(values.minutes) * 60_000;
+  const until = performance.now() + options.minutes * 60_000;
   const total: SoakCounts = { operations: 0, misfortunes: new Map() };
   let seeds = 0;
   for (
-    let seed = Number(values.seed ?? Date.now() % 1_000_000);
+    let seed = options.seed ?? Date.now() % 1_000_000;
     performance.now() < until;
     seed++
   ) {
-    const filesystem = new Random(seed).fork().choose(kinds);
+    const filesystem = new Random(seed).fork().choose(options.filesystems);
     const counts = await soak({ seed, filesystem, rounds: 3, bursts: 200, say });
     total.operations += counts.operations;
     for (const [name, count] of counts.misfortunes) {

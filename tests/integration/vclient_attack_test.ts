@@ -63,6 +63,32 @@ Deno.test(
 );
 
 Deno.test(
+  {
+    name: "I1: malware that is written by mmap(2), of which an overflow loses the closing",
+    ignore,
+  },
+  async () => {
+    await using world = await VclientWorld.start({ clamd: { LogClean: "no" } });
+    await world.shell("mkdir known");
+    const path = `${world.watched}/mapped`;
+    Deno.writeTextFileSync(path, "x".repeat(EICAR.length));
+    {
+      using mapped = new MappedFile(path);
+      Deno.chmodSync(path, 0o640); // it is looked at while it is clean
+      await world.quiet();
+      await sleep(500);
+      Deno.kill(world.client.pid, "SIGSTOP");
+      // More events than the kernel keeps for a client that does not read them.
+      await world.shell(`for i in $(seq 7000); do echo $i > known/$i; done`);
+      mapped.write(EICAR);
+    }
+    Deno.kill(world.client.pid, "SIGCONT");
+    await world.client.logged(/changes came faster than they could be read/);
+    await world.gone("mapped");
+  },
+);
+
+Deno.test(
   { name: "I1: malware of which an attribute is changed again and again", ignore },
   async () => {
     await using world = await VclientWorld.start();

@@ -87,11 +87,12 @@ export function patternSurprise(pattern: string, over: "name" | "path"): string 
   if (over === "name" && pattern.includes("/")) {
     return `never matches, since file names hold no "/"; ignorePathPatterns look at paths`;
   }
+  if (over === "path" && pattern.startsWith("/")) {
+    const where = isGlob(pattern) ? "never matches" : "matches nothing at the top of a share";
+    return `${where}, since paths are relative to the share; remove the leading "/"`;
+  }
   if (!isGlob(pattern)) return substringSurprise(pattern, over);
   if (over === "name") return undefined;
-  if (pattern.startsWith("/")) {
-    return `never matches, since paths are relative to the share; remove the leading "/"`;
-  }
   if (!pattern.includes("/") && !pattern.includes("**")) {
     return `matches at the top of a share only; "**/${pattern}" matches in every directory`;
   }

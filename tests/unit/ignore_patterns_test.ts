@@ -226,6 +226,8 @@ Deno.test("patterns that will surprise are explained, others are not", () => {
   );
   assert(patternSurprise("a/b", "name")?.startsWith("never matches"));
   assert(patternSurprise("/a/*", "path")?.startsWith("never matches"));
+  assert(patternSurprise("/.Trash-", "path")?.startsWith("matches nothing at the top"));
+  assert(!rules([], ["/.Trash-"]).isIgnored(path(".Trash-1000/f")));
   for (const pattern of [".crdownload", "~$", "*.part", "?"]) {
     assertEquals(patternSurprise(pattern, "name"), undefined, pattern);
   }

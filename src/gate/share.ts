@@ -190,10 +190,10 @@ export class Share implements WatchSink {
   }
 
   departed(path: RelativePath): void {
-    const record = recordIn(this.#parts.index.get(path), this.replica.id);
-    if (record === undefined) return;
-    this.#departed.delete(record.inode); // to the end
-    this.#departed.set(record.inode, path);
+    const inode = this.#knownInode(path);
+    if (inode === undefined) return;
+    this.#departed.delete(inode); // to the end
+    this.#departed.set(inode, path);
     if (this.#departed.size <= MOST_DEPARTED) return;
     const [oldest] = this.#departed.keys();
     if (oldest !== undefined) this.#departed.delete(oldest);
@@ -203,10 +203,16 @@ export class Share implements WatchSink {
   #meet(path: RelativePath): void {
     const seen = this.#glance(path);
     if (seen?.kind !== "file" && seen?.kind !== "directory") return;
-    const from = this.#departed.get(seen.status.inode);
+    const { inode } = seen.status;
+    const from = this.#departed.get(inode);
     if (from === undefined) return;
-    this.#departed.delete(seen.status.inode);
-    if (from !== path) this.renamed(from, path);
+    this.#departed.delete(inode);
+    // Once the former name's end has travelled, the inode may have been given to something else.
+    if (from !== path && this.#knownInode(from) === inode) this.renamed(from, path);
+  }
+
+  #knownInode(path: RelativePath): number | undefined {
+    return recordIn(this.#parts.index.get(path), this.replica.id)?.inode;
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {

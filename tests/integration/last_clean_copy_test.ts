@@ -156,6 +156,28 @@ testOnEachFilesystem("I3: exchanged with a directory, and infected there", async
 });
 
 testOnEachFilesystem(
+  "I3: in a directory that was exchanged with a file, and infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("box/in/letter", CLEAN);
+    await ann.write("other/file", "another one");
+    await only.settled();
+    ann.exchange("box", "other/file");
+    Deno.writeFileSync(ann.at("other/file/in/letter"), EICAR);
+    await waitFor("the malware is found", () => world.user.lines.length > 0);
+    await waitFor(
+      "all have what was clean",
+      async () => (await without(only, CLEAN)).length === 0,
+      20_000,
+    );
+    await only.settled();
+    assertEquals(await without(only, CLEAN), []);
+  },
+);
+
+testOnEachFilesystem(
   "I3: two directories exchanged in an outage, all keep what is in them until the scanner is back",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

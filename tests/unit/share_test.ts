@@ -10,7 +10,7 @@ import { statusOf } from "../../ffi/file_status.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
 import { LONGEST_PATH, REFRESH_FILE } from "../../src/gate/ignore_patterns.ts";
-import { recordOf } from "../../src/gate/replica_record.ts";
+import { recordOf, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
 import { Share } from "../../src/gate/share.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -174,6 +174,18 @@ Deno.test("I3: what departed from a name that is known is met by its inode where
     path("new/known"),
     undefined,
   ]);
+});
+
+Deno.test("I3: an inode that was given to something else is no new name of what departed long ago", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  Deno.writeTextFileSync(`${place}/old`, "");
+  bench.knowFile("old");
+  bench.share.departed(path("old"));
+  Deno.renameSync(`${place}/old`, `${place}/new`);
+  bench.index.put(path("old"), UNKNOWN_ENTRY); // its deletion has travelled
+  bench.share.changed(path("new"));
+  assertEquals(bench.share.moves.targetOf(path("old")), undefined);
 });
 
 Deno.test("what is going to be looked at is prepared, where that will be done at all", () => {

@@ -96,6 +96,23 @@ Deno.test("verify: a file that does not exist is named, exit 1", async () => {
   assertMatch(text, /\/nonexistent\/channels\.json/);
 });
 
+Deno.test("verify: names in another encoding than UTF-8 are no other names, but a fault", async () => {
+  const path = `${scratchDirectory("encoding")}/channels.json`;
+  const text = JSON.stringify({ docs: { ...GOOD, producers: ["b\u00fcro"] } });
+  const latin1 = Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const utf16 = new Uint8Array(
+    Uint16Array.from(`\ufeff${text}`, (unit) => unit.charCodeAt(0)).buffer,
+  );
+  for (const bytes of [latin1, utf16]) {
+    await Deno.writeFile(path, bytes);
+    const { code, text } = await gate("verify", "--offline", "--config", path);
+    assertEquals(code, 1);
+    assertMatch(text, /channels\.json is no text in UTF-8/);
+  }
+  await Deno.writeTextFile(path, `\ufeff${text}`);
+  assertEquals((await gate("verify", "--offline", "--config", path)).code, 0);
+});
+
 Deno.test("verify: both vocabularies of the field are good offline, and verbose shows defaults", async () => {
   const { code, text } = await verify(
     {

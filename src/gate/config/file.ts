@@ -2,14 +2,17 @@
 
 import { displayText } from "../../../ffi/byte_string.ts";
 import { isErrno } from "../../../ffi/errno.ts";
-import { readHostText } from "../../../ffi/host_file.ts";
+import { readHostFile } from "../../../ffi/host_file.ts";
+
+/** What is no UTF-8 would become other names. A byte order mark is for the parser. */
+const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The configuration's text, or why it cannot be read. */
 export function readConfiguration(
   path: string,
 ): { readonly text: string } | { readonly problem: string } {
   try {
-    return { text: readHostText(path) };
+    return { text: TEXT.decode(readHostFile(path)) };
   } catch (error) {
     return { problem: `the configuration ${displayText(path)} ${reasonOf(error)}` };
   }
@@ -19,5 +22,6 @@ function reasonOf(error: unknown): string {
   if (isErrno(error, "ENOENT")) return "does not exist";
   if (isErrno(error, "EACCES", "EPERM")) return "may not be read by this user";
   if (isErrno(error, "EISDIR")) return "is a directory";
+  if (error instanceof TypeError) return "is no text in UTF-8: save it as such";
   return `cannot be read: ${error instanceof Error ? error.message : error}`;
 }

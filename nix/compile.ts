@@ -13,6 +13,7 @@ import {
   type Program,
   PROGRAM_NAMES,
   PROGRAMS,
+  v8FlagsOf,
   withLibc,
 } from "./programs.ts";
 
@@ -48,6 +49,7 @@ export async function compileArguments(
 ): Promise<string[]> {
   const declared = permissionSetOf(program.name);
   const permissions = libc === undefined ? declared : withLibc(declared, libc);
+  const v8Flags = v8FlagsOf(program);
   return [
     "compile",
     "--quiet", // it is embedded: the runtime's own notices would stand among our log lines
@@ -56,7 +58,7 @@ export async function compileArguments(
     "--no-code-cache",
     "--exclude-unused-npm",
     ...(await npmTestFolders(program.entryPoint, REPOSITORY)).map((path) => `--exclude=${path}`),
-    ...(program.jitless ? ["--v8-flags=--jitless"] : []),
+    ...(v8Flags.length > 0 ? [`--v8-flags=${v8Flags.join(",")}`] : []),
     ...permissionFlags(permissions),
     `--output=${output}`,
     program.entryPoint,

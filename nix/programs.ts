@@ -25,6 +25,12 @@ export const PROGRAMS: readonly Program[] = PROGRAM_NAMES.map((name) => ({
   entryPoint: `src/${name}/main.ts`,
 }));
 
+/** What a program's task sets for V8, such as limits of memory; as a binary it has the same. */
+export function v8FlagsOf({ name, jitless }: Program): readonly string[] {
+  const [, flags] = / --v8-flags=(\S+)/.exec(denoConfiguration.tasks[name]) ?? [];
+  return [...(jitless ? ["--jitless"] : []), ...(flags?.split(",") ?? [])];
+}
+
 /** Everything of a kind, or what is listed. What is not named is denied. */
 export type PermissionSet = Readonly<Record<string, boolean | readonly string[]>>;
 

@@ -20,6 +20,14 @@ import { scratchDirectory } from "../support/scratch.ts";
 
 const KINDS = ["env", "ffi", "net", "read", "run", "sys", "write"] as const;
 
+/** Flags of V8 that Deno sets by itself. */
+const DENOS_OWN: ReadonlySet<string> = new Set([
+  "UNUSED_BUT_NECESSARY_ARG0",
+  "--stack-size=1024",
+  "--inspector-live-edit",
+  "--external-memory-max-reasonable-size=0",
+]);
+
 /** Tests, tools, packages for tests, and the tests of packages. */
 const FOREIGN = /(^|\/)(tests?|bench|nix|docs|fast-check|pure-rand)\/|\.test\.\w+$/;
 
@@ -87,14 +95,19 @@ for (const program of PROGRAMS) {
     assertEquals(permissions.prompt, false);
   });
 
-  Deno.test(`I8: ${binary} has no code cache, no unstable features, no options of its own`, async () => {
+  Deno.test(`I8: ${binary} has no code cache, no unstable features, and of V8 what its task has`, async () => {
     const { metadata } = await build(program);
     assertEquals(metadata.entrypoint_key, program.entryPoint);
     assertEquals(metadata.code_cache_key, null);
     assertEquals(metadata.unstable_config.features, []);
     assertEquals(metadata.env_vars_from_env_file, {});
     assertEquals(metadata.argv, []);
-    assertEquals(metadata.v8_flags.includes("--jitless"), program.jitless);
+    const [, ofTask] = /--v8-flags=(\S+)/.exec(denoConfiguration.tasks[program.name]) ?? [];
+    const jitless = program.jitless ? ["--jitless"] : [];
+    assertEquals(metadata.v8_flags.filter((flag) => !DENOS_OWN.has(flag)), [
+      ...jitless,
+      ...(ofTask === undefined ? [] : [ofTask]),
+    ]);
     assertEquals(metadata.log_level, "ERROR", "the runtime does not chatter into our log");
   });
 

@@ -4,7 +4,7 @@
  * would hold.
  */
 
-import { permissionFlags, permissionSetOf, PROGRAMS } from "../../nix/programs.ts";
+import { permissionFlags, permissionSetOf, PROGRAMS, v8FlagsOf } from "../../nix/programs.ts";
 import { UNIT_FOLDER } from "../../nix/units.ts";
 import { must } from "./command.ts";
 import { REPOSITORY } from "./gate.ts";
@@ -34,9 +34,11 @@ export async function installation(dropIns: DropIns = {}): Promise<NestedSystemd
       mode: 0o755,
     },
   };
-  for (const { name, binary, entryPoint, jitless } of PROGRAMS) {
+  for (const program of PROGRAMS) {
+    const { name, binary, entryPoint } = program;
     const flags = permissionFlags(permissionSetOf(name));
-    if (jitless) flags.push("--v8-flags=--jitless");
+    const v8Flags = v8FlagsOf(program);
+    if (v8Flags.length > 0) flags.push(`--v8-flags=${v8Flags.join(",")}`);
     files[`/usr/local/bin/${binary}`] = { text: script(flags, entryPoint), mode: 0o755 };
   }
   for await (const { name, isFile } of Deno.readDir(UNIT_FOLDER)) {

@@ -30,6 +30,7 @@ import { GuestNotifier } from "./guest_notifier.ts";
 import { InUse, LayoutFault } from "./layout.ts";
 import { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
+import { scannerWarnings } from "./scanner_warnings.ts";
 import { serve } from "./serve.ts";
 
 export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];
@@ -189,12 +190,8 @@ function chooseScanner(
       clamdConfig: displayText(clamdConfig),
     });
   }
-  if (limits?.alertExceedsMax === false) {
-    log.warn(
-      `{clamdConfig} does not set "AlertExceedsMax yes": members of archives beyond clamd's ` +
-        `limits pass unseen`,
-      { clamdConfig: displayText(clamdConfig) },
-    );
+  for (const warning of scannerWarnings(configs, limits, clamdConfig)) {
+    log.warn("{warning}", { warning: formatFault(warning) });
   }
   const scanner = new ClamdScanner({
     reactor,

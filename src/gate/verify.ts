@@ -5,12 +5,13 @@ import { exitCode } from "../command_line/exit_codes.ts";
 import { print } from "../command_line/print.ts";
 import { readClamdLimits } from "../scanning/clamd_configuration.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
-import { type Configuration, parseConfiguration } from "./config/configuration.ts";
+import { parseConfiguration } from "./config/configuration.ts";
 import { type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { describeChannel } from "./config/report.ts";
 import { checkLayout } from "./layout.ts";
 import { realPlaces } from "./real_places.ts";
+import { scannerWarnings } from "./scanner_warnings.ts";
 
 export interface VerifyOptions {
   readonly config: string;
@@ -35,7 +36,8 @@ export function verify(options: VerifyOptions): number {
     for (const one of configuration.channels.flatMap(filesystemFaults)) {
       (one.severity === "fault" ? faults : warnings).push(one);
     }
-    warnings.push(...scannerWarnings(configuration, options.clamdConfig));
+    const limits = readClamdLimits(options.clamdConfig);
+    warnings.push(...scannerWarnings(configuration.channels, limits, options.clamdConfig));
   }
   for (const one of [...faults, ...warnings]) say(formatFault(one));
   if (options.verbose) {
@@ -49,21 +51,6 @@ export function verify(options: VerifyOptions): number {
 function filesystemFaults({ name, basePath, producers }: ChannelConfig): Fault[] {
   const found = checkLayout(basePath, producers, { sharesMayBeMissing: false });
   return found.map((one) => ({ ...one, channel: name }));
-}
-
-/** What clamd passes unseen looks like clean files. */
-function scannerWarnings({ channels }: Configuration, clamdConfig: string): Fault[] {
-  if (!channels.some(({ scanning }) => scanning.enable)) return [];
-  const limits = readClamdLimits(clamdConfig);
-  if (limits === undefined || limits.alertExceedsMax) return [];
-  return [{
-    severity: "warning",
-    channel: undefined,
-    field: "",
-    message:
-      `${displayText(clamdConfig)} does not set "AlertExceedsMax yes": clamd passes members ` +
-      `of archives beyond its limits unseen`,
-  }];
 }
 
 function summary(path: string, channels: number, faults: number, warnings: number): string {

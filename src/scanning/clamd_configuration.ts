@@ -18,7 +18,7 @@ export interface ClamdLimits {
 const MIB = 1024 * 1024;
 
 /** What libclamav can take at most (INT_MAX - 2), however its configuration reads. */
-const LARGEST_FILE = 2 ** 31 - 3;
+export const LARGEST_FILE = 2 ** 31 - 3;
 
 /** What holds where the configuration does not say. File sizes: the smallest of all versions' defaults. */
 export const DEFAULT_LIMITS: ClamdLimits = {

@@ -41,7 +41,7 @@ async function prepare(kind: FilesystemKind): Promise<Scene> {
 /** The power comes back: the disk as `keepDisk` kept it, and a machine that was started anew. */
 async function startAnew(world: World): Promise<void> {
   await world.filesystem.losePower();
-  startMachineAnew(indexOf(world));
+  startMachineAnew(world.only.indexPath);
 }
 
 testOnEachFilesystem(
@@ -61,7 +61,7 @@ testOnEachFilesystem(
     await world.startGate();
     await only.quiet();
     await world.gate.kill();
-    flushIndex(indexOf(world));
+    flushIndex(world.only.indexPath);
     await world.filesystem.keepDisk();
     await startAnew(world);
     const reached = only.share("bob").has("made");
@@ -75,10 +75,6 @@ testOnEachFilesystem(
     await world.verify();
   },
 );
-
-function indexOf({ only }: World): string {
-  return `${only.stateDirectory}/index.sqlite`;
-}
 
 testOnEachFilesystem(
   "I3: the power fails after the daemon's end: a deletion made before is none less, and no conflict is seen",
@@ -123,7 +119,7 @@ async function failWhileBusy(world: World, flushed: boolean): Promise<void> {
   await using guests = new BusyGuests(PRODUCERS.map((name) => only.share(name).path));
   await sleep(1000 + 2000 * Math.random());
   await world.gate.kill();
-  if (flushed) flushIndex(indexOf(world));
+  if (flushed) flushIndex(world.only.indexPath);
   await world.filesystem.keepDisk();
   await guests.stop();
   await startAnew(world);

@@ -105,6 +105,13 @@ export class Guests {
     }
   }
 
+  /** Nobody promises what its author has not on the disk. */
+  lookAfterPowerFailure(): void {
+    this.survivors.keep((share, path, content) =>
+      readText(`${this.#channel.share(share).path}/${path}`) === content
+    );
+  }
+
   /** What does not travel is taken away, so that all places can be compared. */
   removeObstacles(): void {
     for (const { path } of this.#channel.peers) removeLinks(path);

@@ -2,6 +2,7 @@
 
 import { emptyDisk, fillDisk } from "../support/full_disk.ts";
 import { Gate } from "../support/gate.ts";
+import { startMachineAnew } from "../support/index_file.ts";
 import { sleep } from "../support/wait.ts";
 import type { World } from "../support/world.ts";
 import type { Guests } from "./guests.ts";
@@ -59,6 +60,17 @@ export const MISFORTUNES: Readonly<Record<string, (scene: Scene) => Promise<void
     } finally {
       gate.child.kill("SIGCONT");
     }
+  },
+
+  async "the power failed"({ world, guests }) {
+    await world.gate.kill();
+    await world.clamd.kill(); // it may still read what the gate handed to it
+    await world.filesystem.keepDisk();
+    await world.filesystem.losePower();
+    startMachineAnew(world.only.indexPath);
+    guests.lookAfterPowerFailure();
+    await world.clamd.start();
+    await world.startGate();
   },
 
   async "clamd killed and started"({ world: { clamd }, random }) {

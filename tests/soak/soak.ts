@@ -10,7 +10,12 @@
 
 import { parseArgs } from "node:util";
 import { messageOf } from "../../ffi/errno.ts";
-import { FILESYSTEM_KINDS, type FilesystemKind } from "../support/loop_filesystem.ts";
+import { must } from "../support/command.ts";
+import {
+  FILESYSTEM_KINDS,
+  type FilesystemKind,
+  LoopFilesystem,
+} from "../support/loop_filesystem.ts";
 import { sleep } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 import { check } from "./check.ts";
@@ -45,6 +50,8 @@ export async function soak(options: SoakOptions): Promise<SoakCounts> {
   const infectedAction = random.choose(INFECTED_ACTIONS);
   const withDiode = random.chance(0.3);
   const variant = `${options.filesystem}, ${infectedAction}${withDiode ? ", with a diode" : ""}`;
+  // Of a file on it a reflink can be made, which is what the disk holds at one moment.
+  await using outer = await LoopFilesystem.create("xfs", { sizeMiB: 4 * DISK_MIB });
   await using world = await World.start(options.filesystem, {
     channels: {
       docs: {
@@ -53,8 +60,9 @@ export async function soak(options: SoakOptions): Promise<SoakCounts> {
       },
     },
     // A disk that was full of data has room again when the data is gone.
-    filesystem: { sizeMiB: DISK_MIB, mixed: true },
+    filesystem: { sizeMiB: DISK_MIB, mixed: true, where: outer },
   });
+  await must("sync", ["-f", world.filesystem.path]); // the shares outlast a power failure
   const counts: SoakCounts = { operations: 0, misfortunes: new Map() };
   const history: string[] = [];
   for (let round = 0; round < options.rounds; round++) {

@@ -26,6 +26,13 @@ export class Survivors {
     }
   }
 
+  /** Forgets what `isThere` says is not there. */
+  keep(isThere: (share: string, path: string, content: string) => boolean): void {
+    for (const [path, { share, content }] of this.#byPath) {
+      if (!isThere(share, path, content)) this.#byPath.delete(path);
+    }
+  }
+
   /** Only this very path: another name of its file was written to. */
   forget(path: string): void {
     this.#byPath.delete(path);

@@ -108,6 +108,10 @@ export class Channel {
     return `${this.basePath}/.virtiofs-gate`;
   }
 
+  get indexPath(): string {
+    return `${this.stateDirectory}/index.sqlite`;
+  }
+
   /**
    * Waits until the peers hold the same below `directory`, attributes and content, and staging is empty;
    * then looks again a little later, when it must still be so (I3).

@@ -233,13 +233,15 @@ export class Publisher {
   /** The directory that is to hold `path`, made with everything above it as it is in `model`. */
   #makeParents(target: Replica, path: RelativePath, model: Replica): Directory | PublishOutcome {
     if (target.root === undefined || model.root === undefined) return CHANGED;
-    let here = target.root.duplicate();
+    const lowest = target.lowestAbove(target.root, path);
+    if (lowest.directory === undefined) return CHANGED;
+    let here = lowest.directory;
     let like: Directory | undefined;
-    let above = ROOT;
+    let above = lowest.path;
     let made = 0;
     try {
-      like = model.root.duplicate();
-      for (const name of parentOf(path).split("/") as FileName[]) {
+      like = model.root.openBeneath(above);
+      for (const name of lowest.rest) {
         above = join(above, name);
         like = stepDown(like, name);
         let next = here.openBeneath(name);

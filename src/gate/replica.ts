@@ -112,6 +112,13 @@ export class Replica {
   barrierAbove({ parent }: View, path: RelativePath): FileStatus | undefined {
     const root = this.#root;
     if (parent !== undefined || root === undefined) return undefined;
+    const { directory, rest: [next] } = this.lowestAbove(root, path);
+    using last = directory;
+    return next === undefined ? undefined : last?.status(next);
+  }
+
+  /** Of the directories above `path`, the last of which was not there, the lowest that can be entered. */
+  lowestAbove(root: Directory, path: RelativePath): Entered {
     const names = parentOf(path).split("/") as FileName[];
     const above = (length: number) => names.slice(0, length).join("/") as RelativePath;
     // How many of them can be entered; not one by one, since a path is as long as a guest likes. Mostly the top of a tree
@@ -124,10 +131,19 @@ export class Replica {
       else entered = tried;
       tried = Math.max(refused - step, (entered + refused) >> 1);
     }
-    using last = entered === 0 ? root.duplicate() : root.openBeneath(above(entered));
-    const next = names[entered];
-    return next === undefined ? undefined : last?.status(next);
+    const lowest = above(entered);
+    const directory = entered === 0 ? root.duplicate() : root.openBeneath(lowest);
+    return { directory, path: lowest, rest: names.slice(entered) };
   }
+}
+
+/** A directory above a path. */
+interface Entered {
+  /** `undefined`: it is gone again. The caller closes it. */
+  readonly directory: Directory | undefined;
+  readonly path: RelativePath;
+  /** The names of those between it and what the path names. */
+  readonly rest: readonly FileName[];
 }
 
 const ABSENT: Seen = { kind: "absent" };

@@ -1,8 +1,8 @@
 /** What publishing leaves behind where it fails, and how much it does at a time. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { fileName, fromText, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
@@ -102,5 +102,38 @@ Deno.test("I7: others have their turn while a loser of a conflict is kept beside
     for (; outcome === undefined; turns++) await nextTurn();
     assertEquals(outcome, "kept");
     assert(turns > 3, `${turns} turns`);
+  });
+});
+
+Deno.test("I7: the parents that are missing are made without a look at each of thousands above them", async () => {
+  await withBench(({ path, ann, bob, publisher }) => {
+    const LEVELS = 3000;
+    const MISSING = 3;
+    const attributes = attributesOf(Deno.statSync(path));
+    for (const { root } of [ann, bob]) {
+      let here = root?.duplicate();
+      for (let level = root === ann.root ? 0 : MISSING; level < LEVELS && here; level++) {
+        using above = here;
+        above.makeDirectory(fileName("d"), 0o755);
+        here = above.openSubdirectory(fileName("d"));
+      }
+      here?.close();
+    }
+    const below = (levels: number) => Array(levels).fill("d").join("/") as RelativePath;
+    const timesMs = (what: () => void, times: number): number => {
+      const startedAt = performance.now();
+      for (let time = 0; time < times; time++) what();
+      return performance.now() - startedAt;
+    };
+    const openMs = timesMs(() => bob.root?.openBeneath(below(LEVELS - MISSING))?.close(), 100) /
+      100;
+    const at = join(below(LEVELS), fileName("new"));
+    const outcomes: string[] = [];
+    const tookMs = timesMs(() => {
+      using target = bob.view(at);
+      outcomes.push(publisher.makeDirectory(target, at, ann, attributes).kind);
+    }, 1);
+    assertEquals(outcomes, ["done"]);
+    assertLess(tookMs, 5 + 30 * openMs, `it takes ${openMs} ms to open one`);
   });
 });

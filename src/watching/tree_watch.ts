@@ -23,7 +23,7 @@ const PART_OF_TURN_MS = 1;
 /** The clock is read only now and then: an event takes a microsecond, unless its path is enormous. */
 const EVENTS_A_LOOK = 8;
 /** Told between two looks at the clock: each may make the sink look at the disk. */
-const TOLD_A_LOOK = 32;
+const TOLD_A_LOOK = 4;
 
 export interface TreeWatchOptions {
   readonly debounceMs: number;

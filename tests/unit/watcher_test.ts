@@ -11,7 +11,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
-import { Reactor } from "../../ffi/reactor.ts";
+import { nextTurn, Reactor } from "../../ffi/reactor.ts";
 import { must } from "../support/command.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { DEBOUNCE_MS, WatchedTree } from "../support/watched_tree.ts";
@@ -468,4 +468,31 @@ Deno.test("I7: while one tree is flooded, another one's change is told in time",
   }
   await reactor.stop();
   reactor[Symbol.dispose]();
+});
+
+/** Whoever hears of a path takes some time to look at it, as where it lies thousands of directories deep. */
+class SlowlyHeard extends WatchedTree {
+  readonly heardAt: number[] = [];
+  turn = 0;
+
+  override changed(path: RelativePath): void {
+    for (const until = performance.now() + 3; performance.now() < until;);
+    this.heardAt.push(this.turn);
+    super.changed(path);
+  }
+}
+
+Deno.test("I7: however long it takes to hear of a path, others have their turn between some of them", async () => {
+  await using tree = new SlowlyHeard();
+  await tree.watcher.start();
+  for (let file = 0; file < 100; file++) tree.write(`file-${file}`);
+  const deadline = performance.now() + 30_000;
+  while (tree.heardAt.length < 100 && performance.now() < deadline) {
+    tree.turn++;
+    await nextTurn();
+  }
+  assertEquals(tree.heardAt.length, 100);
+  for (let at = 8; at < 100; at++) {
+    assert(tree.heardAt[at] !== tree.heardAt[at - 8], "more than eight in one turn");
+  }
 });

@@ -55,12 +55,12 @@ export function remove(scanned: ScannedFile, onStray: OnStray): Outcome {
   }
   if (hidden === "changed") return "changed";
   try {
-    hidden.directory.removeFile(hidden.name);
+    // Where somebody has taken it from us, it has a new name, which is told.
+    return hidden.directory.removeFile(hidden.name) ? "done" : "changed";
   } catch (error) {
     putBack(hidden, { directory: scanned.parent, name: scanned.name }, onStray);
     throw error;
   }
-  return "done";
 }
 
 /**

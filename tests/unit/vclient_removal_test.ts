@@ -166,6 +166,16 @@ Deno.test("a file that is gone, or a link or directory in its place, is left alo
   }
 });
 
+Deno.test("a file that somebody takes from its hidden name is not said to be removed", () => {
+  using bench = new Bench();
+  const removeFile = bench.parent.removeFile.bind(bench.parent);
+  bench.parent.removeFile = (hidden) => {
+    Deno.renameSync(`${bench.path}/${hidden}`, `${bench.path}/saved`);
+    return removeFile(hidden);
+  };
+  assertEquals([bench.remove(), bench.names], ["changed", ["saved"]]);
+});
+
 Deno.test("of a file with several names only the one that was scanned goes", () => {
   using bench = new Bench();
   Deno.linkSync(`${bench.path}/${NAME}`, `${bench.path}/link`);

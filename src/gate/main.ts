@@ -15,6 +15,6 @@ if (import.meta.main) {
       break;
     case "verify":
       revokeAllPermissions(); // it needs none
-      Deno.exit(verify({ clamdConfig: "/etc/clamav/clamd.conf", ...invocation.options }));
+      Deno.exit(verify(invocation.options));
   }
 }

@@ -12,6 +12,17 @@ const CONFIG = {
 
 const DEBUG = { kind: "flag", short: "d", help: "log debug messages too" } as const;
 
+/** Where it usually is; it may be missing, or not be meant for us. */
+export const USUAL_CLAMD_CONFIG = "/etc/clamav/clamd.conf";
+
+const CLAMD_CONFIG = {
+  kind: "text",
+  value: "PATH",
+  default: USUAL_CLAMD_CONFIG,
+  help: "clamd's configuration, read for its size limits where they cannot be found out by " +
+    "asking clamd, and for what it passes unseen",
+} as const;
+
 export const GATE = defineProgram({
   name: "virtiofs-gate",
   summary: "share files between virtual machines, scanned first",
@@ -31,13 +42,7 @@ export const GATE = defineProgram({
           default: "/var/run/clamav/clamd.ctl",
           help: "clamd's Unix socket",
         },
-        clamdConfig: {
-          kind: "text",
-          value: "PATH",
-          default: "/etc/clamav/clamd.conf",
-          help: "clamd's configuration, read for its size limits where they cannot be found out " +
-            "by asking clamd",
-        },
+        clamdConfig: CLAMD_CONFIG,
         scanConcurrency: {
           kind: "number",
           value: "N",
@@ -60,6 +65,7 @@ export const GATE = defineProgram({
           kind: "flag",
           help: "check the text alone, not the file system (for builds)",
         },
+        clamdConfig: CLAMD_CONFIG,
         debug: DEBUG,
       },
     },

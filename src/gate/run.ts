@@ -28,7 +28,7 @@ import { formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { GuestNotifier } from "./guest_notifier.ts";
 import { InUse, LayoutFault } from "./layout.ts";
-import { GATE } from "./options.ts";
+import type { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
 import { scannerWarnings } from "./scanner_warnings.ts";
 import { serve } from "./serve.ts";
@@ -184,12 +184,6 @@ function chooseScanner(
   if (!configs.some(({ scanning }) => scanning.enable)) return new NoScanner();
   const { clamdSocket, clamdConfig, scanConcurrency } = options;
   const limits = readClamdLimits(clamdConfig);
-  // The usual one may be missing, or not be meant for us.
-  if (limits === undefined && clamdConfig !== GATE.commands.run.options.clamdConfig.default) {
-    log.warn("--clamd-config {clamdConfig} cannot be read: clamd's limits are not known from it", {
-      clamdConfig: displayText(clamdConfig),
-    });
-  }
   for (const warning of scannerWarnings(configs, limits, clamdConfig)) {
     log.warn("{warning}", { warning: formatFault(warning) });
   }

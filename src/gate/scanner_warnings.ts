@@ -9,6 +9,7 @@ import {
 } from "../scanning/clamd_configuration.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import type { Fault } from "./config/fault.ts";
+import { USUAL_CLAMD_CONFIG } from "./options.ts";
 
 /** `limits`: what the file at `path` says; `undefined` if it cannot be read. */
 export function scannerWarnings(
@@ -19,10 +20,18 @@ export function scannerWarnings(
   const scanned = channels.filter(({ scanning }) => scanning.enable);
   if (scanned.length === 0) return [];
   const found: Fault[] = [];
+  const add = (message: string, channel?: string) => {
+    const field = channel === undefined ? "" : "scanning.maxFileSize";
+    found.push({ severity: "warning", channel, field, message });
+  };
+  if (limits === undefined && path !== USUAL_CLAMD_CONFIG) {
+    add(`--clamd-config ${displayText(path)} cannot be read: clamd's limits are not known from it`);
+  }
   if (limits?.alertExceedsMax === false) {
-    const message = `${displayText(path)} does not set "AlertExceedsMax yes": clamd passes ` +
-      "members of archives beyond its limits unseen";
-    found.push({ severity: "warning", channel: undefined, field: "", message });
+    add(
+      `${displayText(path)} does not set "AlertExceedsMax yes": clamd passes ` +
+        "members of archives beyond its limits unseen",
+    );
   }
   const largest = limits === undefined ? LARGEST_FILE : largestScannable(limits);
   const source = limits === undefined ? "" : `, by ${displayText(path)}`;
@@ -35,7 +44,7 @@ export function scannerWarnings(
     if (maxFileSize === undefined || maxFileSize <= largest) continue;
     const message = `${showBytes(maxFileSize)} is more than clamd looks at ` +
       `(${showBytes(largest)}${source}): files between the two ${fate}`;
-    found.push({ severity: "warning", channel: name, field: "scanning.maxFileSize", message });
+    add(message, name);
   }
   return found;
 }

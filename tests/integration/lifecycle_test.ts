@@ -157,7 +157,7 @@ Deno.test("a configuration of clamd's that was named and cannot be read is told"
     arguments: ["--clamd-config", "/nonexistent/clamd.conf"],
   });
   await gate.exit();
-  assertMatch(gate.log, /<4>--clamd-config \/nonexistent\/clamd\.conf cannot be read/);
+  assertMatch(gate.log, /<4>warning: --clamd-config \/nonexistent\/clamd\.conf cannot be read/);
 });
 
 Deno.test("no good channel at all: it says so and ends with an error, without a stack trace", async () => {

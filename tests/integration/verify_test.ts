@@ -173,6 +173,21 @@ testOnEachFilesystem(
   },
 );
 
+testOnEachFilesystem("verify: I1: clamd's configuration may be anywhere", async (kind) => {
+  await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
+  const basePath = await filesystem.directory();
+  for (const name of ["ann", "bob"]) {
+    await Deno.mkdir(`${basePath}/share/${name}`, { recursive: true });
+  }
+  const clamd = `${scratchDirectory("clamd-conf")}/clamd.conf`;
+  await Deno.writeTextFile(clamd, "AlertExceedsMax no\nMaxFileSize 1M\n");
+  const docs = { ...GOOD, basePath, scanning: { maxFileSize: 2 * 1024 * 1024 } };
+  const { code, text } = await verify({ docs }, "--clamd-config", clamd);
+  assertEquals(code, 0, text);
+  assertMatch(text, /clamd\.conf does not set "AlertExceedsMax yes"/);
+  assertMatch(text, /docs\.scanning\.maxFileSize: 2 MiB is more than clamd looks at \(1 MiB/);
+});
+
 testOnEachFilesystem("verify: I4: a part on another filesystem is a fault", async (kind) => {
   await using filesystem = await LoopFilesystem.create(kind, { sizeMiB: 300 });
   const basePath = await filesystem.directory();

@@ -240,7 +240,13 @@ Deno.test("the gate's command names what to do", async (t) => {
       kind: "run",
       value: {
         command: "verify",
-        options: { config: "/c.json", verbose: true, offline: true, debug: false },
+        options: {
+          config: "/c.json",
+          verbose: true,
+          offline: true,
+          clamdConfig: "/etc/clamav/clamd.conf",
+          debug: false,
+        },
       },
     });
     const mistake = gate("verify", "-c", "/c.json", "--no-scan");

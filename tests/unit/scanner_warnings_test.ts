@@ -43,3 +43,11 @@ Deno.test("I1: a clamd that is silent about what it skips is warned of", () => {
   assert(more.length === 0);
   assertEquals(warningsOf({ enable: false }, { ...LIMITED, alertExceedsMax: false }), []);
 });
+
+Deno.test("a configuration of clamd that is given, and cannot be read, is warned of", () => {
+  const written = '{"docs": {"basePath": "/srv/docs", "producers": ["ann", "bob"]}}';
+  const { channels } = parseConfiguration(written, { unknownKeys: "fault" });
+  const warnings = (path: string) => scannerWarnings(channels, undefined, path).map(formatFault);
+  assertEquals(warnings("/etc/clamav/clamd.conf"), [], "it may run elsewhere");
+  assertStringIncludes(warnings("/etc/other.conf")[0] ?? "", "/etc/other.conf cannot be read");
+});

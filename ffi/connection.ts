@@ -63,10 +63,16 @@ export class Connection implements Disposable {
     return this.#socket;
   }
 
+  /** ECONNABORTED where it was closed, by another's doing perhaps while its user did something else. */
+  get #open(): StreamSocket {
+    if (!this.isOpen) throw closed();
+    return this.#socket;
+  }
+
   /** Bytes read into `buffer`; 0 when the peer has ended. ETIMEDOUT after `timeoutMs` without a byte. */
   async read(buffer: Uint8Array<ArrayBuffer>, timeoutMs?: number): Promise<number> {
     for (;;) {
-      const count = this.#socket.receive(buffer);
+      const count = this.#open.receive(buffer);
       if (count !== "again") return count;
       await this.#wait("read", timeoutMs);
     }
@@ -75,7 +81,7 @@ export class Connection implements Disposable {
   /** Writes everything. ETIMEDOUT when the peer takes nothing for `timeoutMs`. */
   async write(data: Uint8Array<ArrayBuffer>, timeoutMs?: number): Promise<void> {
     for (let rest = data; rest.length > 0;) {
-      const count = this.#socket.send(rest);
+      const count = this.#open.send(rest);
       if (count === "again") await this.#wait("write", timeoutMs);
       else rest = rest.subarray(count);
     }
@@ -88,7 +94,7 @@ export class Connection implements Disposable {
     timeoutMs?: number,
   ): Promise<void> {
     for (;;) {
-      const count = this.#socket.sendWithDescriptor(data, file);
+      const count = this.#open.sendWithDescriptor(data, file);
       if (count !== "again") return await this.write(data.subarray(count), timeoutMs);
       await this.#wait("write", timeoutMs);
     }
@@ -117,7 +123,7 @@ export class Connection implements Disposable {
     if (this.isOpen) this.#socket.shutdownWrite();
   }
 
-  /** Closes; whoever waits gets ECONNABORTED. */
+  /** Closes; whoever waits, reads or writes gets ECONNABORTED. */
   close(): void {
     if (!this.#socket.isOpen) return;
     this.#reactor.remove(this.#socket);

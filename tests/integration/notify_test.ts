@@ -131,6 +131,26 @@ Deno.test("virtiofs-notify", async (t) => {
   });
 });
 
+Deno.test("I6: peers that are dropped in the middle of what they say are no failure", async () => {
+  const folder = scratchDirectory("notify");
+  const reactor = new Reactor();
+  const path = `${folder}/socket`;
+  using server = new NotificationServer(reactor, {
+    channels: new Map([[fromText("docs"), fromText(folder)]]),
+    allowedCids: new Set(),
+    log: logger("notify"),
+  });
+  server.listen({ family: "unix", path }, 3401);
+  const peers = await Promise.all(Array.from({ length: 100 }, () => Peer.connect(path)));
+  const talking = peers.map((peer) => peer.send("docs\n".repeat(20_000)).catch(() => {}));
+  const answers = peers.map((peer) => peer.answer());
+  await sleep(100);
+  server[Symbol.dispose]();
+  await Promise.all([...talking, ...answers]);
+  for (const peer of peers) peer.close();
+  await reactor.stop();
+});
+
 Deno.test("a peer that stays silent is dropped, one that talks now and then is not", async () => {
   const folder = scratchDirectory("notify");
   const reactor = new Reactor();

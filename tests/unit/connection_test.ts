@@ -107,6 +107,10 @@ Deno.test("closing ends every wait with ECONNABORTED", async () => {
     for (const wait of waits) {
       assertEquals((await assertRejects(() => wait, SystemError)).code, "ECONNABORTED");
     }
+    const later = [left.read(new Uint8Array(1)), left.write(new Uint8Array(1)), left.writable()];
+    for (const wait of later) {
+      assertEquals((await assertRejects(() => wait, SystemError)).code, "ECONNABORTED");
+    }
   });
 });
 

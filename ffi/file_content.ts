@@ -190,6 +190,19 @@ export function readSmall(file: Descriptor, limit: number): Uint8Array<ArrayBuff
   return buffer.subarray(0, length);
 }
 
+const PIECE = 1024 * 1024;
+
+/** All of a file, one piece after the other; each is overwritten by the next. */
+export function* readPieces(file: Descriptor): Generator<Uint8Array<ArrayBuffer>> {
+  const buffer = new Uint8Array(PIECE);
+  for (let at = 0;;) {
+    const count = check(libc.pread(file.fd, buffer, BigInt(PIECE), BigInt(at)), "pread");
+    if (count === 0) return;
+    at += count;
+    yield buffer.subarray(0, count);
+  }
+}
+
 const F_SETSIG = 10;
 const F_SETLEASE = 1024;
 /** Does nothing where nobody handles it; the same number on both architectures. */

@@ -24,7 +24,7 @@ import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { inProjectOf } from "../../ffi/project.ts";
 import { Fifo } from "../scheduling/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
-import { type Origin, RecoveryJournal } from "./recovery_journal.ts";
+import { type JournalLine, type Origin, RecoveryJournal } from "./recovery_journal.ts";
 import { nameOfTaken, type Taken, takenUnder } from "./recovery_name.ts";
 import { type FileIdentity, sameContentIdentity, sameIdentity } from "./replica_record.ts";
 
@@ -126,7 +126,7 @@ export class Recovery implements Disposable {
       this.#tryToDecide({ item, isUndecided: true });
     }
     try {
-      this.#rewriteJournal();
+      this.#journal.rewrite(this.#lines());
     } catch (error) {
       if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
       this.#journal.resume();
@@ -230,8 +230,7 @@ export class Recovery implements Disposable {
       this.#lingering.shift();
       this.#discard(first, now, force);
     }
-    if (this.#journal.isLong) this.#rewriteJournal();
-    return false;
+    return this.#journal.isLong && !this.#journal.rewriteUntil(end, () => this.#lines());
   }
 
   /** Begins to put back what could not be: a share is there again. */
@@ -412,11 +411,9 @@ export class Recovery implements Disposable {
   }
 
   /** With what is still of use only. */
-  #rewriteJournal(): void {
+  #lines(): JournalLine[] {
     const items = [...this.#waiting, ...this.#lingering].map(({ item }) => item);
-    this.#journal.rewrite(
-      items.flatMap(({ name, origin }) => origin === undefined ? [] : [{ ...origin, name }]),
-    );
+    return items.flatMap(({ name, origin }) => origin === undefined ? [] : [{ ...origin, name }]);
   }
 }
 

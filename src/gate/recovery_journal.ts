@@ -12,13 +12,12 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { readSmall, writeAt } from "../../ffi/file_content.ts";
+import { SystemError } from "../../ffi/errno.ts";
+import { readPieces, writeAt } from "../../ffi/file_content.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
 
 /** A journal that grows beyond this, and beyond twice what is still of use in it, is written anew (I6). */
 const LIMIT = 256 * 1024;
-/** What is read of one that is longer all the same. */
-const MOST_READ = 64 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const JOURNAL = fileName("journal");
 const NEW_JOURNAL = fileName("journal.new");
@@ -36,11 +35,20 @@ export interface JournalLine extends Origin {
   readonly name: FileName;
 }
 
+/** A new journal that is being written. */
+interface Next {
+  readonly file: Descriptor;
+  /** Those that are still to be written. */
+  readonly lines: Iterator<JournalLine, undefined>;
+  size: number;
+}
+
 export class RecoveryJournal {
   readonly #directory: Directory;
   #file: Descriptor | undefined;
   #size = 0;
   #limit = LIMIT;
+  #next: Next | undefined;
 
   /** `directory`: the recovery directory. */
   constructor(directory: Directory) {
@@ -58,9 +66,8 @@ export class RecoveryJournal {
     const opened = this.#directory.openRegular(JOURNAL);
     if (opened === undefined) return lines;
     using file = opened.file;
-    const text = new TextDecoder().decode(readSmall(file, MOST_READ));
-    for (const line of text.split("\n")) {
-      const parsed = parseLine(line);
+    for (const text of linesOf(file)) {
+      const parsed = parseLine(text);
       if (parsed !== undefined) lines.set(parsed.name, parsed);
     }
     return lines;
@@ -70,6 +77,19 @@ export class RecoveryJournal {
   append(line: JournalLine): void {
     if (this.#file === undefined) throw new Error("recovery was not started");
     this.#size += writeLine(this.#file, line, this.#size);
+    this.#appendToNext(line);
+  }
+
+  /** What does not find room there has a line in this one. */
+  #appendToNext(line: JournalLine): void {
+    const next = this.#next;
+    if (next === undefined) return;
+    try {
+      next.size += writeLine(next.file, line, next.size);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#abandon();
+    }
   }
 
   /** Whether most of it may be of no use any more. */
@@ -77,29 +97,52 @@ export class RecoveryJournal {
     return this.#size > this.#limit;
   }
 
-  /** Begins a new one with `lines`. The old one counts until it is complete. */
-  rewrite(lines: Iterable<JournalLine>): void {
-    this.#directory.removeFile(NEW_JOURNAL);
-    const file = this.#directory.createFile(NEW_JOURNAL, 0o600);
-    let size = 0;
+  /** Replaces it by one with `lines`. The old one counts until that is complete. */
+  rewrite(lines: readonly JournalLine[]): void {
+    this.#abandon();
+    this.rewriteUntil(Infinity, () => lines);
+  }
+
+  /**
+   * The same, until `endMs` (performance.now()): a line may have 48 KiB (I7). `false` if it has to be gone on with. `lines`
+   * is asked at the beginning; what is appended meanwhile is in both.
+   */
+  rewriteUntil(endMs: number, lines: () => readonly JournalLine[]): boolean {
     try {
-      for (const line of lines) size += writeLine(file, line, size);
+      const next = this.#next ??= this.#begin(lines());
+      for (let line = next.lines.next(); !line.done; line = next.lines.next()) {
+        next.size += writeLine(next.file, line.value, next.size);
+        if (performance.now() >= endMs) return false;
+      }
       this.#directory.rename(NEW_JOURNAL, this.#directory, JOURNAL, RENAME_REPLACE);
+      this.#next = undefined;
+      this.#file?.close();
+      this.#file = next.file;
+      this.#size = next.size;
+      this.#limit = Math.max(LIMIT, 2 * next.size);
+      return true;
     } catch (error) {
-      file.close();
+      this.#abandon();
       throw error;
     }
-    this.#file?.close();
-    this.#file = file;
-    this.#size = size;
-    this.#limit = Math.max(LIMIT, 2 * size);
+  }
+
+  #begin(lines: readonly JournalLine[]): Next {
+    this.#directory.removeFile(NEW_JOURNAL);
+    const file = this.#directory.createFile(NEW_JOURNAL, 0o600);
+    return { file, lines: lines.values(), size: 0 };
+  }
+
+  #abandon(): void {
+    this.#next?.file.close();
+    this.#next = undefined;
   }
 
   /** Goes on with the old one, where there is no room for a new one. A line that was cut off is written over. */
   resume(): void {
     const file = this.#directory.openOrCreateFile(JOURNAL, 0o600);
     try {
-      this.#size = readSmall(file, MOST_READ).lastIndexOf(NEWLINE) + 1;
+      this.#size = endOfLines(file);
     } catch (error) {
       file.close();
       throw error;
@@ -109,8 +152,33 @@ export class RecoveryJournal {
   }
 
   close(): void {
+    this.#abandon();
     this.#file?.close();
   }
+}
+
+/** Not read at once: it is as long as the paths in it, which guests choose. */
+function* linesOf(file: Descriptor): Generator<string> {
+  const decoder = new TextDecoder();
+  let begun = "";
+  for (const piece of readPieces(file)) {
+    const lines = (begun + decoder.decode(piece, { stream: true })).split("\n");
+    begun = lines.pop() ?? "";
+    yield* lines;
+  }
+  yield begun;
+}
+
+/** Behind the last whole line. */
+function endOfLines(file: Descriptor): number {
+  let end = 0;
+  let at = 0;
+  for (const piece of readPieces(file)) {
+    const newline = piece.lastIndexOf(NEWLINE);
+    if (newline >= 0) end = at + newline + 1;
+    at += piece.length;
+  }
+  return end;
 }
 
 /** How long it is, in bytes. */

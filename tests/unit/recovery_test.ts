@@ -435,3 +435,48 @@ Deno.test("a name of 255 bytes finds room for its conflict copy", () => {
   bench.recovery.sweep(0, true);
   assertEquals(bench.contents(), ["new", "old, and more"]);
 });
+
+/** As JSON it takes six times as many bytes. */
+const ODD = Array(32).fill("\x01".repeat(249)).join("/") as RelativePath;
+
+function* oddLines(count: number): Generator<JournalLine> {
+  for (let number = 0; number < count; number++) {
+    yield { ...ORIGIN, name: fileName(`taken-${number}`), path: ODD };
+  }
+}
+
+Deno.test("I3: a journal is read, and gone on with, however long the paths in it have made it", () => {
+  using bench = new Bench();
+  const MANY = 1_500; // 72 MB
+  const first = new RecoveryJournal(bench.recoveryDirectory);
+  first.rewrite([...oddLines(MANY)]);
+  first.close();
+  const second = new RecoveryJournal(bench.recoveryDirectory);
+  assertEquals(second.read().size, MANY);
+  second.resume();
+  const last = { ...ORIGIN, name: fileName("taken-last") };
+  second.append(last);
+  second.close();
+  const third = new RecoveryJournal(bench.recoveryDirectory);
+  const lines = third.read();
+  assertEquals([lines.size, lines.get(last.name)], [MANY + 1, last]);
+});
+
+Deno.test("I7: a journal is written anew a little at a time, with what is appended meanwhile", () => {
+  using bench = new Bench();
+  const MANY = 300;
+  const journal = new RecoveryJournal(bench.recoveryDirectory);
+  journal.rewrite([]);
+  const lines = [...oddLines(MANY)];
+  let turns = 1;
+  while (!journal.rewriteUntil(performance.now(), () => lines)) {
+    journal.append({ ...ORIGIN, name: fileName(`during-${turns++}`) });
+    if (turns > 10) continue;
+    assertEquals(new RecoveryJournal(bench.recoveryDirectory).read().size, turns - 1);
+  }
+  assert(turns >= MANY, `${turns} turns`);
+  journal.append({ ...ORIGIN, name: fileName("after") });
+  journal.close();
+  const read = new RecoveryJournal(bench.recoveryDirectory).read();
+  assertEquals(read.size, MANY + turns);
+});

@@ -287,16 +287,17 @@ export class FileSteps {
     const { index, moves, isIgnored } = this.#parts;
     for (const { replica, seen } of look.views) {
       if (seen.kind === "file" || recordIn(entry, replica.id) === undefined) continue;
-      const to = moves(replica)?.targetOf(job.path);
-      if (to === undefined || isIgnored(to)) continue;
-      using target = replica.view(to);
-      if (target.seen.kind !== "file") continue;
-      const known = recordIn(index.get(to), replica.id);
-      const isNews = known === undefined || !matches(known, target.seen.status);
-      if (isNews || known.status === "held") return WHILE_NEW;
-      if (known.status === "infected") {
-        index.put(job.path, withoutRecord(entry, replica.id));
-        return AT_ONCE;
+      for (const to of moves(replica)?.targetsOf(job.path) ?? []) {
+        if (isIgnored(to)) continue;
+        using target = replica.view(to);
+        if (target.seen.kind !== "file") continue;
+        const known = recordIn(index.get(to), replica.id);
+        const isNews = known === undefined || !matches(known, target.seen.status);
+        if (isNews || known.status === "held") return WHILE_NEW;
+        if (known.status === "infected") {
+          index.put(job.path, withoutRecord(entry, replica.id));
+          return AT_ONCE;
+        }
       }
     }
     return undefined;

@@ -14,6 +14,8 @@ const MOST_BYTES = 16 * 1024 * 1024;
 
 /** Of one name, one after the other. */
 const MOST_STEPS = 64;
+/** Of one name, which has been given to something else each time. */
+const MOST_OF_A_NAME = 4;
 
 interface Move {
   readonly from: RelativePath;
@@ -23,9 +25,10 @@ interface Move {
 }
 
 export class MoveMemory {
-  /** By the name that was given up, and by the one that was taken. */
-  readonly #targets = new PathTable<Move>();
+  /** By the name that was given up, in order, and by the one that was taken. */
+  readonly #targets = new PathTable<readonly Move[]>();
   readonly #sources = new PathTable<Move>();
+  #count = 0;
   #bytes = 0;
   #number = 0;
   /** The last one, unless it was the second of an exchange. */
@@ -43,8 +46,8 @@ export class MoveMemory {
     this.#last = isExchange ? undefined : move;
     this.#remember(move);
     for (const oldest of this.#targets.keys()) {
-      if (this.#targets.size <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
-      this.forget(oldest);
+      if (this.#count <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
+      for (const one of this.#targets.get(oldest) ?? []) this.#forget(one);
     }
   }
 
@@ -54,28 +57,43 @@ export class MoveMemory {
    */
   followed(from: RelativePath, to: RelativePath, until = Infinity): void {
     const renamed = (path: RelativePath) => isWithin(path, from) ? renamedIn(path, from, to) : path;
-    for (const move of [...this.#targets.values()]) {
-      if (move.number > until) continue;
-      if (!isWithin(move.from, from) && !isWithin(move.to, from)) continue;
-      this.forget(move.from);
-      if (move.from === from) continue;
-      const now = { ...move, from: renamed(move.from), to: renamed(move.to) };
-      if ((this.#targets.get(now.from)?.number ?? 0) <= now.number) this.#remember(now);
+    for (const moves of [...this.#targets.values()]) {
+      for (const move of moves) {
+        if (move.number > until) continue;
+        if (!isWithin(move.from, from) && !isWithin(move.to, from)) continue;
+        this.#forget(move);
+        if (move.from === from) continue;
+        this.#remember({ ...move, from: renamed(move.from), to: renamed(move.to) });
+      }
     }
   }
 
-  /** What `path`, or a directory above it, was renamed to, as often as it was. */
+  /** The first of `targetsOf`. */
   targetOf(path: RelativePath): RelativePath | undefined {
-    let here = path;
-    let last = -1;
-    for (let steps = 0; steps < MOST_STEPS; steps++) {
-      const at = here;
-      const move = this.#targets.nearest(at, ({ number }) => number > last);
-      if (move === undefined) break;
-      here = renamedIn(at, move.from, move.to);
-      last = move.number;
+    return this.targetsOf(path)[0];
+  }
+
+  /**
+   * What `path`, or a directory above it, was renamed to, as often as it was. Several where the name was given to something
+   * else meanwhile, which was renamed as well: the latest first.
+   */
+  targetsOf(path: RelativePath): RelativePath[] {
+    const found = new Set<RelativePath>();
+    const open = [{ at: path, last: -1 }];
+    for (let steps = 0; steps <= MOST_STEPS; steps++) {
+      const next = open.pop();
+      if (next === undefined) break;
+      const { at, last } = next;
+      const isLater = ({ number }: Move) => number > last;
+      const moves = this.#targets.nearest(at, (moves) => moves.some(isLater))?.filter(isLater) ??
+        [];
+      if (moves.length === 0) found.add(at);
+      for (const { from, to, number } of moves) {
+        open.push({ at: renamedIn(at, from, to), last: number });
+      }
     }
-    return here === path ? undefined : here;
+    found.delete(path);
+    return [...found];
   }
 
   /** What `path`, or a directory above it, was called before, the last name first. */
@@ -94,18 +112,24 @@ export class MoveMemory {
     return names;
   }
 
-  forget(from: RelativePath): void {
-    const move = this.#targets.get(from);
-    if (move === undefined) return;
-    this.#targets.delete(from);
-    this.#bytes -= from.length + move.to.length;
+  #forget(move: Move): void {
+    const left = (this.#targets.get(move.from) ?? []).filter((other) => other !== move);
+    if (left.length === 0) this.#targets.delete(move.from);
+    else this.#targets.set(move.from, left);
     if (this.#sources.get(move.to) === move) this.#sources.delete(move.to);
+    this.#count--;
+    this.#bytes -= move.from.length + move.to.length;
   }
 
   #remember(move: Move): void {
-    this.forget(move.from);
-    this.#targets.set(move.from, move);
+    const others = this.#targets.get(move.from) ?? [];
+    this.#targets.delete(move.from); // to the end
+    const moves = [...others, move].sort((one, other) => one.number - other.number);
+    this.#targets.set(move.from, moves);
     this.#sources.set(move.to, move);
+    this.#count++;
     this.#bytes += move.from.length + move.to.length;
+    const [oldest] = moves;
+    if (moves.length > MOST_OF_A_NAME && oldest !== undefined) this.#forget(oldest);
   }
 }

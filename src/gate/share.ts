@@ -233,8 +233,7 @@ export class Share implements WatchSink {
   /** `from` has become `to`, some time ago. */
   renamed(from: RelativePath, to: RelativePath): void {
     // Where it is ignored it arrives nowhere, and nothing waits for that.
-    if (this.#isIgnored(to)) this.moves.forget(from);
-    else this.moves.moved(from, to);
+    if (!this.#isIgnored(to)) this.moves.moved(from, to);
   }
 
   /** The directory `from`, with all that is in it, has become `to` for everybody. `until`: see `MoveMemory`. */

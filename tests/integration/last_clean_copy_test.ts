@@ -178,6 +178,29 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I3: in a renamed directory, the name of which another thing has had and left since, and infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("box/letter", CLEAN);
+    await only.settled();
+    Deno.renameSync(ann.at("box"), ann.at("other"));
+    Deno.writeTextFileSync(ann.at("box"), "another thing");
+    Deno.renameSync(ann.at("box"), ann.at("third"));
+    Deno.writeFileSync(ann.at("other/letter"), EICAR);
+    await waitFor("the malware is found", () => world.user.lines.length > 0);
+    await waitFor(
+      "all have what was clean",
+      async () => (await without(only, CLEAN)).length === 0,
+      20_000,
+    );
+    await only.settled();
+    assertEquals(await without(only, CLEAN), []);
+  },
+);
+
+testOnEachFilesystem(
   "I3: two directories exchanged in an outage, all keep what is in them until the scanner is back",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });
@@ -239,7 +262,10 @@ for (const what of ["a file", "a directory"]) {
   testOnEachFilesystem(
     `I3: ${what} moved into a new directory, and infected there`,
     async (kind) => {
-      await using world = await World.start(kind, { channels: { docs: {} } });
+      // Long enough for a busy machine to watch the new directory meanwhile; by default it is a second.
+      await using world = await World.start(kind, {
+        channels: { docs: { more: { debounceMs: 300 } } },
+      });
       const { only } = world;
       const ann = only.share("ann");
       await ann.write("dir/letter", CLEAN);

@@ -92,6 +92,14 @@ Deno.test("I3: what was renamed in, into and out of a directory that all have re
   );
 });
 
+Deno.test("I3: a name that was given to something else, which was renamed as well, tells of both", () => {
+  const moves = remembering("d e", "d f", "f/x g");
+  assertEquals(moves.targetsOf(path("d/x")), [path("g"), path("e/x")]);
+  assertEquals(moves.sourcesOf(path("e/x")), [path("d/x")]);
+  const often = remembering(...Array.from({ length: 10 }, (_, i) => `d e${i}`));
+  assertEquals(often.targetsOf(path("d")), [9, 8, 7, 6].map((i) => path(`e${i}`)));
+});
+
 Deno.test("I3: what was exchanged has one former name", () => {
   const moves = remembering("d e", "e d");
   assertEquals(moves.sourcesOf(path("e/x")), [path("d/x")]);

@@ -186,11 +186,12 @@ export class TreeWatch {
     try {
       const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#armer.step(performance.now() + PART_OF_TURN_MS);
+      // Before anything is told: what departed is to be told later than what was found meanwhile.
+      if (!this.#closed && caughtUp) this.#interpreter.expire(performance.now());
       if (!this.#closed) this.#tell(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tellSoon();
       if (this.#closed) return false;
       const now = performance.now();
-      if (caughtUp) this.#interpreter.expire(now);
       if (this.#rearms.dueAt <= now) this.#rearm();
       this.#polling.poll(now);
       return !caughtUp || this.#armer.busy || this.#debouncer.nextDueAt <= now;

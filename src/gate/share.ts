@@ -172,11 +172,20 @@ export class Share implements WatchSink {
     const { replica } = this;
     if (this.#expected.delete(path)) this.#expectedTally.remove(path);
     if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
-    // virtiofsd goes on by the name by which its guest had looked a file up first, as long as the guest remembers the file.
-    if (used && this.#glance(path)?.kind === "absent") this.#links.changedUnnamed();
+    if (used && this.#hasLostName(path)) this.#links.changedUnnamed();
     if (isEcho(replica, path)) return;
     if (this.#departed.size > 0) this.#meet(path);
     lookAt(replica, path);
+  }
+
+  /**
+   * Whether what was used by the name has another one, as far as is known. virtiofsd goes on by the name by which its guest
+   * had looked a file up first, as long as the guest remembers the file.
+   */
+  #hasLostName(path: RelativePath): boolean {
+    if (this.#glance(path)?.kind !== "absent") return false;
+    const to = this.moves.targetOf(path);
+    return to === undefined || this.#glance(to)?.kind === "absent";
   }
 
   /** `undefined` if that cannot be told: it is looked at closely then. */

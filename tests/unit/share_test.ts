@@ -148,10 +148,12 @@ Deno.test("I5: an event is followed if it is news; the root's and an ignored dir
 
 Deno.test("I3: what was changed by way of a name that is gone is looked for, now and then", () => {
   const place = scratchDirectory("share");
-  Deno.writeTextFileSync(`${place}/there`, "");
+  Deno.mkdirSync(`${place}/after`);
+  for (const name of ["there", "after/a"]) Deno.writeTextFileSync(`${place}/${name}`, "");
   using bench = new Bench(place);
-  for (const one of ["there", "gone"]) bench.known.add(path(one));
-  bench.share.changed(path("there"), true, true);
+  for (const one of ["there", "gone", "before/a"]) bench.known.add(path(one));
+  bench.share.renamed(path("before"), path("after"));
+  for (const one of ["there", "before/a"]) bench.share.changed(path(one), true, true);
   bench.share.changed(path("gone"), true, false);
   assertEquals(bench.asked, []);
   for (let time = 0; time < 3; time++) bench.share.changed(path("gone"), true, true);

@@ -92,6 +92,17 @@ Deno.test({
       await only.settled();
     });
 
+    await t.step(
+      "I3: a file is heard of though the name is gone by which its guest found it",
+      async () => {
+        await ann.run("cd /mnt && echo first > temporary && ln temporary final && rm temporary");
+        await sees(bob, "grep -q first final");
+        await ann.run("cd /mnt && echo second > final");
+        await sees(bob, "grep -q second final");
+        await only.settled();
+      },
+    );
+
     await t.step("I2: links out of a share, made inside a guest, lead nowhere", async () => {
       const canary = `${world.filesystem.path}/canary`;
       await Deno.writeTextFile(canary, "untouched");

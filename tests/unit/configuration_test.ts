@@ -364,7 +364,8 @@ Deno.test("I6: ten times as many channels take about ten times as long to read",
     );
     const begin = process.cpuUsage();
     assertEquals(parseConfiguration(text, { unknownKeys: "fault" }).channels.length, count);
-    return process.cpuUsage(begin).user;
+    const { user, system } = process.cpuUsage(begin); // the kernel knows their sum only
+    return user + system;
   };
   microseconds(100); // compiles what is hot
   const few = Math.min(...[1, 2, 3].map(() => microseconds(100)));

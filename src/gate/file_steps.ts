@@ -216,8 +216,10 @@ export class FileSteps {
   }
 
   async #keepLoser(view: View, job: Job): Promise<"kept" | "discarded" | "changed"> {
-    const { publisher, onConflict } = this.#parts;
-    const outcome = await publisher.setAside(view, job.path);
+    const { publisher, onConflict, moves } = this.#parts;
+    // Told by the watcher only later, and it may have had another name before, whose deletion waits for this one.
+    const onRenamed = (to: RelativePath) => moves(view.replica)?.moved(job.path, to);
+    const outcome = await publisher.setAside(view, job.path, onRenamed);
     if (outcome === "changed") return "changed";
     const end = outcome === "too many" ? "discarded" : "kept";
     onConflict(view.replica, job.path, end);

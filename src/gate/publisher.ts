@@ -140,11 +140,12 @@ export class Publisher {
 
   /**
    * Keeps the loser of a conflict under another name in its own share; the watcher tells of it, and it travels from
-   * there. `changed`: it is not what was seen any more.
+   * there. `onRenamed` hears of that name at once. `changed`: it is not what was seen any more.
    */
   async setAside(
     { replica, parent, seen }: View,
     path: RelativePath,
+    onRenamed: (to: RelativePath) => void,
   ): Promise<"kept" | "too many" | "changed"> {
     if (parent === undefined || seen.kind !== "file") return "changed";
     const name = nameOf(path);
@@ -160,6 +161,7 @@ export class Publisher {
         throw error;
       }
       if (parent.status(kept)?.inode === seen.status.inode) {
+        onRenamed(join(parentOf(path), kept));
         await this.#conflictCopies.kept(parent, kept);
         return "kept";
       }

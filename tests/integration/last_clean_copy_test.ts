@@ -156,6 +156,34 @@ testOnEachFilesystem("I3: exchanged with a directory, and infected there", async
 });
 
 testOnEachFilesystem(
+  "I3: exchanged with a directory that another guest writes into, and infected: it makes room there first",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const [ann, bob] = [only.share("ann"), only.share("bob")];
+    // What is told between two steps of the gate is told to few of them.
+    const rooms = Array.from({ length: 24 }, (_, number) => `room-${number}`);
+    for (const room of rooms) {
+      await ann.write(`${room}/letter`, `${CLEAN} of ${room}.`);
+      await ann.write(`${room}/box/old`, "old");
+    }
+    await only.settled();
+    for (const room of rooms) {
+      await bob.write(`${room}/box/new`, "new");
+      ann.exchange(`${room}/letter`, `${room}/box`);
+      Deno.writeFileSync(ann.at(`${room}/box`), EICAR);
+      await sleep(20);
+    }
+    await waitFor("all malware is found", () => world.user.lines.length >= rooms.length);
+    await only.quiet();
+    await only.settled();
+    for (const room of rooms) {
+      assertEquals(await without(only, `${CLEAN} of ${room}.`), [], world.gate.tail());
+    }
+  },
+);
+
+testOnEachFilesystem(
   "I3: in a directory that was exchanged with a file, and infected",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

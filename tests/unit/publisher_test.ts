@@ -97,7 +97,7 @@ Deno.test("I7: others have their turn while a loser of a conflict is kept beside
     const at = fromText("file-0") as RelativePath;
     using loser = bob.view(at);
     let outcome: string | undefined;
-    publisher.setAside(loser, at).then((is) => outcome = is);
+    publisher.setAside(loser, at, () => {}).then((is) => outcome = is);
     let turns = 0;
     for (; outcome === undefined; turns++) await nextTurn();
     assertEquals(outcome, "kept");

@@ -74,6 +74,26 @@ export class KnownDirectory {
     return known;
   }
 
+  /** All of `directory`, part by part, as `read` reads them. */
+  static async *parts(
+    index: KnownPages,
+    directory: RelativePath,
+    pace: Pace,
+    onLarge?: () => Promise<void>,
+  ): AsyncGenerator<KnownDirectory> {
+    for (let after: string | undefined = ""; after !== undefined;) {
+      const known: KnownDirectory = await KnownDirectory.read(
+        index,
+        directory,
+        pace,
+        onLarge,
+        after,
+      );
+      yield known;
+      after = known.next;
+    }
+  }
+
   private constructor(private readonly after: string) {}
 
   /** Whether `name`, known or not, lies in this part. */

@@ -128,16 +128,10 @@ async function readDirectory(
 ): Promise<Task[]> {
   using turn = new DirectoryTurn(parts.large);
   const tasks: Task[] = [];
-  for (let after: string | undefined = ""; after !== undefined && !parts.isStopped();) {
-    const known = await KnownDirectory.read(
-      parts.index,
-      directory,
-      pace,
-      () => turn.take(),
-      after,
-    );
-    await readPart(parts, { directory, known, turn, tasks, renames, reading, pace });
-    after = known.next;
+  const known = KnownDirectory.parts(parts.index, directory, pace, () => turn.take());
+  for await (const part of known) {
+    if (parts.isStopped()) break;
+    await readPart(parts, { directory, known: part, turn, tasks, renames, reading, pace });
   }
   reading.directories++;
   return tasks;

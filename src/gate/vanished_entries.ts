@@ -40,16 +40,10 @@ async function look(
 ): Promise<FileName[]> {
   using turn = new DirectoryTurn(parts.large);
   const below: FileName[] = [];
-  for (let after: string | undefined = ""; after !== undefined && !parts.isStopped();) {
-    const known = await KnownDirectory.read(
-      parts.index,
-      directory,
-      pace,
-      () => turn.take(),
-      after,
-    );
-    after = known.next;
-    const kinds = await kindsIn(known, replica, pace);
+  const known = KnownDirectory.parts(parts.index, directory, pace, () => turn.take());
+  for await (const part of known) {
+    if (parts.isStopped()) break;
+    const kinds = await kindsIn(part, replica, pace);
     if (kinds.size === 0) continue;
     if (replica.root === undefined) return [];
     const present = new Set<FileName>();

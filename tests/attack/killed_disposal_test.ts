@@ -13,6 +13,7 @@ import { deleting, quarantining } from "../../src/vclient/disposal.ts";
 import { Quarantine } from "../../src/vclient/quarantine.ts";
 import { isHidden, restoreHidden } from "../../src/vclient/removal.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { type Way, WAYS } from "./support/disposal_ways.ts";
 
 const NAME = fileName("evil");
 const GUEST_ID = 1000;
@@ -65,23 +66,6 @@ function contents(path: string): Map<string, string> {
     }),
   );
 }
-
-interface Way {
-  readonly quarantine?: "disk" | "memory";
-  readonly links?: number;
-  /** Somebody puts an innocent file in its place at the last moment. */
-  readonly isSwapped?: boolean;
-}
-
-const WAYS: Readonly<Record<string, Way>> = {
-  "it is deleted": {},
-  "it is moved into quarantine": { quarantine: "disk" },
-  "it is copied to a quarantine elsewhere": { quarantine: "memory" },
-  "it is copied, since it has another name": { quarantine: "disk", links: 2 },
-  "another one is met instead, to be deleted": { isSwapped: true },
-  "another one is met instead, to be moved": { quarantine: "disk", isSwapped: true },
-  "another one is met instead, to be copied": { quarantine: "memory", isSwapped: true },
-};
 
 /** Kills it at one point, and starts it again; what is wrong then, or `undefined` beyond the last point. */
 async function play(way: Way, at: number): Promise<string[] | undefined> {

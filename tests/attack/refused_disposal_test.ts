@@ -14,6 +14,7 @@ import { walkFiles } from "../../src/vclient/file_walk.ts";
 import { Quarantine } from "../../src/vclient/quarantine.ts";
 import { openCanonical } from "../../src/vclient/trusted_path.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { type Way, WAYS } from "./support/disposal_ways.ts";
 
 const NAME = fileName("evil");
 const GUEST_ID = 1000;
@@ -56,24 +57,6 @@ function contents(path: string): string {
     return `${name} (${uid}:${gid} ${bits}): ${Deno.readTextFileSync(`${path}/${name}`)}`;
   }).sort().join("; ");
 }
-
-interface Way {
-  /** Where the quarantine is, if there is one. */
-  readonly quarantine?: "disk" | "memory";
-  readonly links?: number;
-  /** Somebody puts an innocent file in its place at the last moment. */
-  readonly isSwapped?: boolean;
-}
-
-const WAYS: Readonly<Record<string, Way>> = {
-  "it is deleted": {},
-  "it is moved into quarantine": { quarantine: "disk" },
-  "it is copied to a quarantine elsewhere": { quarantine: "memory" },
-  "it is copied, since it has another name": { quarantine: "disk", links: 2 },
-  "another one is met instead, to be deleted": { isSwapped: true },
-  "another one is met instead, to be moved": { quarantine: "disk", isSwapped: true },
-  "another one is met instead, to be copied": { quarantine: "memory", isSwapped: true },
-};
 
 /** One file is to be taken away, and a call fails; throws what is not as it should be. */
 async function play(way: Way, from: number, errno: number): Promise<readonly string[]> {

@@ -136,6 +136,17 @@ async function without(channel: Channel, content: string): Promise<string[]> {
     .map(({ name }) => name);
 }
 
+/** All peers have the clean version, under whatever name, and keep it. */
+async function comesBackToAll(channel: Channel): Promise<void> {
+  await waitFor(
+    "all have what was clean",
+    async () => (await without(channel, CLEAN)).length === 0,
+    20_000,
+  );
+  await channel.settled();
+  assertEquals(await without(channel, CLEAN), []);
+}
+
 testOnEachFilesystem("I3: exchanged with a directory, and infected there", async (kind) => {
   await using world = await World.start(kind, { channels: { docs: {} } });
   const { only } = world;
@@ -146,13 +157,7 @@ testOnEachFilesystem("I3: exchanged with a directory, and infected there", async
   ann.exchange("letter", "box");
   Deno.writeFileSync(ann.at("box"), EICAR);
   await waitFor("the malware is gone", () => world.user.lines.length > 0 && !ann.has("box"));
-  await waitFor(
-    "all have what was clean",
-    async () => (await without(only, CLEAN)).length === 0,
-    20_000,
-  );
-  await only.settled();
-  assertEquals(await without(only, CLEAN), []);
+  await comesBackToAll(only);
 });
 
 testOnEachFilesystem(
@@ -195,13 +200,7 @@ testOnEachFilesystem(
     ann.exchange("box", "other/file");
     Deno.writeFileSync(ann.at("other/file/in/letter"), EICAR);
     await waitFor("the malware is found", () => world.user.lines.length > 0);
-    await waitFor(
-      "all have what was clean",
-      async () => (await without(only, CLEAN)).length === 0,
-      20_000,
-    );
-    await only.settled();
-    assertEquals(await without(only, CLEAN), []);
+    await comesBackToAll(only);
   },
 );
 
@@ -218,13 +217,7 @@ testOnEachFilesystem(
     Deno.renameSync(ann.at("box"), ann.at("third"));
     Deno.writeFileSync(ann.at("other/letter"), EICAR);
     await waitFor("the malware is found", () => world.user.lines.length > 0);
-    await waitFor(
-      "all have what was clean",
-      async () => (await without(only, CLEAN)).length === 0,
-      20_000,
-    );
-    await only.settled();
-    assertEquals(await without(only, CLEAN), []);
+    await comesBackToAll(only);
   },
 );
 
@@ -304,13 +297,7 @@ for (const what of ["a file", "a directory"]) {
       Deno.writeFileSync(ann.at(what === "a file" ? "new/moved" : "new/moved/letter"), EICAR);
       await waitFor("the malware is found", () => world.user.lines.length > 0);
       // Under its former name, or under the new one where the new directory was watched in time.
-      await waitFor(
-        "all have what was clean",
-        async () => (await without(only, CLEAN)).length === 0,
-        20_000,
-      );
-      await only.settled();
-      assertEquals(await without(only, CLEAN), []);
+      await comesBackToAll(only);
     },
   );
 }

@@ -251,13 +251,13 @@ testOnEachFilesystem(
     await using world = await World.prepare(kind, { channels: { docs: {} } });
     const { only, user } = world;
     const found = (id: number | undefined) => `${prefix(id)}fd[7]: Some.Virus FOUND\0`;
-    const late = Array.from({ length: 150 }, () => "");
+    const annsAnswer = Promise.withResolvers<void>();
     let scans = 0;
     let lastClean = Infinity;
     const scan = ({ id }: FakeCommand) => {
       switch (++scans - lastClean) {
         case 1:
-          return [...late, found(id)];
+          return annsAnswer.promise.then(() => found(id));
         case 2:
           return found(id);
         default:
@@ -272,8 +272,9 @@ testOnEachFilesystem(
     await only.share("ann").write("letter", "infected by ann");
     await waitFor("it is being scanned", () => scans > lastClean);
     await only.share("bob").shell("mv letter other; echo infected by bob > other");
-    await waitFor("bob's is gone", () => !only.share("bob").has("other"));
-    assertEquals(user.lines.length, 1, "ann's is still being scanned");
+    await waitFor("bob's is told of", () => user.lines.length === 1);
+    assertEquals([only.share("bob").has("other"), only.share("ann").has("letter")], [false, true]);
+    annsAnswer.resolve();
     await waitFor("so is ann's", () => user.lines.length === 2);
     await allHaveClean(only, "letter");
   },

@@ -24,7 +24,7 @@ export class FakeClamd implements AsyncDisposable {
   private constructor(
     readonly socket: string,
     /** May be replaced at any time. */
-    public answer: (command: FakeCommand) => FakeAnswer,
+    public answer: (command: FakeCommand) => FakeAnswer | Promise<FakeAnswer>,
   ) {
     // A listener removes the name that it was made with, some time after it was closed: a real clamd may have it by then.
     const name = `${socket}.fake`;
@@ -34,7 +34,7 @@ export class FakeClamd implements AsyncDisposable {
   }
 
   static start(
-    answer: (command: FakeCommand) => FakeAnswer,
+    answer: (command: FakeCommand) => FakeAnswer | Promise<FakeAnswer>,
     socket = `${scratchDirectory("fake-clamd")}/clamd.ctl`,
   ): FakeClamd {
     return new FakeClamd(socket, answer);
@@ -73,7 +73,7 @@ export class FakeClamd implements AsyncDisposable {
           }
           if (next.name === "END") return;
           if (session !== undefined) session++;
-          const answer = this.answer({ name: next.name, id: session });
+          const answer = await this.answer({ name: next.name, id: session });
           const pieces = typeof answer === "string" ? [answer] : answer;
           for (const [index, piece] of pieces.entries()) {
             if (piece === "close") return;
@@ -106,8 +106,8 @@ export function prefix(id: number | undefined): string {
 }
 
 /** A clamd that answers PING, VERSION and STATS well and scans as `scan` says. */
-export function answering(scan: (command: FakeCommand) => FakeAnswer) {
-  return (command: FakeCommand): FakeAnswer => {
+export function answering(scan: (command: FakeCommand) => FakeAnswer | Promise<FakeAnswer>) {
+  return (command: FakeCommand): FakeAnswer | Promise<FakeAnswer> => {
     const before = prefix(command.id);
     switch (command.name) {
       case "PING":

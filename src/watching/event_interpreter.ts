@@ -3,18 +3,30 @@
  * a clock in; the tree, and calls to `Findings`, out.
  */
 
-import { asFileName, type FileName, type RelativePath } from "../../ffi/byte_string.ts";
+import { asFileName, type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { IN, type InotifyEvent } from "../../ffi/inotify.ts";
 import type { Touch } from "./debouncer.ts";
+import { DisplacedDirectories } from "./displaced_directories.ts";
 import { MovePairing } from "./move_pairing.ts";
+import type { MoveTime } from "./watcher.ts";
 import type { Purpose } from "./tree_armer.ts";
 import { UNWATCHED, type WatchNode, type WatchTree } from "./watch_tree.ts";
 
 export interface Findings {
   touch(path: RelativePath, touch: Touch): void;
-  moved(from: RelativePath, to: RelativePath): void;
-  /** What had this name has another one of which nothing is told: in a directory that is not watched (yet), or outside. */
-  departed(path: RelativePath): void;
+  /** `when`: if that was not just now. */
+  moved(from: RelativePath, to: RelativePath, when?: MoveTime): void;
+  /**
+   * What had this name has another one of which nothing is told so far: in a directory that is not watched (yet), or
+   * outside.
+   */
+  departed(path: RelativePath, mark: number): void;
+  /** A number for this moment, greater than those before. */
+  mark(): number;
+  /** What has this name now had another one that nobody told, or comes from outside. */
+  found(path: RelativePath): void;
+  /** Nothing will be told of that other name, unless it is found in a directory that is still to be armed. */
+  movedOut(path: RelativePath, touch: Touch): void;
   /** A directory may be there that is to be watched, with everything below it. */
   arrived(parent: WatchNode, name: FileName, purpose: Purpose): void;
   /** Events were lost. */
@@ -26,6 +38,14 @@ export interface Findings {
 }
 
 interface Departure {
+  readonly cookie: number;
+  readonly touch: Touch;
+  /** Of the moment. */
+  readonly mark: number;
+  /** If it is a directory: of what happened in it last. */
+  lastMark: number;
+  /** It left a directory that had departed itself. */
+  readonly wasInDeparted: boolean;
   /** Not kept where it is so long that thousands of them would matter (I6). */
   readonly path: RelativePath | undefined;
   /** The directory that left, if it was known. */
@@ -48,15 +68,23 @@ const OF_THE_DIRECTORY_ITSELF = IN.IGNORED | IN.UNMOUNT | IN.DELETE_SELF | IN.MO
 
 export class EventInterpreter {
   readonly #moves = new MovePairing<Departure>();
+  /** What left its name last. Where it arrived, the next event tells, if any does. */
+  #departing: Departure | undefined;
+  readonly #displaced: DisplacedDirectories;
 
   constructor(
     private readonly tree: WatchTree,
     private readonly findings: Findings,
     private readonly excludes?: (directory: RelativePath) => boolean,
-  ) {}
+  ) {
+    this.#displaced = new DisplacedDirectories(tree);
+  }
 
   handle(event: InotifyEvent, nowMs: number): void {
     const { mask, watch } = event;
+    const arrives = (mask & IN.MOVED_TO) !== 0 && event.cookie === this.#departing?.cookie;
+    if (arrives) this.#departing = undefined;
+    else this.#tellDeparted();
     if (mask & IN.Q_OVERFLOW) return this.findings.overflow();
     const node = this.tree.byWatch(watch);
     if (mask & OF_THE_DIRECTORY_ITSELF) return this.#directoryItself(watch, mask, node);
@@ -64,28 +92,43 @@ export class EventInterpreter {
     const name = asFileName(event.name);
     if (node === undefined || name === undefined) return;
     if (mask & IN.MOVED_FROM) this.#movedFrom(node, name, event, nowMs);
-    else if (mask & IN.MOVED_TO) this.#movedTo(node, name, event);
+    else if (mask & IN.MOVED_TO) this.#movedTo(node, name, event, nowMs);
     else if (mask & IN.ISDIR) this.#directory(node, name, mask);
     else this.#touch(node, name, fileTouch(mask));
   }
 
   /** When `expire` has something to do. */
   get nextExpiryAt(): number {
-    return this.#moves.nextExpiryAt;
+    return Math.min(this.#moves.nextExpiryAt, this.#displaced.nextExpiryAt);
+  }
+
+  /** Names that were given up, and wait for the ones that were taken. */
+  get departures(): number {
+    return this.#moves.size;
   }
 
   /**
-   * Forgets directories that were moved out of the tree, so that nothing outside is told: some of those that are due.
-   * Only when all events so far have been handled.
+   * Tells what has departed, and forgets directories that were moved out of the tree, so that nothing outside is told: some
+   * of those that are due. Only when all events so far have been handled.
    */
   expire(nowMs: number): void {
-    for (const departure of this.#moves.expired(nowMs, EXPIRED_AT_ONCE)) {
-      this.#movedOut(departure);
-      if (departure.path !== undefined) this.findings.departed(departure.path);
-    }
+    this.#tellDeparted();
+    for (const departure of this.#moves.expired(nowMs, EXPIRED_AT_ONCE)) this.#movedOut(departure);
+    this.#displaced.expire(nowMs);
   }
 
-  #movedOut({ node }: Departure): void {
+  #tellDeparted(): void {
+    const departing = this.#departing;
+    this.#departing = undefined;
+    if (departing?.path !== undefined) this.findings.departed(departing.path, departing.mark);
+  }
+
+  #movedOut(departure: Departure): void {
+    this.#forget(departure);
+    if (departure.path !== undefined) this.findings.movedOut(departure.path, departure.touch);
+  }
+
+  #forget({ node }: Departure): void {
     // It has a place again if it was met somewhere before its arrival was told.
     if (node !== undefined && !this.tree.isAttached(node)) this.tree.remove(node);
   }
@@ -101,7 +144,7 @@ export class EventInterpreter {
   #directory(parent: WatchNode, name: FileName, mask: number): void {
     if (mask & IN.CREATE) {
       this.#touch(parent, name, ARRIVED);
-      if (!this.#isExcluded(parent, name)) this.findings.arrived(parent, name, "created");
+      if (!this.#isExcluded(parent, name)) this.#arrived(parent, name, "created");
       return;
     }
     if (!(mask & IN.DELETE)) {
@@ -117,43 +160,91 @@ export class EventInterpreter {
 
   #movedFrom(parent: WatchNode, name: FileName, event: InotifyEvent, nowMs: number): void {
     const isDirectory = (event.mask & IN.ISDIR) !== 0;
-    const path = this.#touch(parent, name, isDirectory ? TREE_GONE : GONE);
-    const node = isDirectory ? this.tree.child(parent, name) : undefined;
+    const touch = isDirectory ? TREE_GONE : GONE;
+    const { path, mark } = this.#placeIn(parent, name);
+    const node = isDirectory
+      ? this.#displaced.take(parent, name) ?? this.tree.child(parent, name)
+      : undefined;
     if (node !== undefined) {
       this.tree.detach(node);
-      // What was known there may be what came in its place: of an exchange the arrival is told first.
+      // What was known there may be what came in its place.
       this.findings.arrived(parent, name, "moved");
     }
     const kept = path !== undefined && path.length <= PATH_MAX ? path : undefined;
-    const expelled = this.#moves.departed(event.cookie, { path: kept, node }, nowMs);
+    if (path !== undefined && kept === undefined) this.findings.touch(path, touch);
+    const departure: Departure = {
+      cookie: event.cookie,
+      path: kept,
+      node,
+      touch,
+      mark: mark ?? this.findings.mark(),
+      lastMark: 0,
+      wasInDeparted: mark !== undefined,
+    };
+    departure.lastMark = departure.mark - 1;
+    this.#departing = departure;
+    const expelled = this.#moves.departed(event.cookie, departure, nowMs);
     if (expelled !== undefined) this.#movedOut(expelled);
   }
 
-  #movedTo(parent: WatchNode, name: FileName, { cookie, mask }: InotifyEvent): void {
-    const departure = this.#moves.arrived(cookie);
+  /**
+   * The path of an entry. In a directory that has departed, and may still arrive, it is the former one: as if all that
+   * happens there had happened before that, in the same order, at the moment `mark`.
+   */
+  #placeIn(
+    parent: WatchNode,
+    name: FileName,
+  ): { readonly path: RelativePath | undefined; readonly mark?: number } {
     const path = this.tree.pathIn(parent, name);
-    if (departure?.path !== undefined && path !== undefined) {
-      this.findings.moved(departure.path, path);
-    }
+    if (path !== undefined || this.#moves.size === 0) return { path };
+    const { top, names } = this.tree.placeOf(parent);
+    const departure = this.#moves.find(({ node }) => node === top);
+    if (departure?.path === undefined) return { path };
+    departure.lastMark = (departure.lastMark + departure.mark) / 2;
+    return {
+      path: [...names, name].reduce<RelativePath>(join, departure.path),
+      mark: departure.lastMark,
+    };
+  }
+
+  #movedTo(
+    parent: WatchNode,
+    name: FileName,
+    { cookie, mask }: InotifyEvent,
+    nowMs: number,
+  ): void {
+    const departure = this.#moves.arrived(cookie);
+    const { path, mark } = this.#placeIn(parent, name);
+    if (departure?.path !== undefined) {
+      this.findings.touch(departure.path, departure.touch);
+      const isNow = mark === undefined && !departure.wasInDeparted;
+      const when = isNow ? undefined : { left: departure.mark, arrived: mark };
+      if (path !== undefined) this.findings.moved(departure.path, path, when);
+    } else if (path !== undefined && departure === undefined) this.findings.found(path);
     this.#touch(parent, name, ARRIVED);
     if (!(mask & IN.ISDIR)) return;
     if (this.#isExcluded(parent, name)) {
-      if (departure !== undefined) this.#movedOut(departure);
+      if (departure !== undefined) this.#forget(departure);
       return;
     }
-    if (departure?.node !== undefined && !this.#settle(departure.node, parent, name)) return;
+    if (departure?.node !== undefined && !this.#settle(departure.node, parent, name, nowMs)) return;
     // Also where its watches came with it: an event may have been assigned to a name that was out of date.
-    const arrived = this.tree.child(parent, name);
-    if (arrived !== undefined) this.tree.doubt(arrived);
-    this.findings.arrived(parent, name, "moved");
+    this.tree.doubt(this.#arrived(parent, name, "moved"));
+  }
+
+  /** It has a place before it is watched: it may be exchanged for another one until then. */
+  #arrived(parent: WatchNode, name: FileName, purpose: Purpose): WatchNode {
+    this.findings.arrived(parent, name, purpose);
+    return this.tree.child(parent, name) ?? this.tree.add(parent, name);
   }
 
   /**
    * Gives a directory that left its place the one where it arrived. `false` if that is known to lie below it, which
    * is knowledge of a later time: both have moved since, and what tells that arms them again.
    */
-  #settle(node: WatchNode, parent: WatchNode, name: FileName): boolean {
+  #settle(node: WatchNode, parent: WatchNode, name: FileName, nowMs: number): boolean {
     if (this.tree.isForgotten(node) || this.tree.isAttached(node)) return true;
+    this.#displaced.displace(parent, name, nowMs);
     if (this.tree.attach(node, parent, name)) return true;
     this.tree.remove(node);
     return false;
@@ -165,11 +256,10 @@ export class EventInterpreter {
     return path !== undefined && this.excludes(path);
   }
 
-  /** The path, unless the directory has none: then it is read again as a whole when it arrives somewhere. */
-  #touch(parent: WatchNode, name: FileName, touch: Touch): RelativePath | undefined {
+  /** Unless the directory has no path: then it is read again as a whole when it arrives somewhere. */
+  #touch(parent: WatchNode, name: FileName, touch: Touch): void {
     const path = this.tree.pathIn(parent, name);
     if (path !== undefined) this.findings.touch(path, touch);
-    return path;
   }
 }
 

@@ -76,6 +76,10 @@ export class InotifyWatcher implements Watcher {
     return this.#root?.watch?.watched ?? 0;
   }
 
+  catchUp(): boolean {
+    return this.#root?.watch?.catchUp() ?? true; // where nothing is told, nothing more will be
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -38,6 +38,17 @@ export class MovePairing<Item> {
     return departure?.item;
   }
 
+  /** How many wait for their other half. */
+  get size(): number {
+    return this.#departures.size;
+  }
+
+  /** The first that waits of which `isWanted` holds. */
+  find(isWanted: (item: Item) => boolean): Item | undefined {
+    for (const { item } of this.#departures.values()) if (isWanted(item)) return item;
+    return undefined;
+  }
+
   /**
    * What left and did not arrive in time: it was moved out. To be called only when all events up to now have
    * been seen, or the other half may still be among them. No more than `most`, the oldest first.

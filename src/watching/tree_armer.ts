@@ -47,8 +47,10 @@ interface Frame {
 }
 
 export class TreeArmer {
-  readonly #jobs = new Map<string, Job>();
+  /** What is to be armed, and what is to be done once all before it is. */
+  readonly #jobs = new Map<string | symbol, Job | (() => void)>();
   #walk: Generator<void, void> | undefined;
+  #isStepping = false;
 
   constructor(
     private readonly root: WatchableDirectory,
@@ -63,10 +65,18 @@ export class TreeArmer {
   /** Arms the directory `name` of `parent` and what is below it; `armed` tells when. */
   request(parent: WatchNode, name: FileName, purpose: Purpose): void {
     const key = keyOf(parent, name);
-    const queued = this.#jobs.get(key)?.purpose;
+    const job = this.#jobs.get(key);
+    const queued = typeof job === "object" ? job.purpose : undefined;
     if (queued !== undefined && STRENGTH.indexOf(queued) >= STRENGTH.indexOf(purpose)) return;
     if (queued === undefined && this.#jobs.size >= MOST_JOBS) return this.options.tooMuch();
     this.#jobs.set(key, { parent, name, purpose });
+  }
+
+  /** Does `task` once everything that was asked for before is armed. Not, if everything is armed again first. */
+  after(task: () => void): void {
+    if (this.#walk === undefined && this.#jobs.size === 0) task();
+    else if (this.#jobs.size < MOST_JOBS) this.#jobs.set(Symbol(), task);
+    else this.options.tooMuch();
   }
 
   /** Arms everything, and forgets what is not found any more. Replaces all other work. */
@@ -87,23 +97,36 @@ export class TreeArmer {
   step(deadlineMs: number): void {
     this.watches.removeObsolete(REMOVALS_A_STEP);
     do {
-      this.#walk ??= this.#nextWalk();
-      if (this.#walk === undefined) return;
-      if (this.#walk.next().done) this.#walk = undefined;
+      const walk = this.#walk ??= this.#nextWalk();
+      if (walk === undefined) return;
+      const isDone = this.#advance(walk);
+      // What is met on the way may have all work dropped.
+      if (this.#walk !== walk) walk.return();
+      else if (isDone) this.#walk = undefined;
     } while (performance.now() < deadlineMs);
+  }
+
+  #advance(walk: Generator<void, void>): boolean {
+    this.#isStepping = true;
+    try {
+      return walk.next().done === true;
+    } finally {
+      this.#isStepping = false;
+    }
   }
 
   /** Drops all work. */
   close(): void {
     this.#jobs.clear();
-    this.#walk?.return();
+    if (!this.#isStepping) this.#walk?.return();
     this.#walk = undefined;
   }
 
   #nextWalk(): Generator<void, void> | undefined {
     for (const [key, job] of this.#jobs) {
       this.#jobs.delete(key);
-      return this.#arm(job);
+      if (typeof job === "object") return this.#arm(job);
+      job();
     }
     return undefined;
   }

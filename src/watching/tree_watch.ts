@@ -55,6 +55,9 @@ export class TreeWatch {
   #telling = false;
   #rootArmed = false;
   #turning = false;
+  #isHandling = false;
+  /** Events so far. */
+  #handled = 0;
   readonly #alarm: Alarm;
   #closed = false;
 
@@ -93,12 +96,27 @@ export class TreeWatch {
 
   /** Paths that wait, and one for everything else that is still to be done. */
   get pending(): number {
-    const isBusy = this.#turning || this.#armer.busy || this.#rearms.isWanted;
+    const isBusy = this.#turning || this.#armer.busy || this.#rearms.isWanted ||
+      this.#interpreter.departures > 0;
     return this.#debouncer.size + (isBusy ? 1 : 0);
   }
 
   get watched(): number {
     return this.#watches.tree.watched;
+  }
+
+  /** See `Watcher`. */
+  catchUp(): boolean {
+    if (this.#closed || !this.#telling || this.#isHandling) return false;
+    try {
+      if (!this.#handleEvents(performance.now() + PART_OF_TURN_MS) || this.#closed) return false;
+      this.#interpreter.expire(performance.now());
+      return true;
+    } catch {
+      return false; // the next turn meets it as well, and tells
+    } finally {
+      this.#work();
+    }
   }
 
   close(): void {
@@ -116,18 +134,22 @@ export class TreeWatch {
     return {
       excludes: options.excludes,
       mostWatches: options.mostWatches,
+      catchUp: () => this.#handleSome(),
       touch: (path, touch) => this.#touch(path, touch),
-      found: (path) => this.#touch(path, { event: "other", below: "nothing" }),
+      found: (path) => {
+        if (this.#telling) this.sink.found?.(path);
+        this.#touch(path, { event: "other", below: "nothing" });
+      },
       unwatched: (path) => this.#touch(path, { event: "other", below: "moved" }),
-      moved: (from, to) => {
-        if (this.#telling) this.sink.moved(from, to);
+      moved: (from, to, when) => {
+        if (this.#telling) this.sink.moved(from, to, when);
       },
-      departed: (path) => {
-        if (!this.#telling) return;
-        this.sink.departed?.(path);
-        // Later than what is found in a directory that was made a moment before.
-        this.#touch(path, { event: "settled", below: "nothing" });
+      departed: (path, mark) => {
+        if (this.#telling) this.sink.departed?.(path, mark);
       },
+      mark: () => this.sink.mark?.() ?? 0,
+      // Later than what is found in a directory that was made a moment before.
+      movedOut: (path, touch) => this.#armer.after(() => this.#touch(path, touch)),
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       armed: (path, purpose) => {
         if (purpose === "retry") this.#polling.retried(path);
@@ -185,9 +207,9 @@ export class TreeWatch {
   #turn(): boolean {
     try {
       const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
-      if (!this.#closed) this.#armer.step(performance.now() + PART_OF_TURN_MS);
-      // Before anything is told: what departed is to be told later than what was found meanwhile.
+      // Whoever is told what is found knows what has departed.
       if (!this.#closed && caughtUp) this.#interpreter.expire(performance.now());
+      if (!this.#closed) this.#armer.step(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tell(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tellSoon();
       if (this.#closed) return false;
@@ -204,8 +226,25 @@ export class TreeWatch {
     }
   }
 
+  /** `false` if there was none. */
+  #handleSome(): boolean {
+    if (this.#isHandling || this.#closed) return false;
+    const before = this.#handled;
+    this.#handleEvents(performance.now() + PART_OF_TURN_MS);
+    return this.#handled > before && !this.#closed;
+  }
+
   /** `true` if no event is left. */
   #handleEvents(deadlineMs: number): boolean {
+    this.#isHandling = true;
+    try {
+      return this.#handleUntil(deadlineMs);
+    } finally {
+      this.#isHandling = false;
+    }
+  }
+
+  #handleUntil(deadlineMs: number): boolean {
     let hasRead = false;
     while (!this.#closed) {
       if (this.#nextEvent === this.#events.length) {
@@ -220,6 +259,7 @@ export class TreeWatch {
       const end = Math.min(this.#nextEvent + EVENTS_A_LOOK, this.#events.length);
       while (this.#nextEvent < end && !this.#closed) {
         const event = this.#events[this.#nextEvent++];
+        this.#handled++;
         if (event !== undefined) this.#interpreter.handle(event, now);
       }
     }

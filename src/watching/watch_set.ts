@@ -38,7 +38,15 @@ export interface Watches {
   removeWatch(watch: number): void;
 }
 
+/** At a directory's name while what is known contradicts what is there. */
+const MOST_LOOKS = 8;
+
 export interface WatchSetOptions {
+  /**
+   * Handles events that have happened so far. `false` if there were none. An event is told by the watch: were a place taken
+   * for another directory's before it is handled, nobody would know what it tells of.
+   */
+  catchUp?(): boolean;
   readonly mostWatches: number;
   /** The directory is not watched, or not all of it was read: it is in `polled` from now on. */
   unwatched(path: RelativePath): void;
@@ -132,12 +140,30 @@ export class WatchSet {
     parentNode: WatchNode,
     name: FileName,
   ): WatchedEntry | undefined {
-    if (this.tree.isForgotten(parentNode)) return undefined; // its descriptor may lead anywhere by now
+    for (let left = MOST_LOOKS; !this.tree.isForgotten(parentNode); left--) {
+      const isLast = left <= 1 || !this.options.catchUp;
+      const entry = this.#watchEntry(parent, parentNode, name, isLast);
+      if (entry !== "contradicts") return entry;
+    }
+    return undefined; // its descriptor may lead anywhere by now
+  }
+
+  #watchEntry(
+    parent: WatchableDirectory,
+    parentNode: WatchNode,
+    name: FileName,
+    isLast: boolean,
+  ): WatchedEntry | "contradicts" | undefined {
     const known = this.tree.child(parentNode, name);
     let directory: WatchableDirectory | undefined;
     try {
       directory = parent.openBeneath(name);
       const watch = directory === undefined ? "gone" : this.#watch(directory, MASK);
+      if (!isLast && this.#contradicts(parentNode, name, watch) && this.options.catchUp?.()) {
+        directory?.close();
+        if (typeof watch === "number" && !this.tree.byWatch(watch)) this.#obsolete.add(watch);
+        return "contradicts";
+      }
       if (directory !== undefined && typeof watch === "number") {
         const placed = this.tree.place(parentNode, name, watch);
         if (placed !== undefined) {
@@ -158,6 +184,14 @@ export class WatchSet {
     }
     directory?.close();
     return undefined;
+  }
+
+  /** Whether a directory would lose its place to what is found. */
+  #contradicts(parent: WatchNode, name: FileName, found: number | WatchFailure | "gone"): boolean {
+    const here = this.tree.child(parent, name);
+    const known = typeof found === "number" ? this.tree.byWatch(found) : undefined;
+    return here !== known &&
+      (known !== undefined || (here !== undefined && here.watch > UNWATCHED));
   }
 
   #watch(directory: WatchableDirectory, mask: number): number | WatchFailure {

@@ -123,13 +123,19 @@ export class WatchTree {
   }
 
   #pathFromRoot(node: WatchNode): RelativePath | undefined {
+    const { top, names } = this.placeOf(node);
+    return top === this.root ? names.join("/") as RelativePath : undefined;
+  }
+
+  /** The names from the highest directory that is known above, which is the root or has no place. */
+  placeOf(node: WatchNode): { readonly top: WatchNode; readonly names: readonly FileName[] } {
     const names: FileName[] = [];
-    let current = node;
-    while (current.parent !== undefined) {
-      names.push(current.name);
-      current = current.parent;
+    let top = node;
+    while (top.parent !== undefined) {
+      names.push(top.name);
+      top = top.parent;
     }
-    return current === this.root ? names.reverse().join("/") as RelativePath : undefined;
+    return { top, names: names.reverse() };
   }
 
   /** The path of the entry `name` in `node`, if that has a place. */
@@ -156,10 +162,16 @@ export class WatchTree {
       return this.attach(known, parent, name) ? { node: known, fresh: true } : undefined;
     }
     if (here !== undefined) this.remove(here);
-    const node = new WatchNode(parent, name, UNWATCHED);
+    const node = this.add(parent, name);
     this.#setWatch(node, watch);
-    this.#link(node, parent, name);
     return { node, fresh: true };
+  }
+
+  /** A directory of which no watch is known, where none is known. */
+  add(parent: WatchNode, name: FileName): WatchNode {
+    const node = new WatchNode(parent, name, UNWATCHED);
+    this.#link(node, parent, name);
+    return node;
   }
 
   #setWatch(node: WatchNode, watch: number): void {
@@ -178,6 +190,10 @@ export class WatchTree {
   /** The kernel has removed a watch, because its directory is no more. Its name's end is told separately. */
   watchEnded(node: WatchNode): void {
     this.#setWatch(node, ENDED);
+  }
+
+  hasEnded(node: WatchNode): boolean {
+    return node.watch === ENDED;
   }
 
   /** Takes a node out of its place. It keeps its watch and what lies below it, but has no path. */

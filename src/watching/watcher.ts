@@ -6,6 +6,13 @@
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 
+/** When something left its name, and arrived at another one: marks, as `WatchSink` gives them. */
+export interface MoveTime {
+  readonly left: number;
+  /** Just now, if it is not there. */
+  readonly arrived?: number | undefined;
+}
+
 /** Where a watcher reports. Calls come one at a time; none may throw. */
 export interface WatchSink {
   /**
@@ -32,14 +39,24 @@ export interface WatchSink {
    */
   reread(directory: RelativePath, reason: RereadReason): void;
 
-  /** `from` became `to` inside the tree. Told at once; `changed` or `reread` follow for both. */
-  moved(from: RelativePath, to: RelativePath): void;
+  /**
+   * `from` became `to` inside the tree. Told at once; `changed` or `reread` follow for both. `when`: if that was not just now,
+   * and then the names are those of the time.
+   */
+  moved(from: RelativePath, to: RelativePath, when?: MoveTime): void;
 
   /**
-   * What had the name `path` was given another one that nobody tells: in a directory that was made a moment before, in one
-   * that is excluded, or outside. Told before `changed` of it, and that mostly after `changed` of the new name.
+   * What had the name `path` was given another one that nobody has told: in a directory that was made a moment before, in
+   * one that is excluded, or outside. `changed` of it follows when every directory that was made before is watched, and
+   * after what was found there, unless that was used since; or all is to be read again.
    */
-  departed?(path: RelativePath): void;
+  departed?(path: RelativePath, mark: number): void;
+
+  /** A number for this moment among all renames, greater than those before; other moments may be marked in between. */
+  mark?(): number;
+
+  /** `path` was there when its directory, a new one, was watched; or came there from a place of which nothing is told. `changed` follows. */
+  found?(path: RelativePath): void;
 
   /** The root directory vanished, was moved away or unmounted. The watcher waits for it to come back. */
   rootLost(): void;
@@ -78,6 +95,12 @@ export interface Watcher {
   readonly pending: number;
   /** Directories that are watched. */
   readonly watched: number;
+
+  /**
+   * Reads what is known so far. `true` if that is all that has happened up to now: whatever was renamed was told as `moved`
+   * or `departed`. `false`: not yet, to be asked again in a moment.
+   */
+  catchUp(): boolean;
 
   /** Stops telling anything; waiting paths are forgotten. */
   close(): void;

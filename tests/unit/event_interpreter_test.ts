@@ -7,6 +7,7 @@ import { IN } from "../../ffi/inotify.ts";
 import type { Touch } from "../../src/watching/debouncer.ts";
 import { EventInterpreter, type Findings } from "../../src/watching/event_interpreter.ts";
 import { UNWATCHED, type WatchNode, WatchTree } from "../../src/watching/watch_tree.ts";
+import type { MoveTime } from "../../src/watching/watcher.ts";
 
 const ROOT_WATCH = 1;
 const DIRECTORY = IN.ISDIR;
@@ -15,6 +16,7 @@ const DIRECTORY = IN.ISDIR;
 class World implements Findings {
   readonly lines: string[] = [];
   readonly forgotten: number[] = [];
+  #marks = 0;
   readonly tree = new WatchTree((node) => this.forgotten.push(node.watch));
   readonly interpreter: EventInterpreter;
   now = 0;
@@ -36,11 +38,21 @@ class World implements Findings {
     const details = [event, ...below === "nothing" ? [] : [below]];
     this.lines.push(`${path}: ${details.join(", ")}`);
   }
-  moved(from: RelativePath, to: RelativePath): void {
-    this.lines.push(`${from} -> ${to}`);
+  moved(from: RelativePath, to: RelativePath, when?: MoveTime): void {
+    const time = when ? ` from ${when.left} to ${when.arrived ?? "now"}` : "";
+    this.lines.push(`${from} -> ${to}${time}`);
   }
-  departed(path: RelativePath): void {
-    this.lines.push(`${path} departed`);
+  departed(path: RelativePath, mark: number): void {
+    this.lines.push(`${path} departed at ${mark}`);
+  }
+  mark(): number {
+    return ++this.#marks;
+  }
+  found(path: RelativePath): void {
+    this.lines.push(`${path} found`);
+  }
+  movedOut(path: RelativePath, { event, below }: Touch): void {
+    this.lines.push(`${path} moved out: ${event}, ${below}`);
   }
   arrived(parent: WatchNode, name: RelativePath, purpose: string): void {
     this.lines.push(`arm ${parent.watch}/${name}: ${purpose}`);
@@ -76,15 +88,21 @@ Deno.test("events that end a change are told apart from those that only keep the
   assertEquals(world.on(2, IN.ATTRIB, "f"), ["a/f: other"]);
   assertEquals(world.on(2, IN.CLOSE_WRITE, "f"), ["a/f: closed"]);
   assertEquals(world.on(2, IN.DELETE, "f"), ["a/f: settled"]);
-  assertEquals(world.on(2, IN.MOVED_FROM, "f", 1), ["a/f: settled"]);
-  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 2), ["g: settled"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 2), ["g found", "g: settled"]);
 });
 
 Deno.test("both halves of a rename are told as one, and each name is looked at", () => {
   const world = new World({ a: 2 });
-  assertEquals(world.on(2, IN.MOVED_FROM, "f", 7), ["a/f: settled"]);
-  assertEquals(world.on(ROOT_WATCH, IN.CLOSE_WRITE, "other"), ["other: closed"]);
-  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 7), ["a/f -> g", "g: settled"]);
+  assertEquals(world.on(2, IN.MOVED_FROM, "f", 7), []);
+  assertEquals(world.on(ROOT_WATCH, IN.CLOSE_WRITE, "other"), [
+    "a/f departed at 1",
+    "other: closed",
+  ]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 7), [
+    "a/f: settled",
+    "a/f -> g",
+    "g: settled",
+  ]);
 });
 
 Deno.test("a new directory is told and armed", () => {
@@ -122,12 +140,13 @@ Deno.test("a directory that ends before it was armed again in its new place is t
 Deno.test("a directory that is renamed takes its watches along and is armed again", () => {
   const world = new World({ a: 2, "a/b": 3, x: 4 });
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), [
-    "a: settled, moved",
     "arm 1/a: moved", // if something is there by now
   ]);
   assertEquals(world.pathOf(3), undefined);
-  assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), [], "it has no path; its new place will be read");
+  const told = world.on(3, IN.CLOSE_WRITE, "f");
+  assertEquals(told, ["a departed at 1"], "what is in it has no path; its new place will be read");
   assertEquals(world.on(4, IN.MOVED_TO | DIRECTORY, "y", 7), [
+    "a: settled, moved",
     "a -> x/y",
     "x/y: settled",
     "arm 4/y: moved",
@@ -146,16 +165,43 @@ Deno.test("a directory that was moved out is forgotten after a while, with every
   assertEquals(world.on(3, IN.CLOSE_WRITE, "f"), []);
 });
 
-Deno.test("I3: what has another name of which nothing is told has departed, once that is certain", () => {
+Deno.test("I3: what has departed is told at once, and that it was moved out once that is certain", () => {
   const world = new World();
   world.on(ROOT_WATCH, IN.MOVED_FROM, "a", 7);
-  world.on(ROOT_WATCH, IN.MOVED_FROM, "b", 8);
-  world.on(ROOT_WATCH, IN.MOVED_TO, "c", 8);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM, "b", 8), ["a departed at 1"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "c", 8), ["b: settled", "b -> c", "c: settled"]);
+  world.on(ROOT_WATCH, IN.MOVED_FROM, "d", 9);
+  for (let time = 0; time < 2; time++) {
+    world.interpreter.expire(world.interpreter.nextExpiryAt - 1);
+    assertEquals(world.lines, ["d departed at 3"]);
+  }
   world.lines.length = 0;
-  world.interpreter.expire(world.interpreter.nextExpiryAt - 1);
-  assertEquals(world.lines, []);
-  world.interpreter.expire(Infinity);
-  assertEquals(world.lines, ["a departed"]);
+  assertEquals(world.interpreter.departures, 2);
+  world.interpreter.expire(world.interpreter.nextExpiryAt);
+  assertEquals(world.lines, ["a", "d"].map((path) => `${path} moved out: settled, nothing`));
+  assertEquals(world.interpreter.departures, 0);
+});
+
+Deno.test("I3: what departs from a directory that has departed itself is told by the name that it had", () => {
+  const world = new World({ a: 2, "a/b": 3 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  assertEquals(world.on(3, IN.MOVED_FROM, "f", 8), ["a departed at 1"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 8), [
+    "a/b/f: settled",
+    "a/b/f -> g from 0.5 to now",
+    "g: settled",
+  ]);
+  world.on(2, IN.MOVED_FROM | DIRECTORY, "b", 9);
+  world.lines.length = 0;
+  world.interpreter.expire(0);
+  assertEquals(world.lines, ["a/b departed at 0.75"]);
+});
+
+Deno.test("I3: what arrives in a directory that has departed has done so before that", () => {
+  const world = new World({ a: 2 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  world.on(ROOT_WATCH, IN.MOVED_FROM, "f", 8);
+  assertEquals(world.on(2, IN.MOVED_TO, "g", 8), ["f: settled", "f -> a/g from 2 to 0.5"]);
 });
 
 Deno.test("a directory that was met elsewhere before its arrival was told is not forgotten", () => {
@@ -169,6 +215,7 @@ Deno.test("a directory that was met elsewhere before its arrival was told is not
 Deno.test("a directory that moves in from outside is armed", () => {
   const world = new World();
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 9), [
+    "a found",
     "a: settled",
     "arm 1/a: moved",
   ]);
@@ -180,18 +227,49 @@ Deno.test("two directories that exchange their names both get another one", () =
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7).at(-1), "arm 1/b: moved");
   world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 8).at(-1), "arm 1/a: moved");
+  assertEquals([world.pathOf(2), world.pathOf(3)], ["b", "a"]);
+});
+
+Deno.test("I3: a directory that was made a moment before is exchanged for another one", () => {
+  const world = new World({ a: 2, "a/c": 3 });
+  world.on(ROOT_WATCH, IN.CREATE | DIRECTORY, "b");
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7);
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8);
+  world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 8);
+  assertEquals(world.pathOf(3), "b/c");
+});
+
+Deno.test("an empty directory whose place another one has got is forgotten, once that was no exchange", () => {
+  const world = new World({ a: 2, b: 3 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7);
+  assertEquals([world.pathOf(2), world.forgotten], ["b", []]);
+  world.interpreter.expire(world.interpreter.nextExpiryAt);
+  assertEquals([world.pathOf(2), world.forgotten], ["b", [3]]);
+});
+
+Deno.test("I6: of very many that lose their places in a moment, the first are forgotten at once", () => {
+  const numbers = Array.from({ length: 100 }, (_, i) => i);
+  const world = new World(
+    Object.fromEntries(numbers.flatMap((i) => [[`from${i}`, 1000 + i], [`to${i}`, 2000 + i]])),
+  );
+  for (const i of numbers) {
+    world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, `from${i}`, i);
+    world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, `to${i}`, i);
+  }
+  assertEquals(world.forgotten, numbers.slice(0, 36).map((i) => 2000 + i));
+  world.interpreter.expire(Infinity);
+  assertEquals(world.forgotten, numbers.map((i) => 2000 + i));
 });
 
 Deno.test("I3: of an exchange whose first half was met before it was told, both names are armed at the end", () => {
   // Met already: what was a, under the name b. What was b is not watched.
   const world = new World({ b: 2 });
-  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), ["a: settled, moved"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7), []);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "b", 7).at(-1), "arm 1/b: moved");
   // Armed in between. Then the half that takes the name b from what was there before.
-  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8), [
-    "b: settled, moved",
-    "arm 1/b: moved",
-  ]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8), ["arm 1/b: moved"]);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 8).at(-1), "arm 1/a: moved");
 });
 
@@ -204,7 +282,9 @@ Deno.test("an event that is older than what is known of its place does no harm",
   assertEquals(world.pathOf(2), "b/a");
   // The reverse: a directory is told to arrive in one that is known to lie below it by now.
   world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "b", 8);
-  assertEquals(world.on(2, IN.MOVED_TO | DIRECTORY, "c", 8), []);
+  assertEquals(world.on(2, IN.MOVED_TO | DIRECTORY, "c", 8), [
+    "b: settled, moved",
+  ]);
   assertEquals(world.forgotten.sort(), [2, 3]);
 });
 
@@ -213,6 +293,7 @@ Deno.test("excluded directories are told themselves, but never armed, and lose t
   assertEquals(world.on(ROOT_WATCH, IN.CREATE | DIRECTORY, "ignored1"), ["ignored1: settled"]);
   world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "ignored2", 7), [
+    "a: settled, moved",
     "a -> ignored2",
     "ignored2: settled",
   ]);

@@ -29,6 +29,7 @@ class Steps implements Disposable {
     const tell = (line: string) => this.told.push(line);
     this.watches = new WatchSet(this.root, this.inotify, {
       mostWatches,
+      catchUp: () => this.handleEvent(),
       unwatched: (path) => tell(`unwatched ${path}`),
     });
     this.armer = new TreeArmer(this.root, this.watches, {
@@ -42,6 +43,9 @@ class Steps implements Disposable {
       touch: () => {},
       moved: () => {},
       departed: () => {},
+      mark: () => 0,
+      found: () => {},
+      movedOut: (path) => this.armer.after(() => tell(`moved out ${path}`)),
       arrived: (parent, name, purpose) => this.armer.request(parent, name, purpose),
       overflow: () => tell("overflow"),
       rootChanged: () => {},
@@ -131,6 +135,43 @@ Deno.test("a directory that is renamed while it is armed is watched whole in its
     const first = c && tree.child(c, fileName(name));
     assertEquals(first && tree.pathOf(first), `b/c/${name}`);
   }
+});
+
+Deno.test("I3: what a directory's events tell of is known, though another one has its place before they are handled", () => {
+  using steps = new Steps();
+  steps.mkdir("in/a/below", "in/b");
+  steps.armer.rearm();
+  steps.finish();
+  const { tree } = steps.watches;
+  const a = tree.child(tree.root, fileName("a"));
+  const below = a && tree.child(a, fileName("below"));
+  assert(below !== undefined);
+  Deno.renameSync(steps.path("in/a"), steps.path("in/c"));
+  Deno.renameSync(steps.path("in/b"), steps.path("in/a"));
+  for (const name of ["a", "c", "b"]) steps.armer.request(tree.root, fileName(name), "moved");
+  steps.finish();
+  assertEquals(tree.pathOf(below), "c/below");
+  assertEquals([steps.watches.tree.watched, steps.kernelWatches], [4, 4]);
+});
+
+Deno.test("what is to be done afterwards is done when all is armed that was asked for before", () => {
+  using steps = new Steps();
+  steps.mkdir("in/a/below", "in/b");
+  steps.armer.rearm();
+  steps.finish();
+  const { root } = steps.watches.tree;
+  steps.told.length = 0;
+  steps.armer.after(() => steps.told.push("at once"));
+  steps.armer.request(root, fileName("a"), "moved");
+  steps.armer.after(() => steps.told.push("after a"));
+  steps.armer.request(root, fileName("b"), "moved");
+  steps.finish();
+  assertEquals(steps.told, ["at once", "armed a moved", "after a", "armed b moved"]);
+  steps.armer.request(root, fileName("a"), "moved");
+  steps.armer.after(() => steps.told.push("after a"));
+  steps.armer.rearm();
+  steps.finish();
+  assertEquals(steps.told.slice(4), ["root armed"]);
 });
 
 Deno.test("I3: directories that are exchanged while they are armed are both watched in the end", () => {

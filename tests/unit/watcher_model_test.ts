@@ -117,6 +117,7 @@ class Model {
     };
     this.watches = new WatchSet(this.#root, kernel, {
       mostWatches: Infinity,
+      catchUp: () => this.#catchUp(),
       unwatched: (path) => touch(path, "other", "moved"),
     });
     this.#armer = new TreeArmer(this.#root, this.watches, {
@@ -132,7 +133,10 @@ class Model {
     this.#interpreter = new EventInterpreter(this.watches.tree, {
       touch: (path, { event, below }) => touch(path, event, below),
       moved: () => {},
-      departed: (path) => touch(path, "settled", "nothing"),
+      departed: () => {},
+      mark: () => 0,
+      found: () => {},
+      movedOut: (path, { event, below }) => this.#armer.after(() => touch(path, event, below)),
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       overflow: () => this.#rearms.want("overflow", this.#now),
       rootChanged: () => assert(false, "nothing happens to the root"),
@@ -147,6 +151,12 @@ class Model {
   #rearm(): void {
     this.#rearms.begin(this.#now);
     this.#armer.rearm();
+  }
+
+  #catchUp(): boolean {
+    const events = this.kernel.read(Infinity);
+    for (const event of events) this.#interpreter.handle(event, this.#now);
+    return events.length > 0;
   }
 
   handleEvents(most: number): void {

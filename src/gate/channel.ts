@@ -132,6 +132,7 @@ export class Channel {
         onMoved: (author, from, to, number) =>
           this.#directoryMoves.moved({ author, from, to, number }),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
+        isBeingRead: (share) => this.#readings.isBusyFor(share),
         onFound: (share) => this.#onFound(share),
         onTrouble: (message) => onTrouble(message, { producer }),
       })
@@ -204,6 +205,8 @@ export class Channel {
       judge,
       conflictCopies: config.conflictCopies,
       moves: (replica) => shareOf(replica)?.moves,
+      catchUp: (replica) => shareOf(replica)?.catchUp() ?? true,
+      mayBeMet: (replica, path) => shareOf(replica)?.mayBeMet(path) ?? false,
       isIgnored: rules.isIgnored,
       isIgnoredDirectory: rules.isIgnoredDirectory,
       onSeen: (replica, path, seen, isKnown) => shareOf(replica)?.seen(path, seen, isKnown),
@@ -459,7 +462,11 @@ export class Channel {
       large: this.#large,
       isIgnored,
       isIgnoredDirectory,
-      lookAt: (path) => this.#enqueue(queue, path),
+      lookAt: (path) => {
+        // Before its job, which may be long in coming: it may be the new name of what is missing elsewhere.
+        for (const share of this.#shares) share.found(path);
+        return this.#enqueue(queue, path);
+      },
       isStopped: () => this.#stopped,
       onRenamed: (replica, from, to) =>
         this.#shares.find((share) => share.replica === replica)?.renamed(from, to),

@@ -34,6 +34,8 @@ import { VerdictSteps } from "./verdict_steps.ts";
 
 /** The deletion of a name waits for the new one, which may wait for the scanner. When it arrives, that is told. */
 const WHILE_NEW: Rest = { kind: "later", delayMs: 5000, isStuck: true };
+/** So does that of something whose new name is still to be found. */
+const WHILE_UNMET: Rest = { kind: "later", delayMs: 250 };
 /** Its closing is told; this is for a writer that never closes it. */
 const WHILE_WRITTEN: Rest = { kind: "later", delayMs: 5000 };
 /** A writer that has done nothing for so long counts as done. */
@@ -286,23 +288,35 @@ export class FileSteps {
 
   /** A rename is told as a new file first, and as a deletion when that has arrived. */
   #waitsForNewName(look: Look, entry: IndexEntry, job: Job): Rest | undefined {
-    const { index, moves, isIgnored } = this.#parts;
     for (const { replica, seen } of look.views) {
       if (seen.kind === "file" || recordIn(entry, replica.id) === undefined) continue;
-      for (const to of moves(replica)?.targetsOf(job.path) ?? []) {
-        if (isIgnored(to)) continue;
-        using target = replica.view(to);
-        if (target.seen.kind !== "file") continue;
-        const known = recordIn(index.get(to), replica.id);
-        const isNews = known === undefined || !matches(known, target.seen.status);
-        if (isNews || known.status === "held") return WHILE_NEW;
-        if (known.status === "infected") {
-          index.put(job.path, withoutRecord(entry, replica.id));
-          return AT_ONCE;
-        }
-      }
+      const waits = this.#waitsForNewNameIn(replica, entry, job);
+      if (waits !== undefined) return waits;
     }
     return undefined;
+  }
+
+  #waitsForNewNameIn(replica: Replica, entry: IndexEntry, job: Job): Rest | undefined {
+    const { catchUp, index, moves, mayBeMet, isIgnored } = this.#parts;
+    const targets = moves(replica)?.targetsOf(job.path) ?? [];
+    for (const to of targets) {
+      if (isIgnored(to)) continue;
+      using target = replica.view(to);
+      if (target.seen.kind !== "file") continue;
+      const known = recordIn(index.get(to), replica.id);
+      const isNews = known === undefined || !matches(known, target.seen.status);
+      if (isNews || known.status === "held") return WHILE_NEW;
+      if (known.status === "infected") {
+        index.put(job.path, withoutRecord(entry, replica.id));
+        return AT_ONCE;
+      }
+    }
+    // What was looked at may be newer than what was told: it has moved on, and that is told by now.
+    if (!catchUp(replica)) return SOON;
+    const names = [job.path, ...moves(replica)?.namesSince(job.path) ?? []];
+    if (names.some((path) => mayBeMet(replica, path))) return WHILE_UNMET;
+    const isNewer = moves(replica)?.targetsOf(job.path).some((to) => !targets.includes(to));
+    return isNewer ? SOON : undefined;
   }
 }
 

@@ -55,6 +55,10 @@ export interface ReconcilerParts {
   readonly conflictCopies: boolean;
   /** Renames inside a producer's share. */
   moves(replica: Replica): MoveMemory | undefined;
+  /** Whether `moves` has all renames up to now that a producer's watcher tells. */
+  catchUp(replica: Replica): boolean;
+  /** Whether what a producer had at `path` may have another name, which is still to be found. */
+  mayBeMet(replica: Replica, path: RelativePath): boolean;
   /** Files that stay where they are; a directory of that name is none of them. */
   isIgnored(path: RelativePath): boolean;
   /** Directories of which nothing travels. */

@@ -5,6 +5,7 @@
  */
 
 import { isWithin, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
+import type { MoveTime } from "../watching/watcher.ts";
 import { PathTable } from "./path_table.ts";
 
 /** While the scanner is away, what is forgotten is deleted elsewhere before it has arrived under its new name. */
@@ -12,7 +13,7 @@ const MOST_MOVES = 50_000;
 /** Of both names together: each may be as long as a guest likes. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
-/** Of one name, one after the other. */
+/** From one name to another, of a path. */
 const MOST_STEPS = 64;
 /** Of one name, which has been given to something else each time. */
 const MOST_OF_A_NAME = 4;
@@ -20,50 +21,82 @@ const MOST_OF_A_NAME = 4;
 interface Move {
   readonly from: RelativePath;
   readonly to: RelativePath;
-  /** Later ones have greater numbers; the two of an exchange have the same. */
-  readonly number: number;
+  /** When the one name was given up, and when it is known that it was the other: later is greater. Mostly the same. */
+  readonly left: number;
+  readonly arrived: number;
+}
+
+/** A name at a moment. */
+export interface Former {
+  readonly path: RelativePath;
+  readonly mark: number;
+}
+
+/**
+ * What was in `from`, and when, once that has always been `to` for everybody: after whatever else had that name until the
+ * moment `until` of the rename, and before anything later. Nothing if it was not in it.
+ */
+export function renamedBefore(
+  { path, mark }: Former,
+  from: RelativePath,
+  to: RelativePath,
+  until: number,
+): Former | undefined {
+  if (mark >= until || !isWithin(path, from)) return undefined;
+  return { path: renamedIn(path, from, to), mark: until + mark / (until + 1) };
 }
 
 export class MoveMemory {
-  /** By the name that was given up, in order, and by the one that was taken. */
+  /** By the name that was given up, and by the one that was taken; in order. */
   readonly #targets = new PathTable<readonly Move[]>();
-  readonly #sources = new PathTable<Move>();
+  readonly #sources = new PathTable<readonly Move[]>();
   #count = 0;
   #bytes = 0;
   #number = 0;
   /** The last one, unless it was the second of an exchange. */
   #last: Move | undefined;
 
-  /** The number of the latest. */
-  get latest(): number {
-    return this.#number;
+  /** See `WatchSink`. */
+  mark(): number {
+    return ++this.#number;
   }
 
-  moved(from: RelativePath, to: RelativePath): void {
+  /** Returns the number of this rename. `when`: if it was not just now. */
+  moved(from: RelativePath, to: RelativePath, when?: MoveTime): number {
     // What is exchanged is told as two renames in a row. One there and back looks the same, but leaves nothing there.
-    const isExchange = this.#last?.from === to && this.#last.to === from;
-    const move = { from, to, number: isExchange ? this.#number : ++this.#number };
-    this.#last = isExchange ? undefined : move;
+    const first = !when && this.#last?.from === to && this.#last.to === from
+      ? this.#last
+      : undefined;
+    const arrived = when?.arrived ?? first?.arrived ?? ++this.#number;
+    const move = { from, to, left: when?.left ?? arrived, arrived };
+    this.#last = first === undefined && !when ? move : undefined;
     this.#remember(move);
     for (const oldest of this.#targets.keys()) {
       if (this.#count <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
       for (const one of this.#targets.get(oldest) ?? []) this.#forget(one);
     }
+    return arrived;
   }
 
   /**
    * The directory `from` has become `to` for everybody: what was renamed in it, out of it or into it was so there. Not what
    * came later than the one that is numbered `until`: another directory may have the name by then.
    */
-  followed(from: RelativePath, to: RelativePath, until = Infinity): void {
-    const renamed = (path: RelativePath) => isWithin(path, from) ? renamedIn(path, from, to) : path;
+  followed(from: RelativePath, to: RelativePath, until = this.mark()): void {
     for (const moves of [...this.#targets.values()]) {
       for (const move of moves) {
-        if (move.number > until) continue;
-        if (!isWithin(move.from, from) && !isWithin(move.to, from)) continue;
+        const source = renamedBefore({ path: move.from, mark: move.left }, from, to, until);
+        const target = renamedBefore({ path: move.to, mark: move.arrived }, from, to, until);
+        const isOver = move.from === from && move.left <= until;
+        if (!isOver && source === undefined && target === undefined) continue;
         this.#forget(move);
-        if (move.from === from) continue;
-        this.#remember({ ...move, from: renamed(move.from), to: renamed(move.to) });
+        if (isOver) continue;
+        this.#remember({
+          from: source?.path ?? move.from,
+          to: target?.path ?? move.to,
+          left: source?.mark ?? move.left,
+          arrived: target?.mark ?? move.arrived,
+        });
       }
     }
   }
@@ -74,62 +107,137 @@ export class MoveMemory {
   }
 
   /**
-   * What `path`, or a directory above it, was renamed to, as often as it was. Several where the name was given to something
-   * else meanwhile, which was renamed as well: the latest first.
+   * What `path` is called, since it or a directory above it was renamed, as often as that was done. Several where the name was
+   * given to something else meanwhile, which was renamed as well.
    */
   targetsOf(path: RelativePath): RelativePath[] {
-    const found = new Set<RelativePath>();
-    const open = [{ at: path, last: -1 }];
-    for (let steps = 0; steps <= MOST_STEPS; steps++) {
-      const next = open.pop();
-      if (next === undefined) break;
-      const { at, last } = next;
-      const isLater = ({ number }: Move) => number > last;
-      const moves = this.#targets.nearest(at, (moves) => moves.some(isLater))?.filter(isLater) ??
-        [];
-      if (moves.length === 0) found.add(at);
-      for (const { from, to, number } of moves) {
-        open.push({ at: renamedIn(at, from, to), last: number });
-      }
-    }
+    const found = new Set(this.#chainsFrom(path).flatMap((names) => names.at(-1) ?? []));
     found.delete(path);
     return [...found];
   }
 
-  /** What `path`, or a directory above it, was called before, the last name first. */
-  sourcesOf(path: RelativePath): RelativePath[] {
+  /** All that `path` was called since it had this name, the names of `targetsOf` among them. */
+  namesSince(path: RelativePath): RelativePath[] {
+    return [...new Set(this.#chainsFrom(path).flat())];
+  }
+
+  #chainsFrom(path: RelativePath): RelativePath[][] {
+    // When what had the name came there, nobody says: each of these may be its first. The lowest directory's are likeliest.
+    const first = this.#targets.covering(path).reverse().flatMap((moves) => moves.toReversed());
+    return this.#chains(first, (move, most) => this.#follow(path, move, most));
+  }
+
+  /** Each as long as is left for it: a guest may make many that are long, of enormous paths (I7). */
+  #chains(
+    moves: readonly Move[],
+    follow: (move: Move, most: number) => RelativePath[],
+  ): RelativePath[][] {
+    const chains: RelativePath[][] = [];
+    let left = MOST_STEPS;
+    for (const move of moves) {
+      if (left === 0) break;
+      const names = follow(move, left);
+      left -= names.length;
+      chains.push(names);
+    }
+    return chains;
+  }
+
+  #follow(path: RelativePath, first: Move, most: number): RelativePath[] {
     const names: RelativePath[] = [];
     let here = path;
-    let next = Infinity;
-    while (names.length < MOST_STEPS) {
-      const at = here;
-      const move = this.#sources.nearest(at, ({ number }) => number < next);
-      if (move === undefined) break;
-      here = renamedIn(at, move.to, move.from);
-      next = move.number;
+    let move: Move | undefined = first;
+    while (move !== undefined && names.length < most) {
+      const { from, to, arrived } = move;
+      here = renamedIn(here, from, to);
       names.push(here);
+      const later = this.#targets.covering(here).flatMap((moves) =>
+        moves.find((other) => other.left > arrived) ?? []
+      );
+      move = earliest(later);
+    }
+    return names;
+  }
+
+  /**
+   * What `path`, or a directory above it, was called before, the last name first; and of what had the name before, and was
+   * replaced.
+   */
+  sourcesOf(path: RelativePath): RelativePath[] {
+    const last = this.#sources.covering(path).flat().sort((one, other) =>
+      other.arrived - one.arrived
+    );
+    const chains = this.#chains(last, (move, most) => this.#followBack(path, move, most));
+    const found = new Set(chains.flat());
+    found.delete(path);
+    return [...found];
+  }
+
+  #followBack(path: RelativePath, last: Move, most: number): RelativePath[] {
+    const names: RelativePath[] = [];
+    let here = path;
+    let move: Move | undefined = last;
+    while (move !== undefined && names.length < most) {
+      const { from, to, left } = move;
+      here = renamedIn(here, to, from);
+      names.push(here);
+      const earlier = this.#sources.covering(here).flatMap((moves) =>
+        moves.findLast((other) => other.arrived < left) ?? []
+      );
+      move = latest(earlier);
     }
     return names;
   }
 
   #forget(move: Move): void {
-    const left = (this.#targets.get(move.from) ?? []).filter((other) => other !== move);
-    if (left.length === 0) this.#targets.delete(move.from);
-    else this.#targets.set(move.from, left);
-    if (this.#sources.get(move.to) === move) this.#sources.delete(move.to);
+    remove(this.#targets, move.from, move);
+    remove(this.#sources, move.to, move);
     this.#count--;
     this.#bytes -= move.from.length + move.to.length;
   }
 
   #remember(move: Move): void {
-    const others = this.#targets.get(move.from) ?? [];
-    this.#targets.delete(move.from); // to the end
-    const moves = [...others, move].sort((one, other) => one.number - other.number);
-    this.#targets.set(move.from, moves);
-    this.#sources.set(move.to, move);
     this.#count++;
     this.#bytes += move.from.length + move.to.length;
+    add(this.#targets, move.from, move, ({ left }) => left);
+    add(this.#sources, move.to, move, ({ arrived }) => arrived);
+    this.#limit(this.#targets.get(move.from));
+    this.#limit(this.#sources.get(move.to));
+  }
+
+  #limit(moves: readonly Move[] = []): void {
     const [oldest] = moves;
     if (moves.length > MOST_OF_A_NAME && oldest !== undefined) this.#forget(oldest);
   }
+}
+
+function add(
+  table: PathTable<readonly Move[]>,
+  path: RelativePath,
+  move: Move,
+  number: (move: Move) => number,
+): void {
+  const moves = [...table.get(path) ?? [], move];
+  table.delete(path); // to the end
+  table.set(path, moves.sort((one, other) => number(one) - number(other)));
+}
+
+function remove(table: PathTable<readonly Move[]>, path: RelativePath, move: Move): void {
+  const left = (table.get(path) ?? []).filter((other) => other !== move);
+  if (left.length === 0) table.delete(path);
+  else table.set(path, left);
+}
+
+function earliest(moves: readonly Move[]): Move | undefined {
+  return moves.reduce<Move | undefined>(
+    (least, move) => least !== undefined && least.left <= move.left ? least : move,
+    undefined,
+  );
+}
+
+function latest(moves: readonly Move[]): Move | undefined {
+  return moves.reduce<Move | undefined>(
+    (most, move) => most !== undefined && most.arrived >= move.arrived ? most : move,
+    undefined,
+  );
 }

@@ -56,18 +56,23 @@ export class PathTable<Value> {
 
   /** That of `path`, or else of the lowest directory above it, of which `counts` holds. */
   nearest(path: RelativePath, counts: (value: Value) => boolean): Value | undefined {
-    if (this.#values.size === 0) return undefined;
-    let nearest: Value | undefined;
+    return this.covering(path).findLast(counts);
+  }
+
+  /** Those of the directories above `path`, the highest first, and of `path` itself. */
+  covering(path: RelativePath): Value[] {
+    const values: Value[] = [];
+    if (this.#values.size === 0) return values;
     let hash = this.#seed;
     for (let at = 0; at <= path.length; at++) {
       const byte = path.charCodeAt(at); // NaN behind the end
       if (at === path.length || byte === SLASH) {
         const value = this.#begin(path, at, hash);
-        if (value !== undefined && counts(value)) nearest = value;
+        if (value !== undefined) values.push(value);
       }
       hash = Math.imul(hash ^ byte, PRIME);
     }
-    return nearest;
+    return values;
   }
 
   /** That of the path which is the first `length` bytes of `path`, of which `hash` was made. */

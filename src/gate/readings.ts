@@ -76,6 +76,11 @@ export class Readings {
     return false;
   }
 
+  /** Whether something is going to be read, or is being read, on behalf of `share`. */
+  isBusyFor(share: Replica): boolean {
+    return this.#lanes.get(share)?.running !== undefined;
+  }
+
   /** Settles when nothing is being read; to be waited for after the tree's parts have stopped. */
   async ended(): Promise<void> {
     await Promise.all([...this.#lanes.values()].map((lane) => lane.running));

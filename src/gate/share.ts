@@ -14,8 +14,9 @@ import type { Reactor } from "../../ffi/reactor.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { PathTally } from "../scheduling/path_tally.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
-import type { RereadReason, WatchSink } from "../watching/watcher.ts";
+import type { MoveTime, RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
+import { Arrivals, Departures } from "./departures.ts";
 import type { FileIndex } from "./file_index.ts";
 import { type IgnoreRules, LONGEST_PATH } from "./ignore_patterns.ts";
 import { LinkedNames } from "./linked_names.ts";
@@ -29,8 +30,6 @@ import { recordIn } from "./replica_record.ts";
 const SHOWN = 100;
 /** Beyond them none is remembered: they only tell what need not be prepared for (I6). */
 const MOST_EXPECTED = { paths: 10_000, bytes: 2 * 1024 * 1024 };
-/** Beyond them the first is forgotten: its deletion does not wait for its new name (I6). */
-const MOST_DEPARTED = 1_000;
 /** Names that do not travel in the root of a share that counts as empty. */
 const MOST_LEFTOVERS = 1_000;
 
@@ -51,6 +50,8 @@ export interface ShareParts {
   onMoved(share: Replica, from: RelativePath, to: RelativePath, number: number): void;
   /** `directory`, and what is below it, is to be read. */
   read(share: Replica, directory: RelativePath, what: Wanted): void;
+  /** Whether something in it is to be read, or is being read. */
+  isBeingRead(share: Replica): boolean;
   /** It is there, after it was not, or as another directory. */
   onFound(share: Replica): void;
   onTrouble(message: string): void;
@@ -67,8 +68,8 @@ export class Share implements WatchSink {
   /** Where the daemon did something of which an event is still to tell. */
   readonly #expected = new Set<RelativePath>();
   readonly #expectedTally = new PathTally(MOST_EXPECTED);
-  /** What was renamed to names that nobody has told: the former ones, by inode. */
-  readonly #departed = new Map<number, RelativePath>();
+  readonly #departures = new Departures();
+  readonly #arrivals = new Arrivals();
   #foundEmpty = false;
   /** It was found empty, and what was known of it still counts, whatever its guest may have written since. */
   #waitsEmptied = false;
@@ -144,6 +145,9 @@ export class Share implements WatchSink {
   /** What a look at `path` found; `isKnown`: it was not changed. */
   seen(path: RelativePath, seen: Seen, isKnown: boolean): void {
     this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
+    if (isKnown) return;
+    this.#meet(path, seen);
+    if (seen.kind === "file") this.#arrivals.add(seen.status.inode, path);
   }
 
   /** The daemon itself has changed `path`. */
@@ -171,10 +175,11 @@ export class Share implements WatchSink {
     const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
     if (this.#expected.delete(path)) this.#expectedTally.remove(path);
+    this.#departures.ended(path);
     if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
     if (used && this.#hasLostName(path)) this.#links.changedUnnamed();
     if (isEcho(replica, path)) return;
-    if (this.#departed.size > 0) this.#meet(path);
+    this.found(path);
     lookAt(replica, path);
   }
 
@@ -198,61 +203,94 @@ export class Share implements WatchSink {
     }
   }
 
-  departed(path: RelativePath): void {
-    const inode = this.#knownInode(path);
-    if (inode === undefined) return;
-    this.#departed.delete(inode); // to the end
-    this.#departed.set(inode, path);
-    if (this.#departed.size <= MOST_DEPARTED) return;
-    const [oldest] = this.#departed.keys();
-    if (oldest !== undefined) this.#departed.delete(oldest);
+  mark(): number {
+    return this.moves.mark();
   }
 
-  /** Whether `path` is the new name of something. */
-  #meet(path: RelativePath): void {
-    const seen = this.#glance(path);
+  departed(path: RelativePath, mark: number): void {
+    const inodes = this.#knownInodes(path);
+    if (inodes.length === 0) return;
+    const arrived = inodes.map((inode) => this.#arrivedWith(inode)).find((to) => to !== undefined);
+    if (arrived !== undefined && arrived !== path) this.renamed(path, arrived, { left: mark });
+    else this.#departures.add({ path, inodes, mark }, performance.now());
+  }
+
+  /** It was looked at before its departure was told. */
+  #arrivedWith(inode: number): RelativePath | undefined {
+    const path = this.#arrivals.of(inode);
+    const seen = path === undefined ? undefined : this.#glance(path);
+    return seen?.kind === "file" && seen.status.inode === inode ? path : undefined;
+  }
+
+  found(path: RelativePath): void {
+    if (this.#departures.size > 0) this.#meet(path, this.#glance(path));
+  }
+
+  /** Whether all that was renamed in it up to now is in `moves`, unless `mayBeMet`. To be asked again if not. */
+  catchUp(): boolean {
+    return this.#watcher.catchUp();
+  }
+
+  /** Whether what had `path` may have a name that is still to be found. */
+  mayBeMet(path: RelativePath): boolean {
+    if (this.#departures.size === 0) return false;
+    const isReading = this.#parts.isBeingRead(this.replica);
+    return this.#departures.mayBeMet(path, isReading, performance.now());
+  }
+
+  /** `path` may be the new name of something. */
+  #meet(path: RelativePath, seen: Seen | undefined): void {
+    if (this.#departures.size === 0) return;
     if (seen?.kind !== "file" && seen?.kind !== "directory") return;
     const { inode } = seen.status;
-    const from = this.#departed.get(inode);
-    if (from === undefined) return;
-    this.#departed.delete(inode);
+    const departure = this.#departures.take(inode);
+    if (departure === undefined) return;
+    const from = departure.path;
     // Once the former name's end has travelled, the inode may have been given to something else.
-    if (from !== path && this.#knownInode(from) === inode) this.renamed(from, path);
+    if (from === path || !this.#knownInodes(from).includes(inode)) return;
+    this.renamed(from, path, { left: departure.mark });
   }
 
-  #knownInode(path: RelativePath): number | undefined {
-    return recordIn(this.#parts.index.get(path), this.replica.id)?.inode;
+  /** What had `path` had one of them: the index may still know it by a former name, and another one by this. */
+  #knownInodes(path: RelativePath): number[] {
+    const { index } = this.#parts;
+    return [path, ...this.moves.sourcesOf(path)]
+      .map((name) => recordIn(index.get(name), this.replica.id)?.inode)
+      .filter((inode) => inode !== undefined);
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {
     const { isEcho, lookAt, read } = this.#parts;
     const { replica } = this;
     if (reason === "overflow") this.#tell(": events were lost: reading it again");
+    if (directory === ROOT) this.#departures.allEnded();
     if (reason === "created") return read(replica, directory, "vanished");
     // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
     if (directory !== ROOT && !isEcho(replica, directory)) lookAt(replica, directory);
     read(replica, directory, "changed");
   }
 
-  moved(from: RelativePath, to: RelativePath): void {
-    this.renamed(from, to);
-    if (!this.#isIgnored(to)) this.#parts.onMoved(this.replica, from, to, this.moves.latest);
+  moved(from: RelativePath, to: RelativePath, when?: MoveTime): void {
+    const number = this.renamed(from, to, when);
+    // Names of the past lead nowhere now.
+    if (number !== undefined && !when) this.#parts.onMoved(this.replica, from, to, number);
   }
 
-  /** `from` has become `to`, some time ago. */
-  renamed(from: RelativePath, to: RelativePath): void {
-    // Where it is ignored it arrives nowhere, and nothing waits for that.
-    if (!this.#isIgnored(to)) this.moves.moved(from, to);
+  /** `from` has become `to`, some time ago. `undefined`: it is ignored there, arrives nowhere, and nothing waits for that. */
+  renamed(from: RelativePath, to: RelativePath, when?: MoveTime): number | undefined {
+    return this.#isIgnored(to) ? undefined : this.moves.moved(from, to, when);
   }
 
   /** The directory `from`, with all that is in it, has become `to` for everybody. `until`: see `MoveMemory`. */
-  followed(from: RelativePath, to: RelativePath, until?: number): void {
+  followed(from: RelativePath, to: RelativePath, until = this.moves.mark()): void {
     this.moves.followed(from, to, until);
+    this.#departures.followed(from, to, until);
     this.#links.followed(from, to);
   }
 
   rootLost(): void {
     this.#tell(" is gone: waiting for it; nothing is deleted");
+    this.#departures.allEnded();
     this.replica.detach();
   }
 

@@ -131,9 +131,15 @@ export class VerdictSteps {
 
   /** What became malware under a new name is not deleted under its old one. */
   #keepFormerName(replica: Replica, path: RelativePath): void {
-    const { index, moves, lookAt } = this.#parts;
+    const { catchUp, index, moves, lookAt } = this.#parts;
+    catchUp(replica); // where too much has happened for that, malware does not stay for it
     for (const from of moves(replica)?.sourcesOf(path) ?? []) {
-      index.put(from, withoutRecord(index.get(from), replica.id));
+      const entry = index.get(from);
+      const record = recordIn(entry, replica.id);
+      if (record === undefined) continue;
+      const seen = replica.glance(from);
+      if (seen.kind === "file" && matches(record, seen.status)) continue; // it was something else's name
+      index.put(from, withoutRecord(entry, replica.id));
       lookAt(from, path);
     }
   }

@@ -14,7 +14,7 @@ import { World } from "../support/world.ts";
 import { IGNORED_HERE, RestlessGuests } from "./support/restless_guests.ts";
 
 /** Of one that failed once, in a name that was given to something else: what is found is put into tests of its own. */
-const SEEDS = NIGHTLY ? [2, Date.now() % 1_000_000] : [];
+const SEEDS = NIGHTLY ? [2, 31, Date.now() % 1_000_000] : [];
 const ROUNDS = 30;
 const BURSTS = 20;
 const MOST_AT_ONCE = 6;

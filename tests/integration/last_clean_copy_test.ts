@@ -6,6 +6,7 @@ import type { Channel } from "../support/channel.ts";
 import { EICAR } from "../support/eicar.ts";
 import { answering, FakeClamd, type FakeCommand, prefix } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 import { filesThatHold } from "../support/tree.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -301,4 +302,37 @@ for (const what of ["a file", "a directory"]) {
       await comesBackToAll(only);
     },
   );
+}
+
+const MOVES = [
+  [
+    "out of a directory that was just renamed",
+    "mv d f; mkdir -p d/L; mv f/e/letter d/L/x",
+    "d/L/x",
+  ],
+  ["out of one that was renamed twice", "mv d f; mv f g; mv g/e/letter x", "x"],
+  ["by way of another name", "mv d/e/letter x; mkdir new; mv x new/x", "new/x"],
+  ["between new directories", "mkdir h; mv d h/f; mkdir h/i; mv h/f/e/letter h/i/x", "h/i/x"],
+] as const;
+
+for (const [what, moves, end] of MOVES) {
+  testOnEachFilesystem(`I3: moved ${what}, and infected at once`, async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    const malware = `${scratchDirectory("malware")}/malware`;
+    Deno.writeFileSync(malware, EICAR);
+    for (let time = 0; time < 4; time++) {
+      await ann.write(`${time}/d/e/letter`, CLEAN);
+      await only.settled();
+      const isHeld = time % 2 === 1;
+      if (isHeld) world.gate.signal("SIGSTOP"); // it learns of everything at once
+      await ann.shell(`${moves}; cat ${malware} > ${end}`, `${time}`);
+      if (isHeld) world.gate.signal("SIGCONT");
+      await waitFor("the malware is found", () => world.user.lines.length > time);
+      await comesBackToAll(only);
+      await ann.shell(`rm -r ${time}`);
+      await only.settled();
+    }
+  });
 }

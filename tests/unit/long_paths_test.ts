@@ -92,6 +92,7 @@ Deno.test("I6: few long paths are known to be echoes of what the daemon did", ()
     rules: { isIgnored: () => false, isIgnoredDirectory: () => false },
     openRoot: () => undefined,
     isEcho: () => false,
+    isBeingRead: () => false,
     prepare: () => {},
     lookAt: () => {},
     onMoved: () => {},

@@ -107,16 +107,48 @@ Deno.test("I3: what was exchanged has one former name", () => {
 });
 
 Deno.test("I3: what was renamed in a directory that came in the place of the renamed one stays as it was", () => {
-  const moves = remembering("d/a d/b", "d e");
-  const { latest } = moves;
+  const moves = remembering("d/a d/b");
+  const number = moves.moved(path("d"), path("e"));
   for (const [from, to] of [["z", "d/z"], ["e/b", "out"], ["d", "f"]] as const) {
     moves.moved(path(from), path(to));
   }
-  moves.followed(path("d"), path("e"), latest);
+  moves.followed(path("d"), path("e"), number);
   assertEquals(
     ["z", "d/z", "e/a", "e/b", "d"].map((name) => moves.targetOf(path(name))),
     [path("f/z"), path("f/z"), path("out"), path("out"), path("f")],
   );
+});
+
+Deno.test("I3: of two directories that were exchanged, of which all have renamed the one, the other keeps its name", () => {
+  const moves = remembering("d/e d/n", "d/n x", "x d");
+  const number = moves.moved(path("d"), path("x"));
+  moves.mark();
+  moves.followed(path("d"), path("x"), number);
+  assertEquals(["x/e", "x/e/letter"].map((name) => moves.targetOf(path(name))), [
+    path("d"),
+    path("d/letter"),
+  ]);
+  assertEquals(moves.sourcesOf(path("d/letter")).includes(path("x/e/letter")), true);
+});
+
+Deno.test("I3: what had the new name of a directory before is not taken for what is in it", () => {
+  const moves = remembering("d/letter d/n", "x z");
+  const number = moves.moved(path("d"), path("x"));
+  moves.moved(path("x/n"), path("out"));
+  moves.followed(path("d"), path("x"), number);
+  assertEquals(moves.targetOf(path("x/letter")), path("out"));
+  assertEquals(moves.sourcesOf(path("out")), ["x/n", "x/letter"].map(path));
+});
+
+Deno.test("I3: what was renamed while it was known is found by the moment when it left its name", () => {
+  const moves = remembering("d/a d/b");
+  const mark = moves.mark();
+  moves.moved(path("d"), path("e"));
+  moves.moved(path("d/b"), path("f/c"), { left: mark }); // known only now
+  moves.moved(path("f"), path("g"));
+  assertEquals(moves.targetsOf(path("d/a")), [path("g/c"), path("e/a")]);
+  assertEquals(moves.sourcesOf(path("g/c")), ["f/c", "d/b", "d/a"].map(path));
+  assertEquals(moves.namesSince(path("d/b")).includes(path("f/c")), true);
 });
 
 Deno.test("I6: of a name that is renamed without end only the last steps are gone through", () => {

@@ -25,6 +25,7 @@ class Bench implements Disposable {
   readonly asked: string[] = [];
   readonly troubles: string[] = [];
   /** Paths that are as the index knows them. */
+  isBeingRead = false;
   readonly known = new Set<RelativePath>();
   readonly #place: string;
   readonly #indexPath: string;
@@ -50,6 +51,7 @@ class Bench implements Disposable {
       },
       openRoot: () => this.openRoot(),
       isEcho: (_, one) => this.known.has(one),
+      isBeingRead: () => this.isBeingRead,
       prepare: (_, one) => this.asked.push(`prepare ${display(one)}`),
       lookAt: (_, one) => this.asked.push(`look at ${display(one)}`),
       onMoved: (_, from, to) => this.asked.push(`moved ${display(from)} ${display(to)}`),
@@ -168,7 +170,7 @@ Deno.test("I3: what departed from a name that is known is met by its inode where
   bench.knowFile("known");
   for (const name of ["known", "unknown"]) {
     Deno.renameSync(`${place}/${name}`, `${place}/new/${name}`);
-    bench.share.departed(path(name));
+    bench.share.departed(path(name), bench.share.mark());
   }
   for (const one of ["new", "new/known", "new/unknown"]) bench.share.changed(path(one));
   const { moves } = bench.share;
@@ -178,12 +180,56 @@ Deno.test("I3: what departed from a name that is known is met by its inode where
   ]);
 });
 
+Deno.test("I3: what departed may be met until the watcher has told of it, and while the share is read", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  Deno.mkdirSync(`${place}/new`);
+  Deno.writeTextFileSync(`${place}/known`, "");
+  bench.knowFile("known");
+  Deno.renameSync(`${place}/known`, `${place}/new/known`);
+  bench.share.departed(path("known"), bench.share.mark());
+  const mayBeMet = () => bench.share.mayBeMet(path("known"));
+  assertEquals(mayBeMet(), true);
+  bench.share.changed(path("known"));
+  assertEquals(mayBeMet(), false);
+  bench.isBeingRead = true;
+  assertEquals(mayBeMet(), true);
+  bench.share.found(path("new/known"));
+  assertEquals([mayBeMet(), bench.share.moves.targetOf(path("known"))], [false, path("new/known")]);
+});
+
+Deno.test("I3: what departed from a name of which the index does not know yet is met by what it was before", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  Deno.mkdirSync(`${place}/new`);
+  Deno.writeTextFileSync(`${place}/known`, "");
+  bench.knowFile("known");
+  bench.share.moved(path("known"), path("between"));
+  Deno.renameSync(`${place}/known`, `${place}/new/known`);
+  bench.share.departed(path("between"), bench.share.mark());
+  bench.share.seen(path("new/known"), bench.share.replica.glance(path("new/known")), false);
+  assertEquals(bench.share.moves.targetOf(path("known")), path("new/known"));
+});
+
+Deno.test("I3: what was looked at before its departure was told is met as well", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  Deno.mkdirSync(`${place}/new`);
+  Deno.writeTextFileSync(`${place}/known`, "");
+  bench.knowFile("known");
+  Deno.renameSync(`${place}/known`, `${place}/new/known`);
+  bench.share.seen(path("new/known"), bench.share.replica.glance(path("new/known")), false);
+  bench.share.departed(path("known"), bench.share.mark());
+  assertEquals(bench.share.moves.targetOf(path("known")), path("new/known"));
+  assertEquals(bench.share.mayBeMet(path("known")), false);
+});
+
 Deno.test("I3: an inode that was given to something else is no new name of what departed long ago", () => {
   const place = scratchDirectory("share");
   using bench = new Bench(place);
   Deno.writeTextFileSync(`${place}/old`, "");
   bench.knowFile("old");
-  bench.share.departed(path("old"));
+  bench.share.departed(path("old"), bench.share.mark());
   Deno.renameSync(`${place}/old`, `${place}/new`);
   bench.index.put(path("old"), UNKNOWN_ENTRY); // its deletion has travelled
   bench.share.changed(path("new"));

@@ -129,6 +129,8 @@ export class Workbench {
       judge,
       conflictCopies: true,
       moves: () => undefined,
+      catchUp: () => true,
+      mayBeMet: () => false,
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       onSeen: () => {},

@@ -1,0 +1,133 @@
+/**
+ * Files and directories of one share whose names were given up for ones that nobody has told: in directories that were
+ * not watched then. They are met again by their inodes, or have left the share; as long as they may still be met, their
+ * deletion is not told to the others, who would be left without any copy.
+ */
+
+import type { RelativePath } from "../../ffi/byte_string.ts";
+import { PathTally } from "../scheduling/path_tally.ts";
+import { type Former, renamedBefore } from "./move_memory.ts";
+import { PathTable } from "./path_table.ts";
+
+/** Beyond them the first are forgotten: their deletion does not wait (I6). */
+const MOST = { paths: 1_000, bytes: 1024 * 1024 };
+/** A share in which there is always something to be read must not keep what has left it for ever. */
+const LONGEST_MS = 30_000;
+
+export interface Departure extends Former {
+  /** One of them, as far as is known. */
+  readonly inodes: readonly number[];
+}
+
+interface Waiting extends Departure {
+  readonly sinceMs: number;
+  /** What was made before it departed is watched, and what was found there is known. */
+  hasEnded: boolean;
+}
+
+/** What is new in the share: it may have left a name of which is still to be told. */
+export class Arrivals {
+  readonly #byInode = new Map<number, RelativePath>();
+  readonly #tally = new PathTally(MOST);
+
+  add(inode: number, path: RelativePath): void {
+    this.#forget(inode);
+    this.#byInode.set(inode, path);
+    this.#tally.add(path);
+    while (this.#tally.isFull) {
+      const [oldest] = this.#byInode.keys();
+      if (oldest === undefined) break;
+      this.#forget(oldest);
+    }
+  }
+
+  of(inode: number): RelativePath | undefined {
+    return this.#byInode.get(inode);
+  }
+
+  #forget(inode: number): void {
+    const path = this.#byInode.get(inode);
+    if (path === undefined) return;
+    this.#byInode.delete(inode);
+    this.#tally.remove(path);
+  }
+}
+
+export class Departures {
+  readonly #byPath = new PathTable<Waiting>();
+  readonly #byInode = new Map<number, Waiting>();
+  readonly #tally = new PathTally(MOST);
+
+  get size(): number {
+    return this.#byPath.size;
+  }
+
+  /** `nowMs` never runs backwards. */
+  add(departure: Departure, nowMs: number): void {
+    this.#forgetOld(nowMs);
+    this.#forget(this.#byPath.get(departure.path));
+    this.#remember({ ...departure, sinceMs: nowMs, hasEnded: false });
+    while (this.#tally.isFull) this.#forget(this.#oldest);
+  }
+
+  /** What had this inode, and is forgotten here. */
+  take(inode: number): Departure | undefined {
+    const waiting = this.#byInode.get(inode);
+    this.#forget(waiting);
+    return waiting;
+  }
+
+  /** See `MoveMemory`. */
+  followed(from: RelativePath, to: RelativePath, until: number): void {
+    for (const waiting of [...this.#byPath.values()]) {
+      const renamed = renamedBefore(waiting, from, to, until);
+      if (renamed === undefined) continue;
+      this.#forget(waiting);
+      this.#remember({ ...waiting, ...renamed });
+    }
+  }
+
+  /** What departed from `path` will not be found by the watcher any more. */
+  ended(path: RelativePath): void {
+    const waiting = this.#byPath.get(path);
+    if (waiting !== undefined) waiting.hasEnded = true;
+  }
+
+  /** The same of all: everything is going to be read. */
+  allEnded(): void {
+    for (const waiting of this.#byPath.values()) waiting.hasEnded = true;
+  }
+
+  /** Whether what had `path`, or a directory above it, may still be met; `isReading`: in a directory that is being read. */
+  mayBeMet(path: RelativePath, isReading: boolean, nowMs: number): boolean {
+    this.#forgetOld(nowMs);
+    return this.#byPath.nearest(path, ({ hasEnded }) => isReading || !hasEnded) !== undefined;
+  }
+
+  get #oldest(): Waiting | undefined {
+    const [oldest] = this.#byPath.values();
+    return oldest;
+  }
+
+  #forgetOld(nowMs: number): void {
+    for (let oldest = this.#oldest; oldest !== undefined; oldest = this.#oldest) {
+      if (nowMs - oldest.sinceMs < LONGEST_MS) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #remember(waiting: Waiting): void {
+    this.#byPath.set(waiting.path, waiting);
+    this.#tally.add(waiting.path);
+    for (const inode of waiting.inodes) this.#byInode.set(inode, waiting);
+  }
+
+  #forget(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return;
+    this.#byPath.delete(waiting.path);
+    this.#tally.remove(waiting.path);
+    for (const inode of waiting.inodes) {
+      if (this.#byInode.get(inode) === waiting) this.#byInode.delete(inode);
+    }
+  }
+}

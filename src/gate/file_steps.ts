@@ -35,7 +35,7 @@ import { VerdictSteps } from "./verdict_steps.ts";
 /** The deletion of a name waits for the new one, which may wait for the scanner. When it arrives, that is told. */
 const WHILE_NEW: Rest = { kind: "later", delayMs: 5000, isStuck: true };
 /** So does that of something whose new name is still to be found. */
-const WHILE_UNMET: Rest = { kind: "later", delayMs: 250 };
+const WHILE_UNMET: Rest = { kind: "later", delayMs: 250, isStuck: true };
 /** Its closing is told; this is for a writer that never closes it. */
 const WHILE_WRITTEN: Rest = { kind: "later", delayMs: 5000 };
 /** A writer that has done nothing for so long counts as done. */

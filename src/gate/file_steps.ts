@@ -1,6 +1,6 @@
 /** The steps that files go through: offered and scanned, distributed, kept beside a winner, removed. */
 
-import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { isWithin, nameOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
 import {
@@ -300,7 +300,8 @@ export class FileSteps {
     const { catchUp, index, moves, mayBeMet, isIgnored } = this.#parts;
     const targets = moves(replica)?.targetsOf(job.path) ?? [];
     for (const to of targets) {
-      if (isIgnored(to)) continue;
+      // What has got the name of a directory above waits for that to be empty everywhere.
+      if (isIgnored(to) || isWithin(job.path, to)) continue;
       using target = replica.view(to);
       if (target.seen.kind !== "file") continue;
       const known = recordIn(index.get(to), replica.id);

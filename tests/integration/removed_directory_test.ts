@@ -7,6 +7,8 @@ import { Workbench } from "../attack/support/workbench.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { Share } from "../support/share.ts";
+import { waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
 
 /** More than the attempts after which the gate takes what it cannot explain for news. */
 const MANY = 20;
@@ -53,3 +55,25 @@ testOnEachFilesystem(
     bench.close();
   },
 );
+
+testOnEachFilesystem("I3: a file takes the place of the directory that it was in", async (kind) => {
+  await using world = await World.start(kind, { channels: { docs: {} } });
+  const { only } = world;
+  const ann = only.share("ann");
+  for (const name of ["slowly", "at once"]) {
+    await ann.write(`${name}/file`, `of ${name}`);
+    await ann.write(`${name}/other`, "goes");
+    await only.settled();
+    if (name === "at once") world.gate.signal("SIGSTOP");
+    await ann.shell(`mv '${name}/file' file; rm -r '${name}'; mv file '${name}'`);
+    world.gate.signal("SIGCONT");
+    await waitFor("it is everywhere", async () => {
+      for (const peer of only.peers) {
+        if (!Deno.lstatSync(peer.at(name)).isFile) return false;
+        if (await peer.readText(name) !== `of ${name}`) return false;
+      }
+      return true;
+    });
+    await only.settled();
+  }
+});

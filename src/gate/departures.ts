@@ -25,34 +25,6 @@ interface Waiting extends Departure {
   hasEnded: boolean;
 }
 
-/** What is new in the share: it may have left a name of which is still to be told. */
-export class Arrivals {
-  readonly #byInode = new Map<number, RelativePath>();
-  readonly #tally = new PathTally(MOST);
-
-  add(inode: number, path: RelativePath): void {
-    this.#forget(inode);
-    this.#byInode.set(inode, path);
-    this.#tally.add(path);
-    while (this.#tally.isFull) {
-      const [oldest] = this.#byInode.keys();
-      if (oldest === undefined) break;
-      this.#forget(oldest);
-    }
-  }
-
-  of(inode: number): RelativePath | undefined {
-    return this.#byInode.get(inode);
-  }
-
-  #forget(inode: number): void {
-    const path = this.#byInode.get(inode);
-    if (path === undefined) return;
-    this.#byInode.delete(inode);
-    this.#tally.remove(path);
-  }
-}
-
 export class Departures {
   readonly #byPath = new PathTable<Waiting>();
   readonly #byInode = new Map<number, Waiting>();

@@ -124,39 +124,26 @@ export class MoveMemory {
   #chainsFrom(path: RelativePath): RelativePath[][] {
     // When what had the name came there, nobody says: each of these may be its first. The lowest directory's are likeliest.
     const first = this.#targets.covering(path).reverse().flatMap((moves) => moves.toReversed());
-    return this.#chains(first, (move, most) => this.#follow(path, move, most));
+    return chainsFrom(
+      path,
+      first,
+      (here, { from, to }) => renamedIn(here, from, to),
+      (here, { arrived }) => this.#earliestAfter(arrived, here),
+    );
   }
 
-  /** Each as long as is left for it: a guest may make many that are long, of enormous paths (I7). */
-  #chains(
-    moves: readonly Move[],
-    follow: (move: Move, most: number) => RelativePath[],
-  ): RelativePath[][] {
-    const chains: RelativePath[][] = [];
-    let left = MOST_STEPS;
-    for (const move of moves) {
-      if (left === 0) break;
-      const names = follow(move, left);
-      left -= names.length;
-      chains.push(names);
-    }
-    return chains;
+  #earliestAfter(mark: number, path: RelativePath): Move | undefined {
+    const later = this.#targets.covering(path).flatMap((moves) =>
+      moves.find(({ left }) => left > mark) ?? []
+    );
+    return later.sort((one, other) => one.left - other.left)[0];
   }
 
-  #follow(path: RelativePath, first: Move, most: number): RelativePath[] {
-    const names: RelativePath[] = [];
-    let here = path;
-    let move: Move | undefined = first;
-    while (move !== undefined && names.length < most) {
-      const { from, to, arrived } = move;
-      here = renamedIn(here, from, to);
-      names.push(here);
-      const later = this.#targets.covering(here).flatMap((moves) =>
-        moves.find((other) => other.left > arrived) ?? []
-      );
-      move = earliest(later);
-    }
-    return names;
+  #latestBefore(mark: number, path: RelativePath): Move | undefined {
+    const earlier = this.#sources.covering(path).flatMap((moves) =>
+      moves.findLast(({ arrived }) => arrived < mark) ?? []
+    );
+    return earlier.sort((one, other) => other.arrived - one.arrived)[0];
   }
 
   /**
@@ -167,26 +154,15 @@ export class MoveMemory {
     const last = this.#sources.covering(path).flat().sort((one, other) =>
       other.arrived - one.arrived
     );
-    const chains = this.#chains(last, (move, most) => this.#followBack(path, move, most));
+    const chains = chainsFrom(
+      path,
+      last,
+      (here, { from, to }) => renamedIn(here, to, from),
+      (here, { left }) => this.#latestBefore(left, here),
+    );
     const found = new Set(chains.flat());
     found.delete(path);
     return [...found];
-  }
-
-  #followBack(path: RelativePath, last: Move, most: number): RelativePath[] {
-    const names: RelativePath[] = [];
-    let here = path;
-    let move: Move | undefined = last;
-    while (move !== undefined && names.length < most) {
-      const { from, to, left } = move;
-      here = renamedIn(here, to, from);
-      names.push(here);
-      const earlier = this.#sources.covering(here).flatMap((moves) =>
-        moves.findLast((other) => other.arrived < left) ?? []
-      );
-      move = latest(earlier);
-    }
-    return names;
   }
 
   #forget(move: Move): void {
@@ -228,16 +204,25 @@ function remove(table: PathTable<readonly Move[]>, path: RelativePath, move: Mov
   else table.set(path, left);
 }
 
-function earliest(moves: readonly Move[]): Move | undefined {
-  return moves.reduce<Move | undefined>(
-    (least, move) => least !== undefined && least.left <= move.left ? least : move,
-    undefined,
-  );
-}
-
-function latest(moves: readonly Move[]): Move | undefined {
-  return moves.reduce<Move | undefined>(
-    (most, move) => most !== undefined && most.arrived >= move.arrived ? most : move,
-    undefined,
-  );
+/**
+ * What `path` is called after each of the moves, and what it is called then, one after the other. Each chain is as long as
+ * is left for it: a guest may make many that are long, of enormous paths (I7).
+ */
+function chainsFrom(
+  path: RelativePath,
+  moves: readonly Move[],
+  renamed: (path: RelativePath, move: Move) => RelativePath,
+  next: (path: RelativePath, move: Move) => Move | undefined,
+): RelativePath[][] {
+  let left = MOST_STEPS;
+  return moves.map((first) => {
+    const names: RelativePath[] = [];
+    let here = path;
+    for (let move: Move | undefined = first; move && left > 0; move = next(here, move)) {
+      here = renamed(here, move);
+      names.push(here);
+      left--;
+    }
+    return names;
+  });
 }

@@ -15,8 +15,9 @@ import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { PathTally } from "../scheduling/path_tally.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { MoveTime, RereadReason, WatchSink } from "../watching/watcher.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
-import { Arrivals, Departures } from "./departures.ts";
+import { Departures } from "./departures.ts";
 import type { FileIndex } from "./file_index.ts";
 import { type IgnoreRules, LONGEST_PATH } from "./ignore_patterns.ts";
 import { LinkedNames } from "./linked_names.ts";
@@ -240,7 +241,6 @@ export class Share implements WatchSink {
 
   /** `path` may be the new name of something. */
   #meet(path: RelativePath, seen: Seen | undefined): void {
-    if (this.#departures.size === 0) return;
     if (seen?.kind !== "file" && seen?.kind !== "directory") return;
     const { inode } = seen.status;
     const departure = this.#departures.take(inode);

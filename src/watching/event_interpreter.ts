@@ -172,16 +172,16 @@ export class EventInterpreter {
     }
     const kept = path !== undefined && path.length <= PATH_MAX ? path : undefined;
     if (path !== undefined && kept === undefined) this.findings.touch(path, touch);
+    const left = mark ?? this.findings.mark();
     const departure: Departure = {
       cookie: event.cookie,
       path: kept,
       node,
       touch,
-      mark: mark ?? this.findings.mark(),
-      lastMark: 0,
+      mark: left,
+      lastMark: left - 1,
       wasInDeparted: mark !== undefined,
     };
-    departure.lastMark = departure.mark - 1;
     this.#departing = departure;
     const expelled = this.#moves.departed(event.cookie, departure, nowMs);
     if (expelled !== undefined) this.#movedOut(expelled);

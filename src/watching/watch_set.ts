@@ -187,7 +187,7 @@ export class WatchSet {
   }
 
   /** Whether a directory would lose its place to what is found. */
-  #contradicts(parent: WatchNode, name: FileName, found: number | WatchFailure | "gone"): boolean {
+  #contradicts(parent: WatchNode, name: FileName, found: number | WatchFailure): boolean {
     const here = this.tree.child(parent, name);
     const known = typeof found === "number" ? this.tree.byWatch(found) : undefined;
     return here !== known &&

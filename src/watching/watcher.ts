@@ -55,7 +55,10 @@ export interface WatchSink {
   /** A number for this moment among all renames, greater than those before; other moments may be marked in between. */
   mark?(): number;
 
-  /** `path` was there when its directory, a new one, was watched; or came there from a place of which nothing is told. `changed` follows. */
+  /**
+   * `path` was there when its directory, a new one, was watched; or came there from a place of which nothing is told. `changed`
+   * follows.
+   */
   found?(path: RelativePath): void;
 
   /** The root directory vanished, was moved away or unmounted. The watcher waits for it to come back. */

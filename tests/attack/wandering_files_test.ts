@@ -11,7 +11,6 @@ import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { FilesystemKind } from "../support/loop_filesystem.ts";
 import type { Share } from "../support/share.ts";
 import { NIGHTLY } from "../support/size.ts";
-import { filesThatHold } from "../support/tree.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -96,9 +95,7 @@ class Wanderer {
   #move(from: string, to: string): void {
     Deno.renameSync(this.share.at(from), this.share.at(to));
     this.#note(`mv ${from} ${to}`);
-    this.#rename((path) =>
-      path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path
-    );
+    this.#rename((path) => renamedIn(path, from, to) ?? path);
   }
 
   #moveDirectory(random: Random): void {
@@ -116,11 +113,7 @@ class Wanderer {
     if (`${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`)) return;
     this.share.exchange(one, other);
     this.#note(`exchange ${one} ${other}`);
-    this.#rename((path) => {
-      if (path === one || path.startsWith(`${one}/`)) return other + path.slice(one.length);
-      if (path === other || path.startsWith(`${other}/`)) return one + path.slice(other.length);
-      return path;
-    });
+    this.#rename((path) => renamedIn(path, one, other) ?? renamedIn(path, other, one) ?? path);
   }
 
   #rename(renamed: (path: string) => string): void {
@@ -128,6 +121,11 @@ class Wanderer {
     this.#letter = renamed(this.#letter);
     this.#gone = undefined;
   }
+}
+
+/** Nothing if `path` does not lie in `from`. */
+function renamedIn(path: string, from: string, to: string): string | undefined {
+  return `${path}/`.startsWith(`${from}/`) ? to + path.slice(from.length) : undefined;
 }
 
 async function play(kind: FilesystemKind, seed: number): Promise<void> {
@@ -154,17 +152,12 @@ async function play(kind: FilesystemKind, seed: number): Promise<void> {
     await waitFor("all of the malware is found", () => world.user.lines.length >= told + TREES);
     await only.settled();
     for (const { content, history, top } of wanderers) {
-      const lacks = async () => {
-        const bytes = new TextEncoder().encode(content);
-        const found = await filesThatHold(bytes, only.peers.map(({ path }) => path));
-        return only.peers.filter(({ path }) => !found.some((file) => file.startsWith(`${path}/`)));
-      };
       try {
-        await waitFor("all have it again", async () => (await lacks()).length === 0, 5_000);
+        const isBack = async () => (await only.peersWithout(content)).length === 0;
+        await waitFor("all have it again", isBack, 5_000);
       } catch {
-        const names = (await lacks()).map(({ name }) => name);
         assertEquals(
-          names,
+          await only.peersWithout(content),
           [],
           `seed ${seed}, ${top}${isStopped ? ", all at once" : ""}: ${history.join("; ")}`,
         );

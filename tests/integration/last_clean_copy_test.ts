@@ -7,7 +7,6 @@ import { EICAR } from "../support/eicar.ts";
 import { answering, FakeClamd, type FakeCommand, prefix } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { scratchDirectory } from "../support/scratch.ts";
-import { filesThatHold } from "../support/tree.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -129,23 +128,15 @@ for (const how of ["in the outage", "while the daemon was down"]) {
   );
 }
 
-/** Who has no file with this content, under whatever name. */
-async function without(channel: Channel, content: string): Promise<string[]> {
-  const bytes = new TextEncoder().encode(content);
-  const found = await filesThatHold(bytes, channel.peers.map(({ path }) => path));
-  return channel.peers.filter(({ path }) => !found.some((file) => file.startsWith(`${path}/`)))
-    .map(({ name }) => name);
-}
-
 /** All peers have the clean version, under whatever name, and keep it. */
 async function comesBackToAll(channel: Channel): Promise<void> {
   await waitFor(
     "all have what was clean",
-    async () => (await without(channel, CLEAN)).length === 0,
+    async () => (await channel.peersWithout(CLEAN)).length === 0,
     20_000,
   );
   await channel.settled();
-  assertEquals(await without(channel, CLEAN), []);
+  assertEquals(await channel.peersWithout(CLEAN), []);
 }
 
 testOnEachFilesystem("I3: exchanged with a directory, and infected there", async (kind) => {
@@ -184,7 +175,7 @@ testOnEachFilesystem(
     await only.quiet();
     await only.settled();
     for (const room of rooms) {
-      assertEquals(await without(only, `${CLEAN} of ${room}.`), [], world.gate.tail());
+      assertEquals(await only.peersWithout(`${CLEAN} of ${room}.`), [], world.gate.tail());
     }
   },
 );
@@ -237,7 +228,7 @@ testOnEachFilesystem(
     await waitFor("both are held", () => world.user.lines.length === 2, 10_000);
     await sleep(1000);
     for (const content of ["content of a", "content of b"]) {
-      assertEquals(await without(only, content), []);
+      assertEquals(await only.peersWithout(content), []);
     }
     await world.clamd.start();
     await waitFor("they arrive", () => only.export.has("one/b") && only.export.has("two/a"));

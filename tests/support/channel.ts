@@ -164,6 +164,14 @@ export class Channel {
     await sleep(5 * DEBOUNCE_MS);
   }
 
+  /** The peers that have the content in no file, under whatever name. */
+  async peersWithout(content: string): Promise<string[]> {
+    const bytes = new TextEncoder().encode(content);
+    const found = await filesThatHold(bytes, this.peers.map(({ path }) => path));
+    return this.peers.filter(({ path }) => !found.some((file) => file.startsWith(`${path}/`)))
+      .map(({ name }) => name);
+  }
+
   /** The files below `directory` with infected content, in any place but the listed shares (I1). */
   async infectedElsewhere(than: readonly string[] = [], directory = ""): Promise<string[]> {
     const places = this.producers.filter((name) => !than.includes(name));

@@ -3,7 +3,8 @@
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
-import { Arrivals, Departures } from "../../src/gate/departures.ts";
+import { Arrivals } from "../../src/gate/arrivals.ts";
+import { Departures } from "../../src/gate/departures.ts";
 
 const path = (text: string) => fromText(text) as RelativePath;
 

@@ -180,13 +180,19 @@ Deno.test("I3: what departed from a name that is known is met by its inode where
   ]);
 });
 
-Deno.test("I3: what departed may be met until the watcher has told of it, and while the share is read", () => {
+/** The file `known`, which the index knows, is `new/known` by now, and nobody has told. */
+function benchWithMoved(): Bench {
   const place = scratchDirectory("share");
-  using bench = new Bench(place);
+  const bench = new Bench(place);
   Deno.mkdirSync(`${place}/new`);
   Deno.writeTextFileSync(`${place}/known`, "");
   bench.knowFile("known");
   Deno.renameSync(`${place}/known`, `${place}/new/known`);
+  return bench;
+}
+
+Deno.test("I3: what departed may be met until the watcher has told of it, and while the share is read", () => {
+  using bench = benchWithMoved();
   bench.share.departed(path("known"), bench.share.mark());
   const mayBeMet = () => bench.share.mayBeMet(path("known"));
   assertEquals(mayBeMet(), true);
@@ -199,25 +205,15 @@ Deno.test("I3: what departed may be met until the watcher has told of it, and wh
 });
 
 Deno.test("I3: what departed from a name of which the index does not know yet is met by what it was before", () => {
-  const place = scratchDirectory("share");
-  using bench = new Bench(place);
-  Deno.mkdirSync(`${place}/new`);
-  Deno.writeTextFileSync(`${place}/known`, "");
-  bench.knowFile("known");
+  using bench = benchWithMoved();
   bench.share.moved(path("known"), path("between"));
-  Deno.renameSync(`${place}/known`, `${place}/new/known`);
   bench.share.departed(path("between"), bench.share.mark());
   bench.share.seen(path("new/known"), bench.share.replica.glance(path("new/known")), false);
   assertEquals(bench.share.moves.targetOf(path("known")), path("new/known"));
 });
 
 Deno.test("I3: what was looked at before its departure was told is met as well", () => {
-  const place = scratchDirectory("share");
-  using bench = new Bench(place);
-  Deno.mkdirSync(`${place}/new`);
-  Deno.writeTextFileSync(`${place}/known`, "");
-  bench.knowFile("known");
-  Deno.renameSync(`${place}/known`, `${place}/new/known`);
+  using bench = benchWithMoved();
   bench.share.seen(path("new/known"), bench.share.replica.glance(path("new/known")), false);
   bench.share.departed(path("known"), bench.share.mark());
   assertEquals(bench.share.moves.targetOf(path("known")), path("new/known"));

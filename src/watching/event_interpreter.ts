@@ -37,6 +37,13 @@ export interface Findings {
   watchGone(watch: number): void;
 }
 
+/** See `Findings.mark`. */
+interface Moment {
+  readonly mark: number;
+  /** Of the last thing that is known to have happened there before. */
+  readonly after: number;
+}
+
 interface Departure {
   readonly cookie: number;
   readonly touch: Touch;
@@ -53,6 +60,8 @@ interface Departure {
 }
 
 const PATH_MAX = 4096;
+/** The part of the time that is left before a departure that one thing takes: there are numbers for a thousand of them. */
+const PART_OF_TIME = 1 / 64;
 /** What is told of each may cost a look at what is known of it (I7). */
 const EXPIRED_AT_ONCE = 64;
 
@@ -161,7 +170,7 @@ export class EventInterpreter {
   #movedFrom(parent: WatchNode, name: FileName, event: InotifyEvent, nowMs: number): void {
     const isDirectory = (event.mask & IN.ISDIR) !== 0;
     const touch = isDirectory ? TREE_GONE : GONE;
-    const { path, mark } = this.#placeIn(parent, name);
+    const { path, moment } = this.#placeIn(parent, name);
     const node = isDirectory
       ? this.#displaced.take(parent, name) ?? this.tree.child(parent, name)
       : undefined;
@@ -172,38 +181,44 @@ export class EventInterpreter {
     }
     const kept = path !== undefined && path.length <= PATH_MAX ? path : undefined;
     if (path !== undefined && kept === undefined) this.findings.touch(path, touch);
-    const left = mark ?? this.findings.mark();
+    const { mark, after } = moment ?? this.#now();
     const departure: Departure = {
       cookie: event.cookie,
       path: kept,
       node,
       touch,
-      mark: left,
-      lastMark: left - 1,
-      wasInDeparted: mark !== undefined,
+      mark,
+      lastMark: after,
+      wasInDeparted: moment !== undefined,
     };
     this.#departing = departure;
     const expelled = this.#moves.departed(event.cookie, departure, nowMs);
     if (expelled !== undefined) this.#movedOut(expelled);
   }
 
+  #now(): Moment {
+    const mark = this.findings.mark();
+    return { mark, after: mark - 1 };
+  }
+
   /**
    * The path of an entry. In a directory that has departed, and may still arrive, it is the former one: as if all that
-   * happens there had happened before that, in the same order, at the moment `mark`.
+   * happens there had happened before that, in the same order, at `moment`.
    */
   #placeIn(
     parent: WatchNode,
     name: FileName,
-  ): { readonly path: RelativePath | undefined; readonly mark?: number } {
+  ): { readonly path: RelativePath | undefined; readonly moment?: Moment } {
     const path = this.tree.pathIn(parent, name);
     if (path !== undefined || this.#moves.size === 0) return { path };
     const { top, names } = this.tree.placeOf(parent);
     const departure = this.#moves.find(({ node }) => node === top);
     if (departure?.path === undefined) return { path };
-    departure.lastMark = (departure.lastMark + departure.mark) / 2;
+    const after = departure.lastMark;
+    const mark = departure.lastMark = after + (departure.mark - after) * PART_OF_TIME;
     return {
       path: [...names, name].reduce<RelativePath>(join, departure.path),
-      mark: departure.lastMark,
+      moment: { mark, after },
     };
   }
 
@@ -214,11 +229,11 @@ export class EventInterpreter {
     nowMs: number,
   ): void {
     const departure = this.#moves.arrived(cookie);
-    const { path, mark } = this.#placeIn(parent, name);
+    const { path, moment } = this.#placeIn(parent, name);
     if (departure?.path !== undefined) {
       this.findings.touch(departure.path, departure.touch);
-      const isNow = mark === undefined && !departure.wasInDeparted;
-      const when = isNow ? undefined : { left: departure.mark, arrived: mark };
+      const isNow = moment === undefined && !departure.wasInDeparted;
+      const when = isNow ? undefined : { left: departure.mark, arrived: moment?.mark };
       if (path !== undefined) this.findings.moved(departure.path, path, when);
     } else if (path !== undefined && departure === undefined) this.findings.found(path);
     this.#touch(parent, name, ARRIVED);

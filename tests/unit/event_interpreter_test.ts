@@ -188,20 +188,56 @@ Deno.test("I3: what departs from a directory that has departed itself is told by
   assertEquals(world.on(3, IN.MOVED_FROM, "f", 8), ["a departed at 1"]);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 8), [
     "a/b/f: settled",
-    "a/b/f -> g from 0.5 to now",
+    `a/b/f -> g from ${1 / 64} to now`,
     "g: settled",
   ]);
   world.on(2, IN.MOVED_FROM | DIRECTORY, "b", 9);
   world.lines.length = 0;
   world.interpreter.expire(0);
-  assertEquals(world.lines, ["a/b departed at 0.75"]);
+  assertEquals(world.lines, [`a/b departed at ${1 / 64 + 63 / 64 / 64}`]);
+});
+
+Deno.test("I3: directories that depart from each other: what happened in the inner one came after what did before in the outer one", () => {
+  const world = new World({ a: 2, "a/b": 3 });
+  const departures = (watch: number, mask: number, name: string, cookie: number) => {
+    world.on(watch, mask, name, cookie);
+    world.lines.length = 0;
+    world.interpreter.expire(0);
+    return world.lines.map((line) => {
+      const [path, mark] = line.split(" departed at ");
+      return { path, mark: Number(mark) };
+    });
+  };
+  const marks = [
+    ...departures(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7),
+    ...departures(2, IN.MOVED_FROM, "first", 8),
+    ...departures(2, IN.MOVED_FROM | DIRECTORY, "b", 9),
+    ...departures(3, IN.MOVED_FROM, "second", 10),
+    ...departures(2, IN.MOVED_FROM, "third", 11),
+  ];
+  marks.sort((one, other) => one.mark - other.mark);
+  assertEquals(marks.map(({ path }) => path), ["a/first", "a/b/second", "a/b", "a/third", "a"]);
+});
+
+Deno.test("I3: of a thousand things that depart from a directory that has, each has a moment of its own", () => {
+  const world = new World({ a: 2 });
+  world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
+  const marks: number[] = [];
+  for (let i = 0; i < 1000; i++) {
+    world.on(2, IN.MOVED_FROM, `f${i}`, 100 + i);
+    world.lines.length = 0;
+    world.interpreter.expire(0);
+    marks.push(Number(world.lines[0]?.split(" departed at ")[1]));
+  }
+  assertEquals(marks, [...new Set(marks)].sort((one, other) => one - other));
+  assertEquals(marks.every((mark) => mark > 0 && mark < 1), true);
 });
 
 Deno.test("I3: what arrives in a directory that has departed has done so before that", () => {
   const world = new World({ a: 2 });
   world.on(ROOT_WATCH, IN.MOVED_FROM | DIRECTORY, "a", 7);
   world.on(ROOT_WATCH, IN.MOVED_FROM, "f", 8);
-  assertEquals(world.on(2, IN.MOVED_TO, "g", 8), ["f: settled", "f -> a/g from 2 to 0.5"]);
+  assertEquals(world.on(2, IN.MOVED_TO, "g", 8), ["f: settled", `f -> a/g from 2 to ${1 / 64}`]);
 });
 
 Deno.test("a directory that was met elsewhere before its arrival was told is not forgotten", () => {

@@ -187,9 +187,9 @@ export class Channel {
         this.#shares.every(({ isComplete, replica }) => isComplete && replica.role !== "diode"),
       isWorkedOn: (directory) => this.#queue.isRunningIn(directory),
       onChanged,
-      onRenamed: ({ author, from, to, number }) => {
+      onRenamed: (move) => {
         for (const share of this.#shares) {
-          share.followed(from, to, share.replica === author ? number : undefined);
+          share.followed(move, share.replica === move.author ? move.number : undefined);
         }
       },
       onMoved: (move) => this.#onDirectoryMoved(move),

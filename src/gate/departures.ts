@@ -6,7 +6,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { PathTally } from "../scheduling/path_tally.ts";
-import { type Former, renamedBefore } from "./move_memory.ts";
+import { type EverybodysRename, type Former, renamedBefore } from "./move_memory.ts";
 import { PathTable } from "./path_table.ts";
 
 /** Beyond them the first are forgotten: their deletion does not wait (I6). */
@@ -50,9 +50,9 @@ export class Departures {
   }
 
   /** See `MoveMemory`. */
-  followed(from: RelativePath, to: RelativePath, until: number): void {
+  followed(rename: EverybodysRename, until: number): void {
     for (const waiting of [...this.#byPath.values()]) {
-      const renamed = renamedBefore(waiting, from, to, until);
+      const renamed = renamedBefore(waiting, rename, until);
       if (renamed === undefined) continue;
       this.#forget(waiting);
       this.#remember({ ...waiting, ...renamed });

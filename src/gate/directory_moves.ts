@@ -4,15 +4,28 @@
  * others have open in it.
  *
  * Only where nothing is lost by that: everything in it is, in all the others, exactly what the index knows, and nothing
- * has the new name. Otherwise a rename is what it is for files: new names, and deletions.
+ * has the new name, or the file that has got its former one in exchange: that could not come in its place before it is empty,
+ * nor what is in it arrive before that file is gone. Otherwise a rename is what it is for files: new names, and deletions.
  */
 
 import { isWithin, nameOf, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
 import { SystemError } from "../../ffi/errno.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import { RENAME_EXCHANGE, RENAME_NOREPLACE } from "../../ffi/platform.ts";
 import type { FileIndex } from "./file_index.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Replica } from "./replica.ts";
-import { type IndexEntry, recordIn, type ReplicaRecord, UNKNOWN_ENTRY } from "./replica_record.ts";
+import {
+  type IndexEntry,
+  matches,
+  recordIn,
+  recordOf,
+  type ReplicaRecord,
+  sameAttributes,
+  sameContentIdentity,
+  UNKNOWN_ENTRY,
+  withRecord,
+} from "./replica_record.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 
 /** Of one producer's at a time. */
@@ -24,6 +37,17 @@ export interface DirectoryMove {
   readonly to: RelativePath;
   /** Of the author's renames, of which more are told while it is followed. */
   readonly number: number;
+}
+
+/** It has been renamed everywhere; what had its new name has got the former one, if it was exchanged. */
+export interface FollowedMove extends DirectoryMove {
+  readonly isExchange: boolean;
+}
+
+/** What is known of a directory, and of the file with which it was exchanged. */
+interface Known {
+  readonly directory: IndexEntry;
+  readonly file: IndexEntry | undefined;
 }
 
 export interface DirectoryMovesParts {
@@ -39,7 +63,7 @@ export interface DirectoryMovesParts {
   /** The daemon itself has changed what `replica` has at `path`. */
   onChanged(replica: Replica, path: RelativePath): void;
   /** It is renamed everywhere, this very moment. */
-  onRenamed(move: DirectoryMove): void;
+  onRenamed(move: FollowedMove): void;
   /** What is known of it has the new name as well. */
   onMoved(move: DirectoryMove): void;
   onTrouble(error: unknown): void;
@@ -124,12 +148,13 @@ export class DirectoryMoves {
   async #follow(move: DirectoryMove): Promise<void> {
     if (!await this.#isUntouched(move)) return;
     // From here on to the index nobody else has a turn.
-    const entry = this.#entryOf(move);
-    if (entry === undefined || !this.#rename(move, entry)) return;
+    const known = this.#knownOf(move);
+    const renamed = known && this.#rename(move, known);
+    if (renamed === undefined) return;
     const { index, onMoved, onRenamed } = this.#parts;
-    onRenamed(move);
-    index.put(move.from, UNKNOWN_ENTRY);
-    index.put(move.to, entry);
+    onRenamed({ ...move, isExchange: renamed.file !== undefined });
+    index.put(move.from, renamed.file ?? UNKNOWN_ENTRY);
+    index.put(move.to, renamed.directory);
     await index.moveBelow(move.from, move.to);
     onMoved(move);
   }
@@ -157,60 +182,84 @@ export class DirectoryMoves {
   }
 
   /** What is known of it, if it is that in all replicas still, and has only been renamed in the author's share. */
-  #entryOf({ author, from, to }: DirectoryMove): IndexEntry | undefined {
-    const { index, isPossible, isWorkedOn } = this.#parts;
+  #knownOf(move: DirectoryMove): Known | undefined {
+    const { index, isPossible, isWorkedOn, replicas } = this.#parts;
+    const { author, from, to } = move;
     if (!isPossible() || isWorkedOn(from) || isWorkedOn(to)) return undefined;
-    const entry = index.get(from);
-    if (entry.deleted || index.get(to).records.length > 0 || index.knowsBelow(to)) return undefined;
-    const isAtItsPlace = this.#parts.replicas.every((replica) => {
-      const record = recordIn(entry, replica.id);
-      if (record === undefined || !isDirectory(record) || record.version !== entry.version) {
+    const directory = index.get(from);
+    const there = index.get(to);
+    const file = there.records.length > 0 ? there : undefined;
+    if (directory.deleted || index.knowsBelow(to)) return undefined;
+    if (file !== undefined && !this.#isExchanged(move, file)) return undefined;
+    const isAtItsPlace = replicas.every((replica) => {
+      const record = recordIn(directory, replica.id);
+      if (record === undefined || !isDirectory(record) || !isLatest(record, directory)) {
         return false;
       }
       if (replica === author) return inodeAt(replica, to) === record.inode;
-      return inodeAt(replica, from) === record.inode && inodeAt(replica, to) === undefined;
+      if (inodeAt(replica, from) !== record.inode) return false;
+      return file !== undefined || inodeAt(replica, to) === undefined;
     });
-    return isAtItsPlace ? entry : undefined;
+    return isAtItsPlace ? { directory, file } : undefined;
   }
 
-  /** Renames it in all the others, or in none. */
-  #rename(move: DirectoryMove, entry: IndexEntry): boolean {
+  /** Whether all the others have a file at `to` as it is known, which the author has at `from` by now, whatever is in it. */
+  #isExchanged({ author, from, to }: DirectoryMove, file: IndexEntry): boolean {
+    if (file.deleted || this.#parts.tree(author).isIgnored(from)) return false;
+    return this.#parts.replicas.every((replica) => {
+      const record = recordIn(file, replica.id);
+      if (record === undefined || isDirectory(record) || !isLatest(record, file)) return false;
+      const seen = replica.glance(replica === author ? from : to);
+      if (seen.kind !== "file") return false;
+      return replica === author ? seen.status.inode === record.inode : matches(record, seen.status);
+    });
+  }
+
+  /** Renames it in all the others, or in none; what is known then. */
+  #rename(move: DirectoryMove, known: Known): Known | undefined {
     using undo = new DisposableStack();
+    let renamed: Known | undefined = known;
     try {
       for (const replica of this.#others(move.author)) {
-        if (!this.#renameIn(replica, move, recordIn(entry, replica.id)?.inode, undo)) return false;
+        renamed = renamed && this.#renameIn(replica, move, renamed, undo);
       }
     } catch (error) {
-      if (error instanceof SystemError) return false;
+      if (error instanceof SystemError) return undefined;
       throw error;
     }
-    undo.move();
-    return true;
+    if (renamed !== undefined) undo.move();
+    return renamed;
   }
 
   #renameIn(
     replica: Replica,
     { author, from, to }: DirectoryMove,
-    inode: number | undefined,
+    { directory, file }: Known,
     undo: DisposableStack,
-  ): boolean {
+  ): Known | undefined {
     const { publisher, onChanged } = this.#parts;
-    using view = replica.view(from);
+    using source = replica.view(from);
     using target = publisher.parentFor(replica, to, author);
-    if (view.parent === undefined || target === undefined) return false;
-    view.parent.rename(nameOf(from), target, nameOf(to));
-    undo.defer(() => this.#renameBack(replica, from, to));
+    if (source.parent === undefined || target === undefined) return undefined;
+    const flags = file === undefined ? RENAME_NOREPLACE : RENAME_EXCHANGE;
+    source.parent.rename(nameOf(from), target, nameOf(to), flags);
+    undo.defer(() => this.#renameBack(replica, from, to, flags));
     onChanged(replica, from);
     onChanged(replica, to);
-    // It may have been exchanged for another one at the last moment.
-    return target.status(nameOf(to))?.inode === inode;
+    // They may have been exchanged for others at the last moment.
+    if (target.status(nameOf(to))?.inode !== recordIn(directory, replica.id)?.inode) {
+      return undefined;
+    }
+    if (file === undefined) return { directory, file };
+    const record = renamedFile(recordIn(file, replica.id), source.parent.status(nameOf(from)));
+    return record && { directory, file: withRecord(file, record) };
   }
 
-  #renameBack(replica: Replica, from: RelativePath, to: RelativePath): void {
+  #renameBack(replica: Replica, from: RelativePath, to: RelativePath, flags: number): void {
     using source = replica.view(from);
     using target = replica.view(to);
     try {
-      target.parent?.rename(nameOf(to), source.parent ?? target.parent, nameOf(from));
+      target.parent?.rename(nameOf(to), source.parent ?? target.parent, nameOf(from), flags);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error; // it stays, and is told by its watcher
     }
@@ -230,6 +279,27 @@ function overlap(one: DirectoryMove, other: DirectoryMove): boolean {
 
 function isDirectory({ kind, status }: ReplicaRecord): boolean {
   return kind === "directory" && status === "current";
+}
+
+function isLatest({ status, version }: ReplicaRecord, entry: IndexEntry): boolean {
+  return status === "current" && version === entry.version;
+}
+
+/**
+ * What is known of a file that has just got another name, which is a change to the file system. If it is not what was known
+ * before: that still, of a time of change that no look will see again (I5).
+ */
+function renamedFile(
+  known: ReplicaRecord | undefined,
+  status: FileStatus | undefined,
+): ReplicaRecord | undefined {
+  if (known === undefined || status?.kind !== "file" || status.inode !== known.inode) {
+    return undefined;
+  }
+  const isSame = sameContentIdentity(known, status) && sameAttributes(known, status);
+  return isSame
+    ? recordOf(known.replica, status, known.status, known.version)
+    : { ...known, ctimeNs: 0n };
 }
 
 /** Of the directory at `path`. `undefined`: nothing is there; NaN: something else. */

@@ -3,8 +3,9 @@
  * written through, and all of them have changed.
  */
 
-import { isWithin, type RelativePath, renamedIn } from "../../ffi/byte_string.ts";
+import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
+import { type EverybodysRename, renamedForEverybody } from "./move_memory.ts";
 
 const MOST_NAMES = 50_000;
 const MOST_BYTES = 16 * 1024 * 1024;
@@ -53,13 +54,14 @@ export class LinkedNames {
     this.#search();
   }
 
-  /** The directory `from` has become `to` for everybody: no name in it is looked at on its own. */
-  followed(from: RelativePath, to: RelativePath): void {
-    for (const [path, inode] of this.#inodes) {
-      if (!isWithin(path, from)) continue;
-      this.#add(renamedIn(path, from, to), inode);
-      this.#forget(path, inode);
-    }
+  /** No name in the directory is looked at on its own. */
+  followed(rename: EverybodysRename): void {
+    const renamed = [...this.#inodes].flatMap(([path, inode]) => {
+      const to = renamedForEverybody(path, rename);
+      return to === undefined ? [] : [{ path, to, inode }];
+    });
+    for (const { path, inode } of renamed) this.#forget(path, inode);
+    for (const { to, inode } of renamed) this.#add(to, inode);
     if (this.#bytes >= MOST_BYTES) this.#forgetAll(); // the new one may be much longer
   }
 

@@ -32,18 +32,34 @@ export interface Former {
   readonly mark: number;
 }
 
+/** A directory that has been renamed for everybody, as one producer had done at the moment `until`. */
+export interface EverybodysRename {
+  readonly from: RelativePath;
+  readonly to: RelativePath;
+  /** What had the name `to` has the other one. */
+  readonly isExchange: boolean;
+}
+
 /**
- * What was in `from`, and when, once that has always been `to` for everybody: after whatever else had that name until the
- * moment `until` of the rename, and before anything later. Nothing if it was not in it.
+ * What was in a directory, and when, once that has always had its new name for everybody: after whatever else had that name
+ * until the moment `until` of the rename, and before anything later. Nothing if it was not in it.
  */
 export function renamedBefore(
   { path, mark }: Former,
-  from: RelativePath,
-  to: RelativePath,
+  rename: EverybodysRename,
   until: number,
 ): Former | undefined {
-  if (mark >= until || !isWithin(path, from)) return undefined;
-  return { path: renamedIn(path, from, to), mark: until + mark / (until + 1) };
+  const renamed = mark < until ? renamedForEverybody(path, rename) : undefined;
+  return renamed === undefined ? undefined : { path: renamed, mark: until + mark / (until + 1) };
+}
+
+/** `undefined` if it has no other name. */
+export function renamedForEverybody(
+  path: RelativePath,
+  { from, to, isExchange }: EverybodysRename,
+): RelativePath | undefined {
+  if (isWithin(path, from)) return renamedIn(path, from, to);
+  return isExchange && isWithin(path, to) ? renamedIn(path, to, from) : undefined;
 }
 
 export class MoveMemory {
@@ -79,15 +95,17 @@ export class MoveMemory {
   }
 
   /**
-   * The directory `from` has become `to` for everybody: what was renamed in it, out of it or into it was so there. Not what
-   * came later than the one that is numbered `until`: another directory may have the name by then.
+   * What was renamed in the directory, out of it or into it was so under its new name. Not what came later than the one that
+   * is numbered `until`: another directory may have the name by then.
    */
-  followed(from: RelativePath, to: RelativePath, until = this.mark()): void {
+  followed(rename: EverybodysRename, until = this.mark()): void {
+    const { from, to, isExchange } = rename;
     for (const moves of [...this.#targets.values()]) {
       for (const move of moves) {
-        const source = renamedBefore({ path: move.from, mark: move.left }, from, to, until);
-        const target = renamedBefore({ path: move.to, mark: move.arrived }, from, to, until);
-        const isOver = move.from === from && move.left <= until;
+        const source = renamedBefore({ path: move.from, mark: move.left }, rename, until);
+        const target = renamedBefore({ path: move.to, mark: move.arrived }, rename, until);
+        const isOver = move.left <= until &&
+          (move.from === from || (isExchange && move.from === to && move.to === from));
         if (!isOver && source === undefined && target === undefined) continue;
         this.#forget(move);
         if (isOver) continue;

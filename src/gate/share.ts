@@ -21,7 +21,7 @@ import { Departures } from "./departures.ts";
 import type { FileIndex } from "./file_index.ts";
 import { type IgnoreRules, LONGEST_PATH } from "./ignore_patterns.ts";
 import { LinkedNames } from "./linked_names.ts";
-import { MoveMemory } from "./move_memory.ts";
+import { type EverybodysRename, MoveMemory } from "./move_memory.ts";
 import type { Seen } from "./planning/situation.ts";
 import type { Wanted } from "./readings.ts";
 import { Replica } from "./replica.ts";
@@ -281,11 +281,11 @@ export class Share implements WatchSink {
     return this.#isIgnored(to) ? undefined : this.moves.moved(from, to, when);
   }
 
-  /** The directory `from`, with all that is in it, has become `to` for everybody. `until`: see `MoveMemory`. */
-  followed(from: RelativePath, to: RelativePath, until = this.moves.mark()): void {
-    this.moves.followed(from, to, until);
-    this.#departures.followed(from, to, until);
-    this.#links.followed(from, to);
+  /** `until`: see `MoveMemory`. */
+  followed(rename: EverybodysRename, until = this.moves.mark()): void {
+    this.moves.followed(rename, until);
+    this.#departures.followed(rename, until);
+    this.#links.followed(rename);
   }
 
   rootLost(): void {

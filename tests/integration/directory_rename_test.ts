@@ -56,6 +56,27 @@ onEachFilesystem(
       assertEquals(clamd.scans, scans);
     });
 
+    test("I1, I3, I4: exchanged for a file, it is so for the others, and nothing is scanned", async ({ only, clamd }) => {
+      await make(only, "room");
+      await only.share("bob").write("door", "a door");
+      await only.settled();
+      const others = [only.share("bob"), only.share("cid"), only.export];
+      const before = others.map((share) => [inode(share, "room"), inode(share, "door")]);
+      const { scans } = clamd;
+      only.share("ann").exchange("room", "door");
+      await renamed(only, "room/below", "door");
+      assertEquals(others.map((share) => [inode(share, "door"), inode(share, "room")]), before);
+      assertEquals(await only.share("bob").readText("room"), "a door");
+      assertEquals(clamd.scans, scans);
+      await only.share("cid").write("room", "changed");
+      await only.share("cid").shell("rm door/1");
+      await waitFor(
+        "a later change travels",
+        () => !only.share("ann").has("door/1") && only.share("ann").has("room"),
+      );
+      await only.settled();
+    });
+
     test("back and forth, deeper, and out again", async ({ only, clamd }) => {
       await only.share("bob").shell("mkdir -p new/place"); // watched, before anything is moved there
       await make(only, "mobile");
@@ -262,6 +283,31 @@ testOnEachFilesystem("I3: killed while it follows, it ends where it would have",
     [],
   );
 });
+
+testOnEachFilesystem(
+  "I3: killed after it has followed an exchange for a file, or before, it ends where it would have",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    await make(only, "room");
+    await only.share("ann").write("door", "a door");
+    await only.settled();
+    for (let round = 0; round < 4; round++) {
+      const [directory, file] = round % 2 === 0 ? ["room", "door"] : ["door", "room"];
+      only.share("ann").exchange(directory, file);
+      if (round < 2) {
+        await waitFor("it is followed", () => only.share("bob").has(`${file}/below/deep`));
+      }
+      await world.gate.kill();
+      await world.startGate();
+      await renamed(only, `${directory}/below`, file);
+      for (const peer of only.peers) {
+        assertEquals(await peer.readText(directory), "a door", peer.name);
+        assertEquals(peer.list(file).length, FILES + 1, peer.name);
+      }
+    }
+  },
+);
 
 testOnEachFilesystem(
   "write-only producers keep what they have, and what they had does not come back",

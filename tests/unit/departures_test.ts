@@ -46,7 +46,7 @@ Deno.test("I3: a directory that all have renamed takes along what departed from 
   const departures = new Departures();
   departures.add({ path: path("d/a"), inodes: [1], mark: 1 }, 0);
   departures.add({ path: path("d/b"), inodes: [2], mark: 3 }, 0);
-  departures.followed(path("d"), path("e"), 2);
+  departures.followed({ from: path("d"), to: path("e"), isExchange: false }, 2);
   assertEquals([departures.take(1)?.path, departures.take(2)?.path], [path("e/a"), path("d/b")]);
 });
 

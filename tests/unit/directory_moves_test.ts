@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { display, fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
+import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { DirectoryMoves } from "../../src/gate/directory_moves.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
@@ -11,14 +12,14 @@ import { LargeDirectories } from "../../src/gate/large_directories.ts";
 import { Publisher } from "../../src/gate/publisher.ts";
 import { Recovery } from "../../src/gate/recovery.ts";
 import { Replica } from "../../src/gate/replica.ts";
-import { recordOf, withRecord } from "../../src/gate/replica_record.ts";
+import { matches, recordOf, withRecord } from "../../src/gate/replica_record.ts";
 import { Stager } from "../../src/gate/snapshot.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { exists } from "../support/tree.ts";
 
 const PRODUCERS = ["ann", "bob", "cid"];
 const DIRECTORIES = ["old", "old/below"];
-const FILES = ["old/1", "old/2", "old/below/3"];
+const FILES = ["old/1", "old/2", "old/below/3", "file"];
 
 const relative = (path: string) => fromText(path) as RelativePath;
 
@@ -27,6 +28,7 @@ class Tree implements Disposable {
   readonly index: FileIndex;
   readonly moves: DirectoryMoves;
   readonly followed: string[] = [];
+  readonly exchanged: boolean[] = [];
   readonly troubles: unknown[] = [];
   isPossible = true;
   ignored: string | undefined;
@@ -74,7 +76,7 @@ class Tree implements Disposable {
       isPossible: () => this.isPossible,
       isWorkedOn: (directory) => display(directory) === this.worked,
       onChanged: () => {},
-      onRenamed: () => {},
+      onRenamed: ({ isExchange }) => this.exchanged.push(isExchange),
       onMoved: ({ from, to }) => this.followed.push(`${display(from)} ${display(to)}`),
       onTrouble: (error) => this.troubles.push(error),
     });
@@ -87,6 +89,17 @@ class Tree implements Disposable {
   /** Ann renames it, and the watcher tells of that. */
   async rename(from: string, to: string): Promise<void> {
     Deno.renameSync(this.at("ann", from), this.at("ann", to));
+    await this.#tell(from, to);
+  }
+
+  /** Ann gives each the other's name, and her watcher tells of the one that is a directory. */
+  async exchange(from: string, to: string): Promise<void> {
+    using root = Directory.openTrusted(fromText(this.at("ann")));
+    root.rename(fileName(from), root, fileName(to), RENAME_EXCHANGE);
+    await this.#tell(from, to);
+  }
+
+  async #tell(from: string, to: string): Promise<void> {
     const [author] = this.#replicas;
     if (author === undefined) throw new Error("ann is there");
     this.moves.moved({ author, from: relative(from), to: relative(to), number: 1 });
@@ -134,9 +147,88 @@ Deno.test("I4: it is renamed everywhere, and what is known of it goes along", as
     [],
     ["1", "2", "below"],
     ["3"],
-    ["new"],
+    ["file", "new"],
   ]);
+  assertEquals(tree.exchanged, [false]);
 });
+
+Deno.test("I3, I4: exchanged for a file, both get each other's name everywhere", async () => {
+  using tree = new Tree();
+  const entry = tree.index.get(relative("old/below/3"));
+  const inodes = () =>
+    PRODUCERS.map((name) =>
+      ["old", "file"].map((path) => Deno.statSync(tree.at(name, path)).ino).join()
+    );
+  const before = inodes();
+  await tree.exchange("old", "file");
+  assertEquals(inodes(), before.map((pair) => pair.split(",").reverse().join()));
+  assertEquals(PRODUCERS.map((name) => Deno.readTextFileSync(tree.at(name, "old"))), [
+    "file",
+    "file",
+    "file",
+  ]);
+  assertEquals([tree.followed, tree.exchanged], [["old file"], [true]]);
+  assertEquals(tree.index.get(relative("file/below/3")), entry);
+  assertEquals(["old", "old/below", "file", "file/below", ""].map((at) => tree.known(at)), [
+    [],
+    [],
+    ["1", "2", "below"],
+    ["3"],
+    ["file", "old"],
+  ]);
+  // What the others have is known as it is now; what the author has, is looked at.
+  const { records } = tree.index.get(relative("old"));
+  const isKnown = PRODUCERS.map((name, at) => {
+    using root = Directory.openTrusted(fromText(tree.at(name)));
+    const [record, status] = [records[at], root.status(fileName("old"))];
+    return record !== undefined && status !== undefined && matches(record, status);
+  });
+  assertEquals(isKnown.slice(1), [true, true]);
+});
+
+Deno.test("I3: exchanged for a file that its author has changed since: the others have the known one", async () => {
+  using tree = new Tree();
+  const exchanging = tree.exchange("old", "file");
+  Deno.writeTextFileSync(tree.at("ann", "old"), "changed");
+  await exchanging;
+  assertEquals(PRODUCERS.map((name) => Deno.readTextFileSync(tree.at(name, "old"))), [
+    "changed",
+    "file",
+    "file",
+  ]);
+  assertEquals(tree.index.get(relative("old")).records.map(({ size }) => size), [4, 4, 4]);
+});
+
+const FILE_HINDRANCES: Readonly<Record<string, (tree: Tree) => void>> = {
+  "the file was changed by another": (tree) => Deno.writeTextFileSync(tree.at("bob", "file"), "!"),
+  "the file is another one": (tree) => {
+    Deno.writeTextFileSync(tree.at("cid", "another"), "file");
+    Deno.renameSync(tree.at("cid", "another"), tree.at("cid", "file"));
+  },
+  "the file is ignored under the directory's name": (tree) => tree.ignored = "old",
+  "a file in the directory was changed": (tree) =>
+    Deno.writeTextFileSync(tree.at("bob", "old/below/3"), "!"),
+  "a job at the file": (tree) => tree.worked = "file",
+  "the author has another file": (tree) => {
+    Deno.writeTextFileSync(tree.at("ann", "another"), "another");
+    Deno.renameSync(tree.at("ann", "another"), tree.at("ann", "file"));
+  },
+};
+
+for (const [what, make] of Object.entries(FILE_HINDRANCES)) {
+  Deno.test(`I3: an exchange for a file is followed nowhere: ${what}`, async () => {
+    using tree = new Tree();
+    make(tree);
+    const known = ["old", "old/below", ""].map((at) => tree.known(at));
+    await tree.exchange("old", "file");
+    const directories = PRODUCERS.map((name) =>
+      ["old", "file"].find((path) => Deno.statSync(tree.at(name, path)).isDirectory)
+    );
+    assertEquals(directories, ["file", "old", "old"]);
+    assertEquals(["old", "old/below", ""].map((at) => tree.known(at)), known);
+    assertEquals([tree.followed, tree.troubles], [[], []]);
+  });
+}
 
 Deno.test("I4: the same into a directory that the others have not yet", async () => {
   using tree = new Tree();

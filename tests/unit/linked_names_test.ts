@@ -60,7 +60,7 @@ Deno.test("a name that became another file is none of the first one's any more",
 Deno.test("I3: the names in a directory that is renamed for everybody are known by the new one", () => {
   const said = asked((names) => {
     for (const name of ["old/a", "old/b", "older"]) names.seen(path(name), file(7, 3), true);
-    names.followed(path("old"), path("new"));
+    names.followed({ from: path("old"), to: path("new"), isExchange: false });
     names.seen(path("new/a"), file(7, 3, 2n), false);
   });
   assertEquals(said, ["older", "new/b"]);

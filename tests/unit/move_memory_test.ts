@@ -85,7 +85,7 @@ Deno.test("I3: all former names of a file, the last first", () => {
 
 Deno.test("I3: what was renamed in, into and out of a directory that all have renamed bears its new name", () => {
   const moves = remembering("d/a d/b", "x d/y", "d/out out", "d e");
-  moves.followed(path("d"), path("e"));
+  moves.followed({ from: path("d"), to: path("e"), isExchange: false });
   assertEquals(
     ["e/a", "x", "e/out", "d", "d/a"].map((name) => moves.targetOf(path(name))),
     [path("e/b"), path("e/y"), path("out"), undefined, undefined],
@@ -112,7 +112,7 @@ Deno.test("I3: what was renamed in a directory that came in the place of the ren
   for (const [from, to] of [["z", "d/z"], ["e/b", "out"], ["d", "f"]] as const) {
     moves.moved(path(from), path(to));
   }
-  moves.followed(path("d"), path("e"), number);
+  moves.followed({ from: path("d"), to: path("e"), isExchange: false }, number);
   assertEquals(
     ["z", "d/z", "e/a", "e/b", "d"].map((name) => moves.targetOf(path(name))),
     [path("f/z"), path("f/z"), path("out"), path("out"), path("f")],
@@ -123,7 +123,7 @@ Deno.test("I3: of two directories that were exchanged, of which all have renamed
   const moves = remembering("d/e d/n", "d/n x", "x d");
   const number = moves.moved(path("d"), path("x"));
   moves.mark();
-  moves.followed(path("d"), path("x"), number);
+  moves.followed({ from: path("d"), to: path("x"), isExchange: false }, number);
   assertEquals(["x/e", "x/e/letter"].map((name) => moves.targetOf(path(name))), [
     path("d"),
     path("d/letter"),
@@ -135,9 +135,21 @@ Deno.test("I3: what had the new name of a directory before is not taken for what
   const moves = remembering("d/letter d/n", "x z");
   const number = moves.moved(path("d"), path("x"));
   moves.moved(path("x/n"), path("out"));
-  moves.followed(path("d"), path("x"), number);
+  moves.followed({ from: path("d"), to: path("x"), isExchange: false }, number);
   assertEquals(moves.targetOf(path("x/letter")), path("out"));
   assertEquals(moves.sourcesOf(path("out")), ["x/n", "x/letter"].map(path));
+});
+
+Deno.test("I3: of what all have exchanged each bears the other's name, as it always had", () => {
+  const moves = remembering("d/a d/b", "x y", "y file");
+  const number = moves.moved(path("d"), path("file"));
+  moves.moved(path("file"), path("d"));
+  moves.followed({ from: path("d"), to: path("file"), isExchange: true }, number);
+  assertEquals(
+    ["file/a", "x", "y", "d", "file"].map((name) => moves.targetOf(path(name))),
+    [path("file/b"), path("d"), path("d"), undefined, undefined],
+  );
+  assertEquals(moves.sourcesOf(path("d")), ["y", "x"].map(path));
 });
 
 Deno.test("I3: what was renamed while it was known is found by the moment when it left its name", () => {

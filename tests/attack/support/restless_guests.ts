@@ -168,9 +168,12 @@ export class RestlessGuests {
     writeInPlace(share, path, malware);
   }
 
-  /** Somebody gives it up; if it is malware, what it has been as well. */
+  /** Somebody gives it up; if it is malware, what it has been as well. It may still be seen where others are to lose it. */
   #drops(content: string): void {
-    for (const one of this.#former.get(content) ?? [content]) this.#alive.delete(one);
+    for (const one of this.#former.get(content) ?? [content]) {
+      this.#alive.delete(one);
+      this.#hidden.delete(one);
+    }
   }
 
   /** The things have new names: where those are ignored, they are gone for the others. */

@@ -71,11 +71,11 @@ function names(directory: Directory): string[] {
   return [...directory.entries()].map(({ name }) => name).sort();
 }
 
-/** Whether this process could open `path` beneath the share. */
+/** Whether this process could open `path` beneath the share, in any way. */
 function reaches(share: Directory, text: string): boolean {
-  const opened = share.openBeneath(path(text));
-  opened?.close();
-  return opened !== undefined;
+  using opened = share.openBeneath(path(text));
+  using listable = share.openToList(path(text));
+  return opened !== undefined || listable !== undefined;
 }
 
 Deno.test("a directory is opened at any depth beneath another one", () => {
@@ -293,6 +293,24 @@ Deno.test("a long path is cut between its components, wherever these end", () =>
     ),
     { numRuns: 30 },
   );
+});
+
+Deno.test("a directory that was opened to be listed is listed as often as is asked, like any other", () => {
+  using place = new Place();
+  Deno.mkdirSync(place.inside("a/b"), { recursive: true });
+  const expected = ["b", "one", "two"];
+  for (const name of expected.slice(1)) Deno.writeTextFileSync(place.inside(`a/${name}`), name);
+  using opened = place.share.openToList(path("a"));
+  assert(opened !== undefined);
+  using copy = opened.duplicate();
+  assertEquals(opened.entries().next().done, false); // given up in the middle
+  for (const directory of [opened, copy, opened]) assertEquals(names(directory), expected);
+  using whole = place.share.openToList(ROOT);
+  assert(whole !== undefined);
+  assertEquals([names(whole), names(whole)], [["a"], ["a"]]);
+  using below = opened.openToList(path("b"));
+  assertEquals(below && names(below), []);
+  assertEquals(opened.status(fileName("one"))?.kind, "file");
 });
 
 Deno.test("all of 10,000 entries are read, each once, with their kinds", () => {

@@ -27,7 +27,6 @@ const PATH_MAX = 4096;
 const F_DUPFD_CLOEXEC = 1030;
 /** To hold a directory and go on from there. */
 const O_WALK = O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
-const O_LIST = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
 
 const scratch = new Uint8Array(PATH_MAX);
 const secondScratch = new Uint8Array(PATH_MAX);
@@ -70,8 +69,6 @@ export interface OpenedFile {
 export class Directory extends Descriptor {
   /** Found out when it is asked for; what is opened beneath has the same. */
   #mountId: number | undefined;
-  /** It can be listed by its own descriptor, from the begin. */
-  #isUnread = false;
 
   /**
    * Opens a directory by a path of the host's own (configuration). Links in it are followed: it must
@@ -89,17 +86,6 @@ export class Directory extends Descriptor {
    * `undefined` if there is no such directory. Any depth: long paths are walked in pieces.
    */
   openBeneath(path: RelativePath): Directory | undefined {
-    return this.#openPieces(path, O_WALK);
-  }
-
-  /** The same, to be listed: opened for reading, which saves the first listing a descriptor of its own. */
-  openToList(path: RelativePath): Directory | undefined {
-    const opened = this.#openPieces(path, O_LIST);
-    if (opened !== undefined) opened.#isUnread = true;
-    return opened;
-  }
-
-  #openPieces(path: RelativePath, flags: number): Directory | undefined {
     let current: Directory | undefined;
     let rest: RelativePath = path;
     do {
@@ -108,7 +94,7 @@ export class Directory extends Descriptor {
       const base: Directory = current ?? this;
       let next: Directory | undefined;
       try {
-        next = base.#openDirectoryPiece(piece, rest === "" ? flags : O_WALK);
+        next = base.#openDirectoryPiece(piece);
       } finally {
         if (base !== this) base.close();
       }
@@ -118,12 +104,12 @@ export class Directory extends Descriptor {
     return current;
   }
 
-  #openDirectoryPiece(path: RelativePath, flags: number): Directory | undefined {
+  #openDirectoryPiece(path: RelativePath): Directory | undefined {
     if (path === "") {
-      return new Directory(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
+      return new Directory(check(libc.openat(this.fd, z(DOT), O_WALK, 0), "open"));
     }
     if (openat2Works) {
-      howView.setBigUint64(0, BigInt(flags), true);
+      howView.setBigUint64(0, BigInt(O_WALK), true);
       const size = BigInt(OPEN_HOW_SIZE);
       const opened = libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, size);
       if (opened >= 0) return this.#onSameMount(opened);
@@ -133,18 +119,16 @@ export class Directory extends Descriptor {
       // EAGAIN: a rename or a mount somewhere came in between. Singly, nothing can.
       else if (number !== ERRNO.EAGAIN) throw new SystemError("openat2", number, path);
     }
-    return this.#walk(path, flags);
+    return this.#walk(path);
   }
 
   /** The same without openat2: component by component, each checked to be on the same mount. */
-  #walk(path: RelativePath, flags: number): Directory | undefined {
+  #walk(path: RelativePath): Directory | undefined {
     const { mountId } = this;
     let current: Directory | undefined;
-    const names = path.split("/") as FileName[];
-    for (const [at, name] of names.entries()) {
+    for (const name of path.split("/") as FileName[]) {
       const base: Directory = current ?? this;
-      const isLast = at === names.length - 1;
-      const opened = libc.openat(base.fd, z(name), isLast ? flags : O_WALK, 0);
+      const opened = libc.openat(base.fd, z(name), O_WALK, 0);
       const number = opened < 0 ? errno() : 0;
       if (base !== this) base.close();
       if (NOT_THERE.has(number)) return undefined;
@@ -202,7 +186,7 @@ export class Directory extends Descriptor {
    */
   openSubdirectory(name: FileName): Directory | undefined {
     const { mountId } = this;
-    const opened = this.#open(name, O_LIST);
+    const opened = this.#open(name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC);
     if (opened === undefined) return undefined;
     return ifOnMount(new Directory(opened), mountId);
   }
@@ -309,13 +293,13 @@ export class Directory extends Descriptor {
     }
   }
 
-  /** What getdents64(2) tells, piece by piece. */
+  /**
+   * What getdents64(2) tells, piece by piece. By a descriptor of its own: btrfs lists what was there when it was opened, and a
+   * directory is held before it is watched.
+   */
   *#listing(): Generator<{ readonly buffer: Uint8Array; readonly length: number }> {
-    using opened = this.#isUnread
-      ? undefined
-      : new Descriptor(check(libc.openat(this.fd, z(DOT), O_LIST, 0), "open"));
-    this.#isUnread = false;
-    const listing = opened ?? this;
+    const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
+    using listing = new Descriptor(check(libc.openat(this.fd, z(DOT), flags, 0), "open"));
     const buffer = spareListing ?? new Uint8Array(LISTING_SIZE);
     spareListing = undefined; // for as long as somebody reads it
     try {

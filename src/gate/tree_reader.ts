@@ -153,7 +153,7 @@ async function readPart(parts: TreeReaderParts, part: Part): Promise<void> {
   const comparison = new DirectoryComparison(directory, known, parts.isIgnored);
   const present = parts.replicas.filter(({ root }) => root !== undefined);
   for (const replica of present) {
-    using held = replica.root?.openToList(directory);
+    using held = replica.root?.openBeneath(directory);
     if (held === undefined) continue;
     for (const entry of held.entries()) {
       if (known.covers(entry.name)) comparison.see(replica, held, entry);

@@ -26,8 +26,6 @@ export interface WatchableDirectory extends Disposable {
   readonly fd: number;
   readonly isOpen: boolean;
   openBeneath(path: RelativePath): WatchableDirectory | undefined;
-  /** The same, to be listed. */
-  openToList(path: RelativePath): WatchableDirectory | undefined;
   entries(): Iterable<DirectoryEntry>;
   subdirectories(): Iterable<readonly FileName[]>;
   duplicate(): WatchableDirectory;
@@ -159,7 +157,7 @@ export class WatchSet {
     const known = this.tree.child(parentNode, name);
     let directory: WatchableDirectory | undefined;
     try {
-      directory = parent.openToList(name);
+      directory = parent.openBeneath(name);
       const watch = directory === undefined ? "gone" : this.#watch(directory, MASK);
       if (!isLast && this.#contradicts(parentNode, name, watch) && this.options.catchUp?.()) {
         directory?.close();

@@ -299,10 +299,6 @@ class SimulatedDirectory implements WatchableDirectory {
     return inode?.kind === "directory" ? this.kernel.open(inode) : undefined;
   }
 
-  openToList(path: RelativePath): WatchableDirectory | undefined {
-    return this.openBeneath(path);
-  }
-
   *subdirectories(): Iterable<readonly FileName[]> {
     for (const { name, kind } of this.entries()) yield mayBeDirectory(kind) ? [name] : [];
   }

@@ -20,6 +20,8 @@ export interface Departure extends Former {
 }
 
 interface Waiting extends Departure {
+  /** The mark with which it was told: another name's counts in another order. */
+  readonly told: number;
   readonly sinceMs: number;
   /** What was made before it departed is watched, and what was found there is known. */
   hasEnded: boolean;
@@ -28,6 +30,7 @@ interface Waiting extends Departure {
 export class Departures {
   readonly #byPath = new PathTable<Waiting>();
   readonly #byInode = new Map<number, Waiting>();
+  readonly #byMark = new Map<number, Waiting>();
   readonly #tally = new PathTally(MOST);
 
   get size(): number {
@@ -37,9 +40,8 @@ export class Departures {
   /** `nowMs` never runs backwards. */
   add(departure: Departure, nowMs: number): void {
     this.#forgetOld(nowMs);
-    this.#forget(this.#byPath.get(departure.path));
-    this.#remember({ ...departure, sinceMs: nowMs, hasEnded: false });
-    while (this.#tally.isFull) this.#forget(this.#oldest);
+    this.#remember({ ...departure, told: departure.mark, sinceMs: nowMs, hasEnded: false });
+    this.#limit();
   }
 
   /** What had this inode, and is forgotten here. */
@@ -51,17 +53,19 @@ export class Departures {
 
   /** See `MoveMemory`. */
   followed(rename: EverybodysRename, until: number): void {
-    for (const waiting of [...this.#byPath.values()]) {
+    const all = [...this.#byPath.values()];
+    for (const waiting of all) {
       const renamed = renamedBefore(waiting, rename, until);
-      if (renamed === undefined) continue;
+      if (renamed === undefined || this.#byPath.get(waiting.path) !== waiting) continue;
       this.#forget(waiting);
       this.#remember({ ...waiting, ...renamed });
     }
+    this.#limit(); // the new names may be much longer
   }
 
-  /** What departed from `path` will not be found by the watcher any more. */
-  ended(path: RelativePath): void {
-    const waiting = this.#byPath.get(path);
+  /** What departed at that moment will not be found by the watcher any more. */
+  ended(mark: number): void {
+    const waiting = this.#byMark.get(mark);
     if (waiting !== undefined) waiting.hasEnded = true;
   }
 
@@ -76,20 +80,24 @@ export class Departures {
     return this.#byPath.nearest(path, ({ hasEnded }) => isReading || !hasEnded) !== undefined;
   }
 
-  get #oldest(): Waiting | undefined {
-    const [oldest] = this.#byPath.values();
-    return oldest;
+  #forgetOld(nowMs: number): void {
+    // In no order: some have other names since.
+    for (const waiting of this.#byPath.values()) {
+      if (nowMs - waiting.sinceMs >= LONGEST_MS) this.#forget(waiting);
+    }
   }
 
-  #forgetOld(nowMs: number): void {
-    for (let oldest = this.#oldest; oldest !== undefined; oldest = this.#oldest) {
-      if (nowMs - oldest.sinceMs < LONGEST_MS) break;
+  #limit(): void {
+    for (const oldest of this.#byPath.values()) {
+      if (!this.#tally.isFull) break;
       this.#forget(oldest);
     }
   }
 
   #remember(waiting: Waiting): void {
+    this.#forget(this.#byPath.get(waiting.path));
     this.#byPath.set(waiting.path, waiting);
+    this.#byMark.set(waiting.told, waiting);
     this.#tally.add(waiting.path);
     for (const inode of waiting.inodes) this.#byInode.set(inode, waiting);
   }
@@ -97,6 +105,7 @@ export class Departures {
   #forget(waiting: Waiting | undefined): void {
     if (waiting === undefined) return;
     this.#byPath.delete(waiting.path);
+    this.#byMark.delete(waiting.told);
     this.#tally.remove(waiting.path);
     for (const inode of waiting.inodes) {
       if (this.#byInode.get(inode) === waiting) this.#byInode.delete(inode);

@@ -184,6 +184,7 @@ export class MoveMemory {
   }
 
   #forget(move: Move): void {
+    if (!this.#targets.get(move.from)?.includes(move)) return; // by another's being remembered
     remove(this.#targets, move.from, move);
     remove(this.#sources, move.to, move);
     this.#count--;

@@ -176,7 +176,6 @@ export class Share implements WatchSink {
     const { isEcho, lookAt } = this.#parts;
     const { replica } = this;
     if (this.#expected.delete(path)) this.#expectedTally.remove(path);
-    this.#departures.ended(path);
     if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
     if (used && this.#hasLostName(path)) this.#links.changedUnnamed();
     if (isEcho(replica, path)) return;
@@ -194,8 +193,9 @@ export class Share implements WatchSink {
     return to === undefined || this.#glance(to)?.kind === "absent";
   }
 
-  /** `undefined` if that cannot be told: it is looked at closely then. */
+  /** `undefined` if that cannot be told: it is looked at closely then, or the share is not there. */
   #glance(path: RelativePath): Seen | undefined {
+    if (this.replica.root === undefined) return undefined;
     try {
       return this.replica.glance(path);
     } catch (error) {
@@ -221,6 +221,10 @@ export class Share implements WatchSink {
     const path = this.#arrivals.of(inode);
     const seen = path === undefined ? undefined : this.#glance(path);
     return seen?.kind === "file" && seen.status.inode === inode ? path : undefined;
+  }
+
+  movedOut(mark: number): void {
+    this.#departures.ended(mark);
   }
 
   found(path: RelativePath): void {

@@ -26,7 +26,7 @@ export interface Findings {
   /** What has this name now had another one that nobody told, or comes from outside. */
   found(path: RelativePath): void;
   /** Nothing will be told of that other name, unless it is found in a directory that is still to be armed. */
-  movedOut(path: RelativePath, touch: Touch): void;
+  movedOut(path: RelativePath, touch: Touch, mark: number): void;
   /** A directory may be there that is to be watched, with everything below it. */
   arrived(parent: WatchNode, name: FileName, purpose: Purpose): void;
   /** Events were lost. */
@@ -134,7 +134,8 @@ export class EventInterpreter {
 
   #movedOut(departure: Departure): void {
     this.#forget(departure);
-    if (departure.path !== undefined) this.findings.movedOut(departure.path, departure.touch);
+    const { path, touch, mark } = departure;
+    if (path !== undefined) this.findings.movedOut(path, touch, mark);
   }
 
   #forget({ node }: Departure): void {

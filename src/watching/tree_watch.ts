@@ -149,7 +149,11 @@ export class TreeWatch {
       },
       mark: () => this.sink.mark?.() ?? 0,
       // Later than what is found in a directory that was made a moment before.
-      movedOut: (path, touch) => this.#armer.after(() => this.#touch(path, touch)),
+      movedOut: (path, touch, mark) =>
+        this.#armer.after(() => {
+          if (this.#telling) this.sink.movedOut?.(mark);
+          this.#touch(path, touch);
+        }),
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       armed: (path, purpose) => {
         if (purpose === "retry") this.#polling.retried(path);

@@ -29,7 +29,7 @@ Deno.test("I3: it may be met until all is watched that was made before, and whil
   const mayBeMet = (name: string, isReading = false) =>
     departures.mayBeMet(path(name), isReading, 0);
   assertEquals(["a", "d/below", "other"].map((name) => mayBeMet(name)), [true, true, false]);
-  departures.ended(path("a"));
+  departures.ended(0);
   assertEquals([mayBeMet("a"), mayBeMet("a", true), mayBeMet("d/below")], [false, true, true]);
   departures.allEnded();
   assertEquals([mayBeMet("d/below"), mayBeMet("d/below", true)], [false, true]);
@@ -48,6 +48,35 @@ Deno.test("I3: a directory that all have renamed takes along what departed from 
   departures.add({ path: path("d/b"), inodes: [2], mark: 3 }, 0);
   departures.followed({ from: path("d"), to: path("e"), isExchange: false }, 2);
   assertEquals([departures.take(1)?.path, departures.take(2)?.path], [path("e/a"), path("d/b")]);
+});
+
+Deno.test("I3: what departed from a directory that all have renamed since ends like any other", () => {
+  const departures = new Departures();
+  departures.add({ path: path("d/a"), inodes: [1], mark: 1 }, 0);
+  departures.followed({ from: path("d"), to: path("e"), isExchange: false }, 2);
+  assertEquals(departures.mayBeMet(path("e/a"), false, 0), true);
+  departures.ended(1);
+  assertEquals(departures.mayBeMet(path("e/a"), false, 0), false);
+  assertEquals(departures.mayBeMet(path("e/a"), true, 30_000), false);
+});
+
+Deno.test("I6: directories that get the same very long name one after the other take no more room than others", () => {
+  const departures = new Departures();
+  let mark = 0;
+  const deep = Array.from({ length: 14 }, () => "x".repeat(250)).join("/");
+  for (const directory of ["a", "b"]) {
+    for (let i = 0; i < 450; i++) {
+      departures.add({ path: path(`${directory}/${i}`), inodes: [++mark], mark }, 0);
+    }
+  }
+  for (const directory of ["b", "a"]) {
+    departures.followed({ from: path(directory), to: path(deep), isExchange: false }, ++mark);
+  }
+  assertEquals(departures.size < 450, true);
+  for (let i = 0; i < 10; i++) {
+    departures.add({ path: path(`z${i}`), inodes: [++mark], mark }, 1000);
+  }
+  assertEquals(departures.take(mark)?.path, path("z9"));
 });
 
 Deno.test("I6: of very many, or very long ones, the first are forgotten", () => {

@@ -193,10 +193,13 @@ function benchWithMoved(): Bench {
 
 Deno.test("I3: what departed may be met until the watcher has told of it, and while the share is read", () => {
   using bench = benchWithMoved();
-  bench.share.departed(path("known"), bench.share.mark());
+  const mark = bench.share.mark();
+  bench.share.departed(path("known"), mark);
   const mayBeMet = () => bench.share.mayBeMet(path("known"));
   assertEquals(mayBeMet(), true);
-  bench.share.changed(path("known"));
+  bench.share.changed(path("known")); // it was used before it departed
+  assertEquals(mayBeMet(), true);
+  bench.share.movedOut(mark);
   assertEquals(mayBeMet(), false);
   bench.isBeingRead = true;
   assertEquals(mayBeMet(), true);

@@ -187,9 +187,11 @@ export class Channel {
         this.#shares.every(({ isComplete, replica }) => isComplete && replica.role !== "diode"),
       isWorkedOn: (directory) => this.#queue.isRunningIn(directory),
       onChanged,
+      canFollow: (move) => this.#shares.every((share) => share.canFollow(move)),
       onRenamed: (move) => {
         for (const share of this.#shares) {
-          share.followed(move, share.replica === move.author ? move.number : undefined);
+          if (share.replica === move.author) share.followed(move, move.number);
+          else share.expectRename(move);
         }
       },
       onMoved: (move) => this.#onDirectoryMoved(move),
@@ -465,7 +467,9 @@ export class Channel {
       lookAt: (path) => {
         // Before its job, which may be long in coming: it may be the new name of what is missing elsewhere.
         for (const share of this.#shares) share.found(path);
-        return this.#enqueue(queue, path);
+        const restlessMs = this.#restlessMs(path);
+        if (restlessMs > 0) this.#retries.later(path, queue, restlessMs);
+        else this.#enqueue(queue, path);
       },
       isStopped: () => this.#stopped,
       onRenamed: (replica, from, to) =>
@@ -477,6 +481,17 @@ export class Channel {
       },
       room: () => this.#isFull(queue) ? this.#untilRoom(queue) : undefined,
     };
+  }
+
+  /** How long a file of that name has yet to stay as it is until it counts as written; the watcher tells of others. */
+  #restlessMs(path: RelativePath): number {
+    const { debounceMs } = this.config;
+    const now = Date.now();
+    const restless = this.#shares.map((share) => {
+      const ageMs = now - (share.changedAtMs(path) ?? -Infinity);
+      return ageMs >= 0 && ageMs < debounceMs ? debounceMs - ageMs : 0;
+    });
+    return Math.max(0, ...restless);
   }
 
   #isFull(queue: string): boolean {

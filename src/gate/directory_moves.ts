@@ -60,6 +60,8 @@ export interface DirectoryMovesParts {
   isPossible(): boolean;
   /** Whether something at or below `directory` is worked on. */
   isWorkedOn(directory: RelativePath): boolean;
+  /** Whether what is remembered of renames can be told the new name in a moment. */
+  canFollow(move: FollowedMove): boolean;
   /** The daemon itself has changed what `replica` has at `path`. */
   onChanged(replica: Replica, path: RelativePath): void;
   /** It is renamed everywhere, this very moment. */
@@ -149,10 +151,11 @@ export class DirectoryMoves {
     if (!await this.#isUntouched(move)) return;
     // From here on to the index nobody else has a turn.
     const known = this.#knownOf(move);
-    const renamed = known && this.#rename(move, known);
+    const followed = { ...move, isExchange: known?.file !== undefined };
+    const { canFollow, index, onMoved, onRenamed } = this.#parts;
+    const renamed = known && canFollow(followed) ? this.#rename(move, known) : undefined;
     if (renamed === undefined) return;
-    const { index, onMoved, onRenamed } = this.#parts;
-    onRenamed({ ...move, isExchange: renamed.file !== undefined });
+    onRenamed(followed);
     index.put(move.from, renamed.file ?? UNKNOWN_ENTRY);
     index.put(move.to, renamed.directory);
     await index.moveBelow(move.from, move.to);
@@ -259,7 +262,9 @@ export class DirectoryMoves {
     using source = replica.view(from);
     using target = replica.view(to);
     try {
-      target.parent?.rename(nameOf(to), source.parent ?? target.parent, nameOf(from), flags);
+      if (source.parent !== undefined) {
+        target.parent?.rename(nameOf(to), source.parent, nameOf(from), flags);
+      }
     } catch (error) {
       if (!(error instanceof SystemError)) throw error; // it stays, and is told by its watcher
     }

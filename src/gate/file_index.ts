@@ -7,7 +7,14 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import {
+  type ByteString,
+  isWithin,
+  nameOf,
+  parentOf,
+  type RelativePath,
+  renamedIn,
+} from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
 import { isOfAnotherBoot, noteOnDisk, noteThisBoot, preparedNote } from "./index_boot.ts";
@@ -110,6 +117,8 @@ export class FileIndex implements Disposable {
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
   readonly #recent = new Map<RelativePath, IndexEntry>();
   readonly #recentTally = new PathTally(MOST_RECENT);
+  /** Directories of which what is known is being moved. */
+  readonly #moving = new Set<{ readonly from: RelativePath; readonly to: RelativePath }>();
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
   #inTransaction = false;
   /** Something that was put since the last `commit` is lost. */
@@ -172,9 +181,27 @@ export class FileIndex implements Disposable {
     const recent = this.#recent.get(path);
     if (recent !== undefined) return recent;
     return this.#attempt(() => {
-      const row = this.#statements.get.get(parentOf(path), nameOf(path));
-      return row === undefined ? UNKNOWN_ENTRY : entryOf(row);
+      const former = this.#formerName(path);
+      const row = this.#rowAt(path) ?? (former === undefined ? undefined : this.#rowAt(former));
+      return row === undefined || this.#isLeft(path) ? UNKNOWN_ENTRY : entryOf(row);
     }, UNKNOWN_ENTRY);
+  }
+
+  #rowAt(path: RelativePath) {
+    return this.#statements.get.get(parentOf(path), nameOf(path));
+  }
+
+  /** Where that is still kept which is known of `path`, in a directory that is just being moved. */
+  #formerName(path: RelativePath): RelativePath | undefined {
+    for (const { from, to } of this.#moving) {
+      if (isBelow(path, to)) return renamedIn(path, to, from);
+    }
+    return undefined;
+  }
+
+  /** What is kept there is known of another path by now. */
+  #isLeft(path: RelativePath): boolean {
+    return this.#moving.size > 0 && [...this.#moving].some(({ from }) => isBelow(path, from));
   }
 
   /** Remembers `entry`; one without records is forgotten. */
@@ -182,6 +209,8 @@ export class FileIndex implements Disposable {
     this.#write(() => {
       const directory = parentOf(path);
       const name = nameOf(path);
+      const former = this.#formerName(path);
+      if (former !== undefined) this.#statements.delete.run(parentOf(former), nameOf(former));
       this.#remember(path, entry);
       if (entry.records.length === 0) {
         this.#statements.delete.run(directory, name);
@@ -207,17 +236,24 @@ export class FileIndex implements Disposable {
   }
 
   /**
-   * What is known below `from` is known below `to` instead, where nothing was known; some hundred names at a time. Nobody is
-   * to ask for either, or put something there, before this settles.
+   * What is known below `from` is known below `to` instead, where nothing was known: at once for whoever asks for a path, some
+   * hundred names at a time for pages, for which nobody is to ask before this settles.
    */
   async moveBelow(from: RelativePath, to: RelativePath): Promise<void> {
+    const move = { from, to };
     const pace = new Pace(1);
-    for (let isMore = true; isMore;) {
-      isMore = false; // if it fails: then nothing is known of the rest
-      this.#write(() => isMore = this.#moveSome(from, to));
-      if (pace.isDue()) await pace.rest();
-    }
     this.#forgetAllRecent();
+    this.#moving.add(move);
+    try {
+      for (let isMore = true; isMore;) {
+        isMore = false; // if it fails: then nothing is known of the rest
+        this.#write(() => isMore = this.#moveSome(from, to));
+        if (pace.isDue()) await pace.rest();
+      }
+    } finally {
+      this.#moving.delete(move);
+      this.#forgetAllRecent();
+    }
   }
 
   /** What is known of the next names of `directory` in order behind `after`; see `KnownDirectory`. */
@@ -538,4 +574,8 @@ function prepareStatements(database: DatabaseSync): Statements {
     directoryIn: database.prepare(DIRECTORY_IN),
     moveSome: database.prepare(MOVE_SOME),
   };
+}
+
+function isBelow(path: RelativePath, directory: RelativePath): boolean {
+  return path !== directory && isWithin(path, directory);
 }

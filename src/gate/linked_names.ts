@@ -9,6 +9,8 @@ import { type EverybodysRename, renamedForEverybody } from "./move_memory.ts";
 
 const MOST_NAMES = 50_000;
 const MOST_BYTES = 16 * 1024 * 1024;
+/** Names that get others in one go. */
+const MOST_FOLLOWED = 5_000;
 /** A share is searched for names that no event told no more often than this. */
 const SEARCH_MS = 10_000;
 
@@ -52,6 +54,15 @@ export class LinkedNames {
   /** A file was changed by way of a name that it has no more. Which other one it has, if any, nobody tells. */
   changedUnnamed(): void {
     this.#search();
+  }
+
+  /** Whether `followed` takes but a moment (I7). */
+  canFollow(rename: EverybodysRename): boolean {
+    let left = MOST_FOLLOWED;
+    for (const path of this.#inodes.keys()) {
+      if (renamedForEverybody(path, rename) !== undefined && --left < 0) return false;
+    }
+    return true;
   }
 
   /** No name in the directory is looked at on its own. */

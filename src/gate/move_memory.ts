@@ -13,7 +13,11 @@ const MOST_MOVES = 50_000;
 /** Of both names together: each may be as long as a guest likes. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
-/** From one name to another, of a path. */
+/** Those that are rewritten in one go. */
+const MOST_FOLLOWED = 1_000;
+const MOST_BYTES_FOLLOWED = 1024 * 1024;
+
+/** From one name to another, of a path; of more in a moment, the first name is lost. */
 const MOST_STEPS = 64;
 /** Of one name, which has been given to something else each time. */
 const MOST_OF_A_NAME = 4;
@@ -94,29 +98,46 @@ export class MoveMemory {
     return arrived;
   }
 
+  /** Whether `followed` takes but a moment, and hardly any room (I6, I7). */
+  canFollow(rename: EverybodysRename): boolean {
+    const longest = Math.max(rename.from.length, rename.to.length);
+    const count = this.#concernedBy(rename).length;
+    return count <= MOST_FOLLOWED && count * longest <= MOST_BYTES_FOLLOWED;
+  }
+
   /**
    * What was renamed in the directory, out of it or into it was so under its new name. Not what came later than the one that
    * is numbered `until`: another directory may have the name by then.
    */
-  followed(rename: EverybodysRename, until = this.mark()): void {
+  followed(rename: EverybodysRename, until: number): void {
     const { from, to, isExchange } = rename;
-    for (const moves of [...this.#targets.values()]) {
+    for (const move of this.#concernedBy(rename)) {
+      const source = renamedBefore({ path: move.from, mark: move.left }, rename, until);
+      const target = renamedBefore({ path: move.to, mark: move.arrived }, rename, until);
+      const isOver = move.left <= until &&
+        (move.from === from || (isExchange && move.from === to && move.to === from));
+      if (!isOver && source === undefined && target === undefined) continue;
+      this.#forget(move);
+      if (isOver) continue;
+      this.#remember({
+        from: source?.path ?? move.from,
+        to: target?.path ?? move.to,
+        left: source?.mark ?? move.left,
+        arrived: target?.mark ?? move.arrived,
+      });
+    }
+  }
+
+  #concernedBy({ from, to, isExchange }: EverybodysRename): Move[] {
+    const concerns = (path: RelativePath) =>
+      isWithin(path, from) || (isExchange && isWithin(path, to));
+    const concerned: Move[] = [];
+    for (const moves of this.#targets.values()) {
       for (const move of moves) {
-        const source = renamedBefore({ path: move.from, mark: move.left }, rename, until);
-        const target = renamedBefore({ path: move.to, mark: move.arrived }, rename, until);
-        const isOver = move.left <= until &&
-          (move.from === from || (isExchange && move.from === to && move.to === from));
-        if (!isOver && source === undefined && target === undefined) continue;
-        this.#forget(move);
-        if (isOver) continue;
-        this.#remember({
-          from: source?.path ?? move.from,
-          to: target?.path ?? move.to,
-          left: source?.mark ?? move.left,
-          arrived: target?.mark ?? move.arrived,
-        });
+        if (concerns(move.from) || concerns(move.to)) concerned.push(move);
       }
     }
+    return concerned;
   }
 
   /** The first of `targetsOf`. */

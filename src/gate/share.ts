@@ -31,6 +31,8 @@ import { recordIn } from "./replica_record.ts";
 const SHOWN = 100;
 /** Beyond them none is remembered: they only tell what need not be prepared for (I6). */
 const MOST_EXPECTED = { paths: 10_000, bytes: 2 * 1024 * 1024 };
+/** Of which nothing is told for whatever reason (I6). */
+const MOST_RENAMES = 100;
 /** Names that do not travel in the root of a share that counts as empty. */
 const MOST_LEFTOVERS = 1_000;
 
@@ -69,6 +71,8 @@ export class Share implements WatchSink {
   /** Where the daemon did something of which an event is still to tell. */
   readonly #expected = new Set<RelativePath>();
   readonly #expectedTally = new PathTally(MOST_EXPECTED);
+  /** Renames by the daemon of which an event is still to tell. */
+  readonly #expectedRenames = new Set<EverybodysRename>();
   readonly #departures = new Departures();
   readonly #arrivals = new Arrivals();
   #foundEmpty = false;
@@ -204,6 +208,12 @@ export class Share implements WatchSink {
     }
   }
 
+  /** When the file at `path` was last changed (`Date.now`); `undefined` if there is none. */
+  changedAtMs(path: RelativePath): number | undefined {
+    const seen = this.#glance(path);
+    return seen?.kind === "file" ? Number(seen.status.ctimeNs / 1_000_000n) : undefined;
+  }
+
   mark(): number {
     return this.moves.mark();
   }
@@ -267,7 +277,10 @@ export class Share implements WatchSink {
     const { isEcho, lookAt, read } = this.#parts;
     const { replica } = this;
     if (reason === "overflow") this.#tell(": events were lost: reading it again");
-    if (directory === ROOT) this.#departures.allEnded();
+    if (directory === ROOT) {
+      this.#endExpectedRenames();
+      this.#departures.allEnded();
+    }
     if (reason === "created") return read(replica, directory, "vanished");
     // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
     if (directory !== ROOT && !isEcho(replica, directory)) lookAt(replica, directory);
@@ -282,11 +295,42 @@ export class Share implements WatchSink {
 
   /** `from` has become `to`, some time ago. `undefined`: it is ignored there, arrives nowhere, and nothing waits for that. */
   renamed(from: RelativePath, to: RelativePath, when?: MoveTime): number | undefined {
-    return this.#isIgnored(to) ? undefined : this.moves.moved(from, to, when);
+    if (this.#isIgnored(to)) return undefined;
+    const number = this.moves.moved(from, to, when);
+    for (const rename of this.#expectedRenames) {
+      // Of an exchange the second half is told last.
+      const [first, last] = rename.isExchange ? [rename.to, rename.from] : [rename.from, rename.to];
+      if (first === from && last === to) this.#wasRenamed(rename, when?.left ?? number);
+    }
+    return number;
+  }
+
+  #wasRenamed(rename: EverybodysRename, until: number): void {
+    this.#expectedRenames.delete(rename);
+    this.followed(rename, until);
+  }
+
+  /** What is told of them is lost. */
+  #endExpectedRenames(): void {
+    for (const rename of this.#expectedRenames) this.#wasRenamed(rename, this.moves.mark());
+  }
+
+  /** Whether `followed` takes but a moment. */
+  canFollow(rename: EverybodysRename): boolean {
+    return this.moves.canFollow(rename) && this.#links.canFollow(rename);
+  }
+
+  /**
+   * The daemon has renamed it here. What is told until that is told happened before, under the former names, of which nothing
+   * else knows any more.
+   */
+  expectRename(rename: EverybodysRename): void {
+    if (this.#expectedRenames.size >= MOST_RENAMES) this.#endExpectedRenames();
+    this.#expectedRenames.add(rename);
   }
 
   /** `until`: see `MoveMemory`. */
-  followed(rename: EverybodysRename, until = this.moves.mark()): void {
+  followed(rename: EverybodysRename, until: number): void {
     this.moves.followed(rename, until);
     this.#departures.followed(rename, until);
     this.#links.followed(rename);
@@ -294,6 +338,7 @@ export class Share implements WatchSink {
 
   rootLost(): void {
     this.#tell(" is gone: waiting for it; nothing is deleted");
+    this.#endExpectedRenames();
     this.#departures.allEnded();
     this.replica.detach();
   }

@@ -285,6 +285,44 @@ testOnEachFilesystem("I3: killed while it follows, it ends where it would have",
 });
 
 testOnEachFilesystem(
+  "I3: another guest renames a file out of a directory that is just being followed, and infects it",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const [ann, bob] = [only.share("ann"), only.share("bob")];
+    const rounds = Array.from({ length: 12 }, (_, round) => round);
+    for (const round of rounds) {
+      await ann.shell(`mkdir -p ${round}/below`);
+      await ann.write(`${round}/letter`, `letter ${round}.`);
+      await ann.shell(`for i in $(seq 40); do echo ${round} > ${round}/below/$i; done`);
+    }
+    await only.settled();
+    for (const round of rounds) {
+      Deno.renameSync(ann.at(`${round}`), ann.at(`other${round}`));
+      await sleep(round % 8);
+      for (const from of [`${round}`, `other${round}`, `${round}`]) {
+        try {
+          Deno.renameSync(bob.at(`${from}/letter`), bob.at(`moved${round}`));
+          break;
+        } catch {
+          // it has the other name by now
+        }
+      }
+      using file = Deno.openSync(bob.at(`moved${round}`), { write: true });
+      file.writeSync(EICAR);
+      file.truncateSync(EICAR.length);
+      await sleep(200);
+    }
+    await waitFor("the malware is found", () => world.user.lines.length >= rounds.length);
+    await only.quiet();
+    await only.settled();
+    for (const round of rounds) {
+      assertEquals(await only.peersWithout(`letter ${round}.`), [], world.gate.tail());
+    }
+  },
+);
+
+testOnEachFilesystem(
   "I3: killed after it has followed an exchange for a file, or before, it ends where it would have",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

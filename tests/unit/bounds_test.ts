@@ -90,7 +90,10 @@ Deno.test("I6: long renames count for more, for as long as they are remembered",
   assertEquals(moves.targetOf(path(`${long}1`)), undefined);
   assertEquals(moves.targetOf(path(`${long}1099`)), path(`${long}-1099`));
   for (let name = 0; name < 1100; name++) {
-    moves.followed({ from: path(`${long}${name}`), to: path("gone"), isExchange: false });
+    moves.followed(
+      { from: path(`${long}${name}`), to: path("gone"), isExchange: false },
+      moves.mark(),
+    );
   }
   for (let name = 0; name < 1000; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));
   assertEquals(moves.targetOf(path("from-0")), path("to-0"));

@@ -44,6 +44,7 @@ function follower(
     replicas: [],
     index,
     publisher: { parentFor: () => undefined },
+    canFollow: () => true,
     tree: () => {
       const until = performance.now() + (busyMs.shift() ?? 0);
       while (performance.now() < until);

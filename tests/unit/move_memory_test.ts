@@ -85,7 +85,7 @@ Deno.test("I3: all former names of a file, the last first", () => {
 
 Deno.test("I3: what was renamed in, into and out of a directory that all have renamed bears its new name", () => {
   const moves = remembering("d/a d/b", "x d/y", "d/out out", "d e");
-  moves.followed({ from: path("d"), to: path("e"), isExchange: false });
+  moves.followed({ from: path("d"), to: path("e"), isExchange: false }, moves.mark());
   assertEquals(
     ["e/a", "x", "e/out", "d", "d/a"].map((name) => moves.targetOf(path(name))),
     [path("e/b"), path("e/y"), path("out"), undefined, undefined],

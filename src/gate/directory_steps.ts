@@ -12,6 +12,7 @@ import {
   type ReconcilerParts,
   type Rest,
   type StepOf,
+  WHILE_UNMET,
 } from "./job.ts";
 import { Pace } from "./pace.ts";
 import { isOutdated } from "./planning/situation.ts";
@@ -80,6 +81,15 @@ export class DirectorySteps {
     entry: IndexEntry,
     job: Job,
   ): Promise<Rest | undefined> {
+    // Whatever has come of it may still be found, and is told by what is known of this name.
+    const { mayBeMet } = this.#parts;
+    if (
+      look.views.some(({ replica, seen }) =>
+        seen.kind !== "directory" && mayBeMet(replica, job.path)
+      )
+    ) {
+      return WHILE_UNMET;
+    }
     const left: View[] = [];
     for (const id of step.replicas) {
       const view = look.view(id);

@@ -1,8 +1,9 @@
 /** The steps that files go through: offered and scanned, distributed, kept beside a winner, removed. */
 
-import { isWithin, nameOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import {
   AT_REST,
   type Job,
@@ -15,7 +16,9 @@ import {
   SOON,
   type StepOf,
   UNREAD,
+  WHILE_UNMET,
 } from "./job.ts";
+import type { Seen } from "./planning/situation.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
@@ -34,12 +37,14 @@ import { VerdictSteps } from "./verdict_steps.ts";
 
 /** The deletion of a name waits for the new one, which may wait for the scanner. When it arrives, that is told. */
 const WHILE_NEW: Rest = { kind: "later", delayMs: 5000, isStuck: true };
-/** So does that of something whose new name is still to be found. */
-const WHILE_UNMET: Rest = { kind: "later", delayMs: 250, isStuck: true };
 /** Its closing is told; this is for a writer that never closes it. */
 const WHILE_WRITTEN: Rest = { kind: "later", delayMs: 5000 };
 /** A writer that has done nothing for so long counts as done. */
 const IDLE_WRITER_MS = 60_000;
+/** For a verdict on what a new file's name belonged to before. */
+const LONGEST_WAIT_MS = 30_000;
+/** Files, each in the way of what another one's new name is. */
+const MOST_BARRIERS = 8;
 const AT_ONCE: Rest = { kind: "later", delayMs: 0 };
 
 export class FileSteps {
@@ -66,6 +71,11 @@ export class FileSteps {
     const copying = Promise.try(() => this.#copyAhead(snapshot, step.targets.length));
     const [judgement] = await Promise.all([judging, copying]);
     if (judgement !== "clean") return undefined;
+    const { id } = author.replica;
+    const known = recordIn(this.#parts.index.get(job.path), id);
+    // What the name had before was found to be malware under another one: others keep what they have of it.
+    if (known === undefined && recordIn(entry, id) !== undefined) return undefined;
+    if (this.#waitsForReplaced(author, entry, job)) return WHILE_NEW;
 
     if (author.replica.root === undefined) return undefined;
     using source = author.replica.view(job.path);
@@ -101,6 +111,25 @@ export class FileSteps {
     return this.#isEverywhere(updated) ? AT_REST : undefined;
   }
 
+  /**
+   * Whether the author had another file of that name, which has a new one and is not judged there yet: it may have become
+   * malware, and what others have under this name would be the last that is clean of it.
+   */
+  #waitsForReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): boolean {
+    const { index, isIgnored, moves } = this.#parts;
+    const before = recordIn(entry, replica.id);
+    if (replica.root === undefined || seen.kind !== "file" || before?.kind !== "file") return false;
+    return (moves(replica)?.targetsOf(job.path) ?? []).some((to) => {
+      if (isIgnored(to)) return false;
+      const moved = replica.glance(to);
+      if (moved.kind !== "file" || moved.status.inode !== before.inode) return false;
+      const known = recordIn(index.get(to), replica.id);
+      if (known !== undefined && matches(known, moved.status)) return known.status === "held";
+      // One that is written without end, such as a log, must not be waited for as long.
+      return !this.#verdicts.isClean(moved.status) && ageMs(seen.status) < LONGEST_WAIT_MS;
+    });
+  }
+
   /** Whether all replicas that are there were just seen with the entry's version. */
   #isEverywhere(entry: IndexEntry): boolean {
     const present = this.#parts.replicas.filter(({ root }) => root !== undefined);
@@ -108,6 +137,19 @@ export class FileSteps {
       const record = recordIn(entry, id);
       return record?.version === entry.version && record.status === noted;
     });
+  }
+
+  async judge(
+    step: StepOf<"judge">,
+    look: Look,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<undefined> {
+    const author = look.view(step.author);
+    const snapshot = await this.#snapshot(author, job);
+    if (snapshot === undefined) return; // gone, or postponed: look again
+    await this.#verdicts.judgeEarly(snapshot, author, look, entry, job);
+    this.#wakeFormerName(author.replica, job);
   }
 
   async distribute(
@@ -243,7 +285,8 @@ export class FileSteps {
 
   remove(step: StepOf<"remove">, look: Look, entry: IndexEntry, job: Job): Rest | undefined {
     if (!step.orphan && !this.#parts.areTreesRead()) return UNREAD;
-    const waits = step.orphan ? undefined : this.#waitsForNewName(look, entry, job);
+    const losers = step.replicas.map((id) => look.view(id).replica);
+    const waits = step.orphan ? undefined : this.#waitsForNewName(losers, look, entry, job);
     if (waits !== undefined) return waits;
     const { publisher, onChanged, onPublished } = this.#parts;
     let complete = true;
@@ -287,30 +330,46 @@ export class FileSteps {
   }
 
   /** A rename is told as a new file first, and as a deletion when that has arrived. */
-  #waitsForNewName(look: Look, entry: IndexEntry, job: Job): Rest | undefined {
+  #waitsForNewName(
+    losers: readonly Replica[],
+    look: Look,
+    entry: IndexEntry,
+    job: Job,
+  ): Rest | undefined {
     for (const { replica, seen } of look.views) {
       if (seen.kind === "file" || recordIn(entry, replica.id) === undefined) continue;
-      const waits = this.#waitsForNewNameIn(replica, entry, job);
+      const waits = this.#waitsForNewNameIn(replica, losers, entry, job);
       if (waits !== undefined) return waits;
     }
     return undefined;
   }
 
-  #waitsForNewNameIn(replica: Replica, entry: IndexEntry, job: Job): Rest | undefined {
+  #waitsForNewNameIn(
+    replica: Replica,
+    losers: readonly Replica[],
+    entry: IndexEntry,
+    job: Job,
+  ): Rest | undefined {
     const { catchUp, index, moves, mayBeMet, isIgnored } = this.#parts;
     const targets = moves(replica)?.targetsOf(job.path) ?? [];
     for (const to of targets) {
-      // What has got the name of a directory above waits for that to be empty everywhere.
-      if (isIgnored(to) || isWithin(job.path, to)) continue;
+      if (isIgnored(to)) continue;
       using target = replica.view(to);
       if (target.seen.kind !== "file") continue;
       const known = recordIn(index.get(to), replica.id);
       const isNews = known === undefined || !matches(known, target.seen.status);
-      if (isNews || known.status === "held") return WHILE_NEW;
+      if (isNews) {
+        // It may be this that keeps the directory in its place from being empty: it arrives later, if it is clean.
+        const isLast = losers.some((loser) => standsAt(loser, to) === "directory");
+        if (isLast && this.#verdicts.isClean(target.seen.status)) continue;
+        return WHILE_NEW;
+      }
+      if (known.status === "held") return WHILE_NEW;
       if (known.status === "infected") {
         index.put(job.path, withoutRecord(entry, replica.id));
         return AT_ONCE;
       }
+      if (losers.some((loser) => this.#isStillToCome(loser, replica, to, job))) return WHILE_NEW;
     }
     // What was looked at may be newer than what was told: it has moved on, and that is told by now.
     if (!catchUp(replica)) return SOON;
@@ -319,6 +378,27 @@ export class FileSteps {
     const isNewer = moves(replica)?.targetsOf(job.path).some((to) => !targets.includes(to));
     return isNewer ? SOON : undefined;
   }
+
+  /**
+   * Whether a replica that is to lose the former name has still to get the new one: it could not be written there, or has a
+   * file above it that is to go first, other than this.
+   */
+  #isStillToCome(loser: Replica, author: Replica, to: RelativePath, job: Job): boolean {
+    if (loser.role === "diode") return false;
+    let path: RelativePath | undefined = to;
+    for (let left = MOST_BARRIERS; left > 0 && path !== undefined; left--) {
+      if (standsAt(loser, path) !== "absent") return path !== to;
+      const barrier: RelativePath | undefined = loser.placeOfBarrier(path);
+      if (barrier === undefined) return true;
+      // Or it is a mount point, or ignored, and stays.
+      const seen = loser.glance(barrier);
+      const stays = this.#parts.isIgnored(barrier) ||
+        (seen.kind === "obstacle" && loser.isForeign(seen.status));
+      if (barrier === job.path || stays) return false;
+      path = this.#parts.moves(author)?.targetOf(barrier);
+    }
+    return path === undefined;
+  }
 }
 
 /** Whether the snapshot was made of the file that was looked at. */
@@ -326,11 +406,20 @@ function isSeen({ seen }: View, { source }: Snapshot): boolean {
   return seen.kind === "file" && sameIdentity(seen.status, source);
 }
 
+/** Since its last change. */
+function ageMs({ ctimeNs }: FileStatus): number {
+  return Date.now() - Number(ctimeNs / 1_000_000n);
+}
+
+/** What a replica has at `path`; nothing if it is not there. */
+function standsAt(replica: Replica, path: RelativePath): Seen["kind"] | undefined {
+  return replica.root === undefined ? undefined : replica.glance(path).kind;
+}
+
 /** Whether somebody has the file open for writing, and has done something with it not long ago. */
 function isBeingWritten({ parent, seen }: View, path: RelativePath): boolean {
   if (seen.kind !== "file") return false;
-  const idleMs = Date.now() - Number(seen.status.ctimeNs / 1_000_000n);
-  if (idleMs > IDLE_WRITER_MS) return false;
+  if (ageMs(seen.status) > IDLE_WRITER_MS) return false;
   using file = parent?.openRegular(nameOf(path))?.file;
   return file !== undefined && hasWriters(file) === true;
 }

@@ -38,6 +38,8 @@ export const UNREAD: Rest = { kind: "unread" };
 export const SOON: Rest = { kind: "later", delayMs: 100 };
 /** Something stands where a directory above belongs: that waits for nothing here, but this for that. */
 const BLOCKED: Rest = { kind: "later", delayMs: 100, isBlocked: true };
+/** The removal of something whose new name is still to be found waits for that. */
+export const WHILE_UNMET: Rest = { kind: "later", delayMs: 250, isStuck: true };
 /** After a failure that will not go away by itself at once: disk full, read-only. */
 const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000, isStuck: true };
 /** For want of descriptors: others will be done with theirs by then. */
@@ -101,6 +103,7 @@ export type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 /** What one run has found out so far. */
 export class Job implements Findings, Disposable {
   readonly postponed = new Set<ReplicaId>();
+  readonly judged = new Set<ReplicaId>();
   directoryStays = false;
   unchangedSinceExport = false;
   rest: Rest = AT_REST;

@@ -58,6 +58,10 @@ export class Judge {
     return this.#parts.config.infectedAction;
   }
 
+  get isScanning(): boolean {
+    return this.#parts.config.enable;
+  }
+
   /** Whether infected files are found, and left where they are. */
   get infectedStays(): boolean {
     return this.#parts.config.enable && this.action === "log";

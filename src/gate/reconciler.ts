@@ -131,6 +131,8 @@ export class Reconciler {
         return this.#adopt(step, look, entry, job);
       case "offer":
         return this.#files.offer(step, look, entry, job);
+      case "judge":
+        return this.#files.judge(step, look, entry, job);
       case "distribute":
         return this.#files.distribute(step, look, entry, job);
       case "set-aside":

@@ -4,9 +4,11 @@ import {
   type ByteString,
   type FileName,
   fileName,
+  join,
   nameOf,
   parentOf,
   type RelativePath,
+  ROOT,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
@@ -115,6 +117,15 @@ export class Replica {
     const { directory, rest: [next] } = this.lowestAbove(root, path);
     using last = directory;
     return next === undefined ? undefined : last?.status(next);
+  }
+
+  /** Where that stands, whatever it is; `undefined` if nothing does. */
+  placeOfBarrier(path: RelativePath): RelativePath | undefined {
+    const root = this.#root;
+    if (root === undefined || parentOf(path) === ROOT) return undefined;
+    const { directory, path: above, rest: [next] } = this.lowestAbove(root, path);
+    using last = directory;
+    return next !== undefined && last?.status(next) !== undefined ? join(above, next) : undefined;
   }
 
   /** Of the directories above `path`, the last of which was not there, the lowest that can be entered. */

@@ -5,7 +5,17 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
-import { type Job, type Look, note, postpone, type ReconcilerParts, UNREAD } from "./job.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
+import { VersionMemory } from "../scanning/version_memory.ts";
+import {
+  type Job,
+  type Look,
+  note,
+  postpone,
+  type ReconcilerParts,
+  type Rest,
+  UNREAD,
+} from "./job.ts";
 import type { Judgement } from "./judge.ts";
 import { showPlace } from "./publisher.ts";
 import type { Outcome } from "./recovery.ts";
@@ -23,8 +33,14 @@ import {
 } from "./replica_record.ts";
 import type { Snapshot } from "./snapshot.ts";
 
+/** When a file is scanned again that has no verdict, and cannot go anywhere yet. */
+const WITHOUT_VERDICT: Rest = { kind: "later", delayMs: 5000, isStuck: true };
+
 export class VerdictSteps {
   readonly #parts: ReconcilerParts;
+  readonly #clean = new VersionMemory();
+  /** Of which the user has heard that they could not be scanned. */
+  readonly #told = new VersionMemory();
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
@@ -45,6 +61,7 @@ export class VerdictSteps {
     const judgement = await judge.judge(snapshot, replica, job.path, { told });
     switch (judgement.kind) {
       case "clean":
+        this.#clean.remember(snapshot.source);
         break;
       case "held": {
         const record = recordOf(replica.id, snapshot.source, "held", baseIn(entry, replica.id));
@@ -58,6 +75,37 @@ export class VerdictSteps {
         break;
     }
     return judgement.kind;
+  }
+
+  /** The same of a file that cannot go anywhere yet: without a verdict, what is known of the path stays as it is. */
+  async judgeEarly(
+    snapshot: Snapshot,
+    author: View,
+    look: Look,
+    entry: IndexEntry,
+    job: Job,
+  ): Promise<void> {
+    const { replica } = author;
+    const { source } = snapshot;
+    const told = this.#told.has(source);
+    const judgement = await this.#parts.judge.judge(snapshot, replica, job.path, { told });
+    job.judged.add(replica.id);
+    switch (judgement.kind) {
+      case "clean":
+        return this.#clean.remember(source);
+      case "held":
+        this.#told.remember(source);
+        job.postponed.add(replica.id);
+        job.rest = WITHOUT_VERDICT;
+        return;
+      case "infected":
+        return await this.#onInfected(snapshot, author, judgement.signature, look, entry, job);
+    }
+  }
+
+  /** Whether this very version was found to be clean, lately, or is not to be scanned at all. */
+  isClean(version: FileStatus): boolean {
+    return !this.#parts.judge.isScanning || this.#clean.has(version);
   }
 
   async #onInfected(

@@ -33,6 +33,7 @@ const place = fc.record({
   kind: fc.constantFrom(...KINDS),
   isBlocked: seldom,
   isPostponed: seldom,
+  isJudged: fc.boolean(),
   known: fc.option(fc.record({
     isAsSeen: fc.boolean(),
     kind: fc.constantFrom("file" as const, "directory" as const),
@@ -87,7 +88,8 @@ function planned(
   });
   const entry: IndexEntry = { version, deleted, records };
   const postponed = new Set(places.keys().filter((id) => places[id]?.isPostponed));
-  const findings = { postponed, directoryStays, unchangedSinceExport, equal: () => equal };
+  const judged = new Set(places.keys().filter((id) => places[id]?.isJudged));
+  const findings = { postponed, directoryStays, unchangedSinceExport, judged, equal: () => equal };
   return { step: plan(observations, entry, findings, { ...options, nowNs: 10n }), observations };
 }
 
@@ -109,6 +111,7 @@ function changedBy(step: Step): readonly ReplicaId[] {
     case "set-aside":
       return [step.replica];
     case "settled":
+    case "judge":
     case "compare":
     case "adopt":
     case "forget":

@@ -36,6 +36,7 @@ class Model implements Findings {
   readonly places = new Map<ReplicaId, Place>(REPLICAS.map((id) => [id, undefined]));
   readonly conflictCopies: string[] = [];
   readonly postponed: ReadonlySet<ReplicaId> = new Set();
+  readonly judged = new Set<ReplicaId>();
   readonly directoryStays = false;
   unchangedSinceExport = false;
   entry: IndexEntry = UNKNOWN_ENTRY;
@@ -128,6 +129,10 @@ class Model implements Findings {
         for (const id of step.replicas) {
           this.#record(id, step.newVersion ? this.entry.version + 1 : this.entry.version);
         }
+        return true;
+      case "judge":
+        assert(typeof this.places.get(step.author) === "object", "only a file can be judged");
+        this.judged.add(step.author);
         return true;
       case "offer": {
         const author = this.places.get(step.author);

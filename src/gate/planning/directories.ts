@@ -56,11 +56,14 @@ function isAlike(replica: Situation, model: Situation): boolean {
 
 /** No share has the directory (any more) that the index knows. */
 export function planVanishedDirectory(
+  shares: readonly Situation[],
   replicas: readonly Situation[],
-  hasFile: boolean,
   findings: Findings,
 ): Step {
+  const hasFile = shares.some(isFile);
   const left = findings.directoryStays ? [] : replicas.filter(isDirectory);
+  const unjudged = left.length > 0 ? toBeJudged(shares, findings) : undefined;
+  if (unjudged !== undefined) return unjudged;
   if (left.length > 0) return { kind: "remove-directory", replicas: left.map(idOf) };
   const known = replicas.filter(wasDirectory).map(idOf);
   // A file took its place: what was known of the directory is no base for it.
@@ -91,9 +94,26 @@ export function planClash(
   // Somebody replaced the known directory by a file: the directory's deletion travels, if it is empty.
   const emptied = files.some(wasDirectory) && directories.every(({ state }) => state === "current");
   if (emptied && !findings.directoryStays) {
+    const unjudged = toBeJudged(files, findings);
+    if (unjudged !== undefined) return unjudged;
     const inExport = exported !== undefined && isDirectory(exported) ? [exported] : [];
     return { kind: "remove-directory", replicas: [...directories, ...inExport].map(idOf) };
   }
   const file = files.find((replica) => !findings.postponed.has(idOf(replica)));
   return file === undefined ? SETTLED : { kind: "set-aside", replica: idOf(file) };
+}
+
+/**
+ * Before the directory may go, a file in its place: it may be what one in the directory has become, of which there is no clean
+ * copy any more then.
+ */
+function toBeJudged(
+  shares: readonly Situation[],
+  { judged, postponed }: Findings,
+): Step | undefined {
+  const file = shares.find((share) =>
+    isFile(share) && share.state === "changed" && !judged.has(idOf(share)) &&
+    !postponed.has(idOf(share))
+  );
+  return file === undefined ? undefined : { kind: "judge", author: idOf(file) };
 }

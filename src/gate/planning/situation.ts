@@ -39,6 +39,8 @@ export interface Findings {
   readonly unchangedSinceExport: boolean;
   /** A directory that was deleted elsewhere stays, since something that does not travel is in it. */
   readonly directoryStays: boolean;
+  /** Replicas whose file was judged, though it cannot go anywhere yet. */
+  readonly judged: ReadonlySet<ReplicaId>;
 }
 
 export interface PlanOptions {
@@ -71,6 +73,8 @@ export type Step =
     /** Losers of a conflict: to be kept under another name first, in their own share. */
     readonly setAside: readonly ReplicaId[];
   }
+  /** Have a file scanned that cannot go anywhere before a directory has left its place elsewhere. */
+  | { readonly kind: "judge"; readonly author: ReplicaId }
   /** Bring the channel's version to replicas that lack it. */
   | {
     readonly kind: "distribute";

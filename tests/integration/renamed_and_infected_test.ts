@@ -1,0 +1,285 @@
+/**
+ * What was clean everywhere is kept, though its file was renamed and became malware there, whatever has its former name
+ * since, and whatever is in the way of the new one where others are to get it (I3).
+ */
+
+// @ts-types="../support/assert.d.ts"
+import { assertEquals } from "@std/assert";
+import { EICAR } from "../support/eicar.ts";
+import { testOnEachFilesystem } from "../support/fixture.ts";
+import type { Share } from "../support/share.ts";
+import { sleep, waitFor } from "../support/wait.ts";
+import { World } from "../support/world.ts";
+
+const ROOMS = [0, 1, 2, 3];
+
+function move(share: Share, from: string, to: string): void {
+  Deno.renameSync(share.at(from), share.at(to));
+}
+
+/** In place, and never empty: what is empty is clean. */
+function infect(share: Share, path: string): void {
+  using file = Deno.openSync(share.at(path), { write: true });
+  file.writeSync(EICAR);
+  file.truncateSync(EICAR.length);
+}
+
+async function allKeep(world: World, ...contents: readonly string[]): Promise<void> {
+  for (const content of contents) {
+    assertEquals(await world.only.peersWithout(content), [], `${content}\n${world.gate.tail()}`);
+  }
+}
+
+async function comesBack(world: World, malware: number, ...contents: readonly string[]) {
+  await waitFor("the malware is found", () => world.user.lines.length >= malware);
+  await world.only.quiet();
+  await world.only.settled();
+  await allKeep(world, ...contents);
+}
+
+const REPLACED: Readonly<Record<string, { act(ann: Share): void; kept: readonly string[] }>> = {
+  "a new file": {
+    act: (ann) => {
+      move(ann, "a", "b");
+      Deno.writeTextFileSync(ann.at("a"), "new");
+      infect(ann, "b");
+    },
+    kept: ["content of a"],
+  },
+  "a new file, made after the infection": {
+    act: (ann) => {
+      move(ann, "a", "b");
+      infect(ann, "b");
+      Deno.writeTextFileSync(ann.at("a"), "new");
+    },
+    kept: ["content of a"],
+  },
+  "what an editor saved, which keeps the former version": {
+    act: (ann) => {
+      move(ann, "a", "b");
+      Deno.writeTextFileSync(ann.at("a~"), "new");
+      move(ann, "a~", "a");
+      infect(ann, "b");
+    },
+    kept: ["content of a"],
+  },
+  "another file that all have": {
+    act: (ann) => {
+      move(ann, "a", "b");
+      move(ann, "c", "a");
+      infect(ann, "b");
+    },
+    kept: ["content of a", "content of c"],
+  },
+  "the other one of an exchange": {
+    act: (ann) => {
+      ann.exchange("a", "c");
+      infect(ann, "c");
+    },
+    kept: ["content of a", "content of c"],
+  },
+  "that of an exchanged directory": {
+    act: (ann) => {
+      ann.exchange("d", "e");
+      infect(ann, "d/file");
+    },
+    kept: ["content of d/file", "content of e/file"],
+  },
+};
+
+for (const [what, { act, kept }] of Object.entries(REPLACED)) {
+  testOnEachFilesystem(`I3: renamed and infected; its former name has ${what}`, async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const ann = world.only.share("ann");
+    for (const name of ["a", "c", "d/file", "e/file", "d/another"]) {
+      await ann.write(name, `content of ${name}`);
+    }
+    await world.only.settled();
+    act(ann);
+    await comesBack(world, 1, ...kept);
+  });
+}
+
+testOnEachFilesystem(
+  "two files that exchange their names with each other, both clean, need not wait for each other",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    for (const name of ["a", "c"]) await ann.write(name, `content of ${name}`);
+    await only.settled();
+    ann.exchange("a", "c");
+    await waitFor(
+      "both are everywhere",
+      async () => await only.export.readText("a") === "content of c",
+    );
+    await only.settled();
+    assertEquals(await only.share("bob").readText("c"), "content of a");
+  },
+);
+
+for (const isInfected of [false, true]) {
+  testOnEachFilesystem(
+    `I3: a directory takes the name of a file that was renamed in an outage${
+      isInfected ? ", and what is in it is infected" : ": all keep what is in it"
+    }`,
+    async (kind) => {
+      await using world = await World.start(kind, { channels: { docs: {} } });
+      const { only } = world;
+      const ann = only.share("ann");
+      await ann.write("d/letter", "the letter");
+      await ann.write("f", "the file");
+      await only.settled();
+      await world.clamd.kill();
+      move(ann, "f", "t");
+      await sleep(150);
+      move(ann, "d", "f");
+      await sleep(700);
+      if (isInfected) infect(ann, "f/letter");
+      else await allKeep(world, "the letter", "the file");
+      await world.clamd.start();
+      if (isInfected) return await comesBack(world, 1, "the letter", "the file");
+      await waitFor("they arrive", () => only.export.has("f/letter") && only.export.has("t"));
+      await only.settled();
+      await allKeep(world, "the letter", "the file");
+    },
+  );
+}
+
+testOnEachFilesystem(
+  "I3: a directory and a file take each other's names in steps, and what is in it is infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    for (const at of ROOMS) {
+      await ann.write(`${at}/d/letter`, `letter ${at}.`);
+      await ann.write(`${at}/e/other`, `other ${at}.`);
+      await ann.write(`${at}/f`, `file ${at}.`);
+    }
+    await only.settled();
+    for (const at of ROOMS) {
+      move(ann, `${at}/d`, `${at}/t`);
+      move(ann, `${at}/e`, `${at}/d`);
+      move(ann, `${at}/f`, `${at}/e`);
+      move(ann, `${at}/t`, `${at}/f`);
+      await sleep(90 + 25 * at);
+      infect(ann, `${at}/f/letter`);
+      await sleep(200);
+    }
+    await comesBack(world, ROOMS.length, ...ROOMS.map((at) => `letter ${at}.`));
+  },
+);
+
+testOnEachFilesystem(
+  "I3: a directory is exchanged for a file while another guest writes into it, and then infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const [ann, bob] = [only.share("ann"), only.share("bob")];
+    for (const at of ROOMS) {
+      await ann.write(`${at}/d/letter`, `letter ${at}.`);
+      await ann.write(`${at}/f`, `file ${at}.`);
+    }
+    await only.settled();
+    for (const at of ROOMS) {
+      await bob.write(`${at}/d/new`, "new");
+      ann.exchange(`${at}/d`, `${at}/f`);
+      await sleep(80 + 30 * at);
+      infect(ann, `${at}/f/letter`);
+      await sleep(100);
+    }
+    await comesBack(world, ROOMS.length, ...ROOMS.map((at) => `letter ${at}.`));
+  },
+);
+
+for (const when of ["in an outage", "and is infected at once", "and is infected later"]) {
+  testOnEachFilesystem(
+    `I3: a file takes the place of the directory that it was in ${when}`,
+    async (kind) => {
+      await using world = await World.start(kind, { channels: { docs: {} } });
+      const { only } = world;
+      const ann = only.share("ann");
+      await ann.write("t/letter", "the letter");
+      await only.settled();
+      if (when === "in an outage") {
+        await world.clamd.kill();
+        await world.gate.reload(); // no verdict is remembered
+      }
+      move(ann, "t/letter", "x");
+      Deno.removeSync(ann.at("t"));
+      move(ann, "x", "t");
+      if (when === "in an outage") {
+        await sleep(2000);
+        return await allKeep(world, "the letter");
+      }
+      if (when === "and is infected later") await sleep(130);
+      infect(ann, "t");
+      await comesBack(world, 1, "the letter");
+    },
+  );
+}
+
+testOnEachFilesystem(
+  "I3: a file leaves a directory by an exchange in an outage, takes its place by another, and is infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("t/a", "content of a");
+    await ann.write("t/b", "content of b");
+    await only.settled();
+    await world.clamd.kill();
+    Deno.mkdirSync(ann.at("n"));
+    ann.exchange("t/a", "n");
+    await sleep(100);
+    infect(ann, "n");
+    await sleep(70);
+    ann.exchange("t", "n");
+    await sleep(1500);
+    await world.clamd.start();
+    await comesBack(world, 1, "content of a", "content of b");
+  },
+);
+
+testOnEachFilesystem(
+  "two files take the places of each other's directories",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("A/f", "content of f");
+    await ann.write("B/g", "content of g");
+    await only.settled();
+    await ann.shell("mv A/f t1; mv B/g t2; rmdir A B; mv t1 B; mv t2 A");
+    await waitFor(
+      "they are everywhere",
+      async () => await only.export.readText("A") === "content of g",
+    );
+    await only.settled();
+    assertEquals(await only.share("bob").readText("B"), "content of f");
+  },
+);
+
+testOnEachFilesystem(
+  "I3: a renamed file is not removed where its new name cannot be written",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    await only.share("ann").write("new/other", "other");
+    await only.share("ann").write("f", "content");
+    await only.settled();
+    const others = [only.share("bob"), only.share("cid"), only.export];
+    for (const other of others) await other.shell("chattr +i new");
+    try {
+      move(only.share("ann"), "f", "new/f");
+      await waitFor("it is told", () => world.gate.log.includes("new/f cannot be written"));
+      await sleep(500);
+      for (const other of others) assertEquals(await other.readText("f"), "content", other.name);
+    } finally {
+      for (const other of others) await other.shell("chattr -i new");
+    }
+    await waitFor("it arrives", () => others.every((other) => other.has("new/f")));
+    await only.settled();
+  },
+);

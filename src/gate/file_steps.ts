@@ -71,10 +71,7 @@ export class FileSteps {
     const copying = Promise.try(() => this.#copyAhead(snapshot, step.targets.length));
     const [judgement] = await Promise.all([judging, copying]);
     if (judgement !== "clean") return undefined;
-    const { id } = author.replica;
-    const known = recordIn(this.#parts.index.get(job.path), id);
-    // What the name had before was found to be malware under another one: others keep what they have of it.
-    if (known === undefined && recordIn(entry, id) !== undefined) return undefined;
+    if (this.#wasForgotten(author.replica, entry, job)) return undefined;
     if (this.#waitsForReplaced(author, entry, job)) return WHILE_NEW;
 
     if (author.replica.root === undefined) return undefined;
@@ -109,6 +106,12 @@ export class FileSteps {
     if (!sameIdentity(source.seen.status, snapshot.source)) return job.rest;
     // What is done to a share from here on comes with an event of its own: no need for another look.
     return this.#isEverywhere(updated) ? AT_REST : undefined;
+  }
+
+  /** What the name had before was found to be malware under another one meanwhile: others keep what they have of it. */
+  #wasForgotten({ id }: Replica, entry: IndexEntry, { path }: Job): boolean {
+    if (recordIn(entry, id) === undefined) return false;
+    return recordIn(this.#parts.index.get(path), id) === undefined;
   }
 
   /**

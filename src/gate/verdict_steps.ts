@@ -6,6 +6,7 @@
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
+import { nextTurn } from "../../ffi/reactor.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import {
   type Job,
@@ -33,6 +34,8 @@ import {
 } from "./replica_record.ts";
 import type { Snapshot } from "./snapshot.ts";
 
+/** Each of a millisecond, or some thousand events. */
+const MOST_TURNS = 50;
 /** When a file is scanned again that has no verdict, and cannot go anywhere yet. */
 const WITHOUT_VERDICT: Rest = { kind: "later", delayMs: 5000, isStuck: true };
 
@@ -125,6 +128,7 @@ export class VerdictSteps {
       job.rest = UNREAD;
       return;
     }
+    await this.#hearOfRenames(replica);
     judge.tell(snapshot, replica, job.path, signature);
     if (judge.action === "log") {
       const version = baseIn(entry, replica.id);
@@ -177,16 +181,20 @@ export class VerdictSteps {
     );
   }
 
+  /** Of all up to now, unless there are so many that malware would stay for it. */
+  async #hearOfRenames(replica: Replica): Promise<void> {
+    for (let left = MOST_TURNS; left > 0 && !this.#parts.catchUp(replica); left--) await nextTurn();
+  }
+
   /** What became malware under a new name is not deleted under its old one. */
   #keepFormerName(replica: Replica, path: RelativePath): void {
-    const { catchUp, index, moves, lookAt } = this.#parts;
-    catchUp(replica); // where too much has happened for that, malware does not stay for it
+    const { index, moves, lookAt } = this.#parts;
     for (const from of moves(replica)?.sourcesOf(path) ?? []) {
       const entry = index.get(from);
       const record = recordIn(entry, replica.id);
       if (record === undefined) continue;
-      const seen = replica.glance(from);
-      if (seen.kind === "file" && matches(record, seen.status)) continue; // it was something else's name
+      const seen = replica.root && replica.glance(from);
+      if (seen?.kind === "file" && matches(record, seen.status)) continue; // it was something else's name
       index.put(from, withoutRecord(entry, replica.id));
       lookAt(from, path);
     }

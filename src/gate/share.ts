@@ -219,6 +219,10 @@ export class Share implements WatchSink {
   }
 
   departed(path: RelativePath, mark: number): void {
+    for (const rename of this.#expectedRenames) {
+      // Into a directory that the daemon has made for it, and nobody watches yet.
+      if (rename.from === path) return this.#wasRenamed(rename, mark);
+    }
     const inodes = this.#knownInodes(path);
     if (inodes.length === 0) return;
     const arrived = inodes.map((inode) => this.#arrivedWith(inode)).find((to) => to !== undefined);

@@ -207,6 +207,23 @@ Deno.test("I3: what departed may be met until the watcher has told of it, and wh
   assertEquals([mayBeMet(), bench.share.moves.targetOf(path("known"))], [false, path("new/known")]);
 });
 
+Deno.test("I3: what a guest renamed before the daemon renamed the directory, and is told after that, bears its new name", () => {
+  for (const isTold of ["moved", "departed", "lost"]) {
+    using bench = new Bench(scratchDirectory("share"));
+    const { share } = bench;
+    share.moved(path("old/a"), path("old/b"));
+    share.expectRename({ from: path("old"), to: path("new"), isExchange: false });
+    share.moved(path("old/b"), path("out"));
+    assertEquals(share.moves.targetOf(path("new/a")), undefined);
+    if (isTold === "moved") share.moved(path("old"), path("new"));
+    else if (isTold === "departed") share.departed(path("old"), share.mark());
+    else share.reread(ROOT, "overflow");
+    assertEquals(share.moves.targetOf(path("new/a")), path("out"), isTold);
+    assertEquals(share.moves.sourcesOf(path("out")), ["new/b", "new/a"].map(path));
+    assertEquals(share.moves.targetOf(path("old")), undefined);
+  }
+});
+
 Deno.test("I3: what departed from a name of which the index does not know yet is met by what it was before", () => {
   using bench = benchWithMoved();
   bench.share.moved(path("known"), path("between"));

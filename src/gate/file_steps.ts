@@ -372,6 +372,11 @@ export class FileSteps {
         index.put(job.path, withoutRecord(entry, replica.id));
         return AT_ONCE;
       }
+      if (losers.some((loser) => this.#hasRenamedBack(loser, to, job))) {
+        // Each would wait for the other's name, or both would be removed: the author gets this one back.
+        index.put(job.path, withoutRecord(entry, replica.id));
+        return AT_ONCE;
+      }
       if (losers.some((loser) => this.#isStillToCome(loser, replica, to, job))) return WHILE_NEW;
     }
     // What was looked at may be newer than what was told: it has moved on, and that is told by now.
@@ -382,12 +387,22 @@ export class FileSteps {
     return isNewer ? SOON : undefined;
   }
 
+  /** Whether what the author renamed to `to` was renamed the other way round by another one. */
+  #hasRenamedBack(loser: Replica, to: RelativePath, { path }: Job): boolean {
+    const { index, moves } = this.#parts;
+    if (standsAt(loser, to) !== "absent") return false;
+    return recordIn(index.get(to), loser.id) !== undefined &&
+      moves(loser)?.targetsOf(to).includes(path) === true;
+  }
+
   /**
    * Whether a replica that is to lose the former name has still to get the new one: it could not be written there, or has a
    * file above it that is to go first, other than this.
    */
   #isStillToCome(loser: Replica, author: Replica, to: RelativePath, job: Job): boolean {
-    if (loser.role === "diode") return false;
+    // It had it, and has removed it since: that is told by another deletion.
+    const had = recordIn(this.#parts.index.get(to), loser.id) !== undefined;
+    if (loser.role === "diode" || had) return false;
     let path: RelativePath | undefined = to;
     for (let left = MOST_BARRIERS; left > 0 && path !== undefined; left--) {
       if (standsAt(loser, path) !== "absent") return path !== to;

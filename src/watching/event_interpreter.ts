@@ -93,7 +93,7 @@ export class EventInterpreter {
     const { mask, watch } = event;
     const arrives = (mask & IN.MOVED_TO) !== 0 && event.cookie === this.#departing?.cookie;
     if (arrives) this.#departing = undefined;
-    else this.#tellDeparted();
+    else this.tellDeparted();
     if (mask & IN.Q_OVERFLOW) return this.findings.overflow();
     const node = this.tree.byWatch(watch);
     if (mask & OF_THE_DIRECTORY_ITSELF) return this.#directoryItself(watch, mask, node);
@@ -111,6 +111,11 @@ export class EventInterpreter {
     return Math.min(this.#moves.nextExpiryAt, this.#displaced.nextExpiryAt);
   }
 
+  /** Whether what was handled last is a departure that is not told yet, since the next event may tell of its arrival. */
+  get isDeparting(): boolean {
+    return this.#departing !== undefined;
+  }
+
   /** Names that were given up, and wait for the ones that were taken. */
   get departures(): number {
     return this.#moves.size;
@@ -121,12 +126,13 @@ export class EventInterpreter {
    * of those that are due. Only when all events so far have been handled.
    */
   expire(nowMs: number): void {
-    this.#tellDeparted();
+    this.tellDeparted();
     for (const departure of this.#moves.expired(nowMs, EXPIRED_AT_ONCE)) this.#movedOut(departure);
     this.#displaced.expire(nowMs);
   }
 
-  #tellDeparted(): void {
+  /** Only when all events so far have been handled. */
+  tellDeparted(): void {
     const departing = this.#departing;
     this.#departing = undefined;
     if (departing?.path !== undefined) this.findings.departed(departing.path, departing.mark);

@@ -135,6 +135,9 @@ export class TreeWatch {
       excludes: options.excludes,
       mostWatches: options.mostWatches,
       catchUp: () => this.#handleSome(),
+      met: (path) => {
+        if (this.#telling) this.sink.found?.(path);
+      },
       touch: (path, touch) => this.#touch(path, touch),
       found: (path) => {
         if (this.#telling) this.sink.found?.(path);
@@ -211,9 +214,10 @@ export class TreeWatch {
   #turn(): boolean {
     try {
       const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
-      // Whoever is told what is found knows what has departed.
       if (!this.#closed && caughtUp) this.#interpreter.expire(performance.now());
-      if (!this.#closed) this.#armer.step(performance.now() + PART_OF_TURN_MS);
+      // Whoever is told what is found knows what has departed.
+      const isArming = !this.#closed && !this.#interpreter.isDeparting;
+      if (isArming) this.#armer.step(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tell(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tellSoon();
       if (this.#closed) return false;
@@ -234,7 +238,8 @@ export class TreeWatch {
   #handleSome(): boolean {
     if (this.#isHandling || this.#closed) return false;
     const before = this.#handled;
-    this.#handleEvents(performance.now() + PART_OF_TURN_MS);
+    const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
+    if (caughtUp && !this.#closed) this.#interpreter.tellDeparted();
     return this.#handled > before && !this.#closed;
   }
 

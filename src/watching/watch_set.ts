@@ -47,6 +47,8 @@ export interface WatchSetOptions {
    * for another directory's before it is handled, nobody would know what it tells of.
    */
   catchUp?(): boolean;
+  /** A directory that was known in another place is at `path`; that it left that one is told by now. */
+  met?(path: RelativePath): void;
   readonly mostWatches: number;
   /** The directory is not watched, or not all of it was read: it is in `polled` from now on. */
   unwatched(path: RelativePath): void;
@@ -143,7 +145,10 @@ export class WatchSet {
     for (let left = MOST_LOOKS; !this.tree.isForgotten(parentNode); left--) {
       const isLast = left <= 1 || !this.options.catchUp;
       const entry = this.#watchEntry(parent, parentNode, name, isLast);
-      if (entry !== "contradicts") return entry;
+      if (entry === "contradicts") continue;
+      const path = left < MOST_LOOKS && entry ? this.tree.pathOf(entry.node) : undefined;
+      if (path !== undefined) this.options.met?.(path);
+      return entry;
     }
     return undefined; // its descriptor may lead anywhere by now
   }

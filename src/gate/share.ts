@@ -152,7 +152,7 @@ export class Share implements WatchSink {
     this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
     if (isKnown) return;
     this.#meet(path, seen);
-    if (seen.kind === "file") this.#arrivals.add(seen.status.inode, path);
+    this.#arrived(path, seen);
   }
 
   /** The daemon itself has changed `path`. */
@@ -230,11 +230,12 @@ export class Share implements WatchSink {
     else this.#departures.add({ path, inodes, mark }, performance.now());
   }
 
-  /** It was looked at before its departure was told. */
+  /** It was found, or looked at, before its departure was told. */
   #arrivedWith(inode: number): RelativePath | undefined {
     const path = this.#arrivals.of(inode);
     const seen = path === undefined ? undefined : this.#glance(path);
-    return seen?.kind === "file" && seen.status.inode === inode ? path : undefined;
+    const isThere = seen?.kind === "file" || seen?.kind === "directory";
+    return isThere && seen.status.inode === inode ? path : undefined;
   }
 
   movedOut(mark: number): void {
@@ -242,7 +243,16 @@ export class Share implements WatchSink {
   }
 
   found(path: RelativePath): void {
-    if (this.#departures.size > 0) this.#meet(path, this.#glance(path));
+    const seen = this.#glance(path);
+    if (this.#departures.size > 0) this.#meet(path, seen);
+    this.#arrived(path, seen);
+  }
+
+  /** Its departure may be told later. */
+  #arrived(path: RelativePath, seen: Seen | undefined): void {
+    if (seen?.kind === "file" || seen?.kind === "directory") {
+      this.#arrivals.add(seen.status.inode, path);
+    }
   }
 
   /** Whether all that was renamed in it up to now is in `moves`, unless `mayBeMet`. To be asked again if not. */

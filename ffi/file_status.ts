@@ -34,6 +34,11 @@ export interface FileStatus {
 
 const NANOSECONDS = 1_000_000_000n;
 
+/** Milliseconds since its last change, in times of the file system; less than 0 if that is of the future. */
+export function ageMs({ ctimeNs }: Pick<FileStatus, "ctimeNs">): number {
+  return Date.now() - Number(ctimeNs / 1_000_000n);
+}
+
 /** Reads a `struct statx`; public for tests of the layout. */
 export function parseStatx(view: DataView): FileStatus {
   const mode = view.getUint16(28, true);

@@ -1,5 +1,5 @@
 /**
- * What is new in one share, by inode: where it was looked at before its departure from another name is told, nothing else
+ * What is new in one share, by inode: where it was found, or looked at, before its departure from another name is told, nothing else
  * tells that the two are one (`departures.ts`).
  */
 

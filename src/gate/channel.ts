@@ -486,9 +486,8 @@ export class Channel {
   /** How long a file of that name has yet to stay as it is until it counts as written; the watcher tells of others. */
   #restlessMs(path: RelativePath): number {
     const { debounceMs } = this.config;
-    const now = Date.now();
     const restless = this.#shares.map((share) => {
-      const ageMs = now - (share.changedAtMs(path) ?? -Infinity);
+      const ageMs = share.ageMs(path) ?? Infinity;
       return ageMs >= 0 && ageMs < debounceMs ? debounceMs - ageMs : 0;
     });
     return Math.max(0, ...restless);

@@ -3,7 +3,7 @@
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
-import type { FileStatus } from "../../ffi/file_status.ts";
+import { ageMs } from "../../ffi/file_status.ts";
 import {
   AT_REST,
   type Job,
@@ -19,7 +19,7 @@ import {
   WHILE_UNMET,
 } from "./job.ts";
 import type { Seen } from "./planning/situation.ts";
-import type { Replica, View } from "./replica.ts";
+import type { Barrier, Replica, View } from "./replica.ts";
 import {
   type IndexEntry,
   matches,
@@ -368,12 +368,10 @@ export class FileSteps {
         return WHILE_NEW;
       }
       if (known.status === "held") return WHILE_NEW;
-      if (known.status === "infected") {
-        index.put(job.path, withoutRecord(entry, replica.id));
-        return AT_ONCE;
-      }
-      if (losers.some((loser) => this.#hasRenamedBack(loser, to, job))) {
-        // Each would wait for the other's name, or both would be removed: the author gets this one back.
+      // Of two that were renamed in opposite ways each would wait for the other's name, or both would be removed.
+      const isRenamedBack = losers.some((loser) => this.#hasRenamedBack(loser, to, job));
+      if (known.status === "infected" || isRenamedBack) {
+        // The author gets this one back.
         index.put(job.path, withoutRecord(entry, replica.id));
         return AT_ONCE;
       }
@@ -402,18 +400,17 @@ export class FileSteps {
   #isStillToCome(loser: Replica, author: Replica, to: RelativePath, job: Job): boolean {
     // It had it, and has removed it since: that is told by another deletion.
     const had = recordIn(this.#parts.index.get(to), loser.id) !== undefined;
-    if (loser.role === "diode" || had) return false;
+    if (loser.root === undefined || loser.role === "diode" || had) return false;
     let path: RelativePath | undefined = to;
     for (let left = MOST_BARRIERS; left > 0 && path !== undefined; left--) {
-      if (standsAt(loser, path) !== "absent") return path !== to;
-      const barrier: RelativePath | undefined = loser.placeOfBarrier(path);
+      using view = loser.view(path);
+      if (view.seen.kind !== "absent") return path !== to;
+      const barrier: Barrier | undefined = loser.barrierAbove(view, path);
       if (barrier === undefined) return true;
       // Or it is a mount point, or ignored, and stays.
-      const seen = loser.glance(barrier);
-      const stays = this.#parts.isIgnored(barrier) ||
-        (seen.kind === "obstacle" && loser.isForeign(seen.status));
-      if (barrier === job.path || stays) return false;
-      path = this.#parts.moves(author)?.targetOf(barrier);
+      const stays = this.#parts.isIgnored(barrier.path) || loser.isForeign(barrier.status);
+      if (barrier.path === job.path || stays) return false;
+      path = this.#parts.moves(author)?.targetOf(barrier.path);
     }
     return path === undefined;
   }
@@ -422,11 +419,6 @@ export class FileSteps {
 /** Whether the snapshot was made of the file that was looked at. */
 function isSeen({ seen }: View, { source }: Snapshot): boolean {
   return seen.kind === "file" && sameIdentity(seen.status, source);
-}
-
-/** Since its last change. */
-function ageMs({ ctimeNs }: FileStatus): number {
-  return Date.now() - Number(ctimeNs / 1_000_000n);
 }
 
 /** What a replica has at `path`; nothing if it is not there. */

@@ -160,7 +160,7 @@ export class Look implements Disposable {
       for (const replica of replicas) {
         if (replica.root === undefined) continue;
         const view = replica.view(path);
-        const barrier = replica.barrierAbove(view, path);
+        const barrier = replica.barrierAbove(view, path)?.status;
         const foreign = view.seen.kind === "obstacle" ? view.seen.status : barrier;
         if (foreign !== undefined && replica.isForeign(foreign)) {
           view[Symbol.dispose]();

@@ -8,7 +8,6 @@ import {
   nameOf,
   parentOf,
   type RelativePath,
-  ROOT,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
@@ -111,21 +110,15 @@ export class Replica {
   }
 
   /** What stands where a directory above `path` belongs, and cannot be entered; nothing if one is missing. */
-  barrierAbove({ parent }: View, path: RelativePath): FileStatus | undefined {
+  barrierAbove({ parent }: View, path: RelativePath): Barrier | undefined {
     const root = this.#root;
     if (parent !== undefined || root === undefined) return undefined;
-    const { directory, rest: [next] } = this.lowestAbove(root, path);
-    using last = directory;
-    return next === undefined ? undefined : last?.status(next);
-  }
-
-  /** Where that stands, whatever it is; `undefined` if nothing does. */
-  placeOfBarrier(path: RelativePath): RelativePath | undefined {
-    const root = this.#root;
-    if (root === undefined || parentOf(path) === ROOT) return undefined;
     const { directory, path: above, rest: [next] } = this.lowestAbove(root, path);
     using last = directory;
-    return next !== undefined && last?.status(next) !== undefined ? join(above, next) : undefined;
+    const status = next === undefined ? undefined : last?.status(next);
+    return next === undefined || status === undefined
+      ? undefined
+      : { path: join(above, next), status };
   }
 
   /** Of the directories above `path`, the last of which was not there, the lowest that can be entered. */
@@ -146,6 +139,12 @@ export class Replica {
     const directory = entered === 0 ? root.duplicate() : root.openBeneath(lowest);
     return { directory, path: lowest, rest: names.slice(entered) };
   }
+}
+
+/** What stands where a directory belongs. */
+export interface Barrier {
+  readonly path: RelativePath;
+  readonly status: FileStatus;
 }
 
 /** A directory above a path. */

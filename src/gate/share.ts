@@ -9,7 +9,7 @@ import {
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
-import { statusOf } from "../../ffi/file_status.ts";
+import { ageMs, statusOf } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { PathTally } from "../scheduling/path_tally.ts";
@@ -208,10 +208,10 @@ export class Share implements WatchSink {
     }
   }
 
-  /** When the file at `path` was last changed (`Date.now`); `undefined` if there is none. */
-  changedAtMs(path: RelativePath): number | undefined {
+  /** Milliseconds since the file at `path` was changed; `undefined` if there is none. */
+  ageMs(path: RelativePath): number | undefined {
     const seen = this.#glance(path);
-    return seen?.kind === "file" ? Number(seen.status.ctimeNs / 1_000_000n) : undefined;
+    return seen?.kind === "file" ? ageMs(seen.status) : undefined;
   }
 
   mark(): number {

@@ -16,7 +16,7 @@ import {
   setOwnerAndMode,
 } from "../../ffi/file_content.ts";
 import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
-import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { ageMs, type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { O } from "../../ffi/platform.ts";
 
 /** Sources up to this size are cloned in place while the disk is quick; larger ones on the thread pool. */
@@ -223,9 +223,9 @@ async function cloneOrCopyNow(source: Descriptor, target: Descriptor): Promise<v
 }
 
 /** Settles when a change of the file from now on would show in its times. */
-export async function untilTimesTell({ ctimeNs }: FileStatus): Promise<void> {
+export async function untilTimesTell(status: FileStatus): Promise<void> {
   if (fineTimes) return;
-  const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
-  if (ageMs < 0 || ageMs >= COARSE_TICK_MS) return;
-  await pause(COARSE_TICK_MS - ageMs);
+  const age = ageMs(status);
+  if (age < 0 || age >= COARSE_TICK_MS) return;
+  await pause(COARSE_TICK_MS - age);
 }

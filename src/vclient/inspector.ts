@@ -5,7 +5,7 @@ import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import { hasWriters, sameVersion } from "../../ffi/file_content.ts";
-import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { ageMs, type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { Disposal } from "./disposal.ts";
@@ -180,8 +180,7 @@ export class Inspector {
  * Waits until any further change bears another time than this version's. Not by comparing clocks alone: a shared
  * filesystem has the times of another machine.
  */
-async function untilDistinct({ ctimeNs }: FileStatus): Promise<void> {
-  const ageMs = Date.now() - Number(ctimeNs / 1_000_000n);
-  if (ageMs >= COARSE_TICK_MS) return;
+async function untilDistinct(status: FileStatus): Promise<void> {
+  if (ageMs(status) >= COARSE_TICK_MS) return;
   await pause(COARSE_TICK_MS);
 }

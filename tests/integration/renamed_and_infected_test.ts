@@ -5,7 +5,6 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
-import { EICAR } from "../support/eicar.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { Share } from "../support/share.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -15,13 +14,6 @@ const ROOMS = [0, 1, 2, 3];
 
 function move(share: Share, from: string, to: string): void {
   Deno.renameSync(share.at(from), share.at(to));
-}
-
-/** In place, and never empty: what is empty is clean. */
-function infect(share: Share, path: string): void {
-  using file = Deno.openSync(share.at(path), { write: true });
-  file.writeSync(EICAR);
-  file.truncateSync(EICAR.length);
 }
 
 async function allKeep(world: World, ...contents: readonly string[]): Promise<void> {
@@ -42,14 +34,14 @@ const REPLACED: Readonly<Record<string, { act(ann: Share): void; kept: readonly 
     act: (ann) => {
       move(ann, "a", "b");
       Deno.writeTextFileSync(ann.at("a"), "new");
-      infect(ann, "b");
+      ann.infect("b");
     },
     kept: ["content of a"],
   },
   "a new file, made after the infection": {
     act: (ann) => {
       move(ann, "a", "b");
-      infect(ann, "b");
+      ann.infect("b");
       Deno.writeTextFileSync(ann.at("a"), "new");
     },
     kept: ["content of a"],
@@ -59,7 +51,7 @@ const REPLACED: Readonly<Record<string, { act(ann: Share): void; kept: readonly 
       move(ann, "a", "b");
       Deno.writeTextFileSync(ann.at("a~"), "new");
       move(ann, "a~", "a");
-      infect(ann, "b");
+      ann.infect("b");
     },
     kept: ["content of a"],
   },
@@ -67,21 +59,21 @@ const REPLACED: Readonly<Record<string, { act(ann: Share): void; kept: readonly 
     act: (ann) => {
       move(ann, "a", "b");
       move(ann, "c", "a");
-      infect(ann, "b");
+      ann.infect("b");
     },
     kept: ["content of a", "content of c"],
   },
   "the other one of an exchange": {
     act: (ann) => {
       ann.exchange("a", "c");
-      infect(ann, "c");
+      ann.infect("c");
     },
     kept: ["content of a", "content of c"],
   },
   "that of an exchanged directory": {
     act: (ann) => {
       ann.exchange("d", "e");
-      infect(ann, "d/file");
+      ann.infect("d/file");
     },
     kept: ["content of d/file", "content of e/file"],
   },
@@ -135,7 +127,7 @@ for (const isInfected of [false, true]) {
       await sleep(150);
       move(ann, "d", "f");
       await sleep(700);
-      if (isInfected) infect(ann, "f/letter");
+      if (isInfected) ann.infect("f/letter");
       else await allKeep(world, "the letter", "the file");
       await world.clamd.start();
       if (isInfected) return await comesBack(world, 1, "the letter", "the file");
@@ -164,7 +156,7 @@ testOnEachFilesystem(
       move(ann, `${at}/f`, `${at}/e`);
       move(ann, `${at}/t`, `${at}/f`);
       await sleep(90 + 25 * at);
-      infect(ann, `${at}/f/letter`);
+      ann.infect(`${at}/f/letter`);
       await sleep(200);
     }
     await comesBack(world, ROOMS.length, ...ROOMS.map((at) => `letter ${at}.`));
@@ -186,7 +178,7 @@ testOnEachFilesystem(
       await bob.write(`${at}/d/new`, "new");
       ann.exchange(`${at}/d`, `${at}/f`);
       await sleep(80 + 30 * at);
-      infect(ann, `${at}/f/letter`);
+      ann.infect(`${at}/f/letter`);
       await sleep(100);
     }
     await comesBack(world, ROOMS.length, ...ROOMS.map((at) => `letter ${at}.`));
@@ -214,7 +206,7 @@ for (const when of ["in an outage", "and is infected at once", "and is infected 
         return await allKeep(world, "the letter");
       }
       if (when === "and is infected later") await sleep(130);
-      infect(ann, "t");
+      ann.infect("t");
       await comesBack(world, 1, "the letter");
     },
   );
@@ -233,7 +225,7 @@ testOnEachFilesystem(
     Deno.mkdirSync(ann.at("n"));
     ann.exchange("t/a", "n");
     await sleep(100);
-    infect(ann, "n");
+    ann.infect("n");
     await sleep(70);
     ann.exchange("t", "n");
     await sleep(1500);

@@ -8,6 +8,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { setModificationTime } from "../../ffi/file_content.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { must } from "./command.ts";
+import { EICAR } from "./eicar.ts";
 
 export interface Attributes {
   /** Permission bits. */
@@ -65,6 +66,13 @@ export class Share {
     using target = root.openBeneath(parentOf(to));
     if (source === undefined || target === undefined) throw new Error("they are not there");
     source.rename(nameOf(from), target, nameOf(to), RENAME_EXCHANGE);
+  }
+
+  /** In place, and never empty: what is empty is clean. */
+  infect(relative: string): void {
+    using file = Deno.openSync(this.at(relative), { write: true });
+    file.writeSync(EICAR);
+    file.truncateSync(EICAR.length);
   }
 
   /** `undefined` while there is no file. */

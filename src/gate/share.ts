@@ -183,7 +183,8 @@ export class Share implements WatchSink {
     if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
     if (used && this.#hasLostName(path)) this.#links.changedUnnamed();
     if (isEcho(replica, path)) return;
-    this.found(path);
+    // What came here untold was found before.
+    if (this.#departures.size > 0) this.#meet(path, this.#glance(path));
     lookAt(replica, path);
   }
 

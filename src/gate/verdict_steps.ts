@@ -64,7 +64,7 @@ export class VerdictSteps {
     const judgement = await judge.judge(snapshot, replica, job.path, { told });
     switch (judgement.kind) {
       case "clean":
-        this.#clean.remember(snapshot.source);
+        this.#rememberClean(snapshot.source);
         break;
       case "held": {
         const record = recordOf(replica.id, snapshot.source, "held", baseIn(entry, replica.id));
@@ -95,7 +95,7 @@ export class VerdictSteps {
     job.judged.add(replica.id);
     switch (judgement.kind) {
       case "clean":
-        return this.#clean.remember(source);
+        return this.#rememberClean(source);
       case "held":
         this.#told.remember(source);
         job.postponed.add(replica.id);
@@ -109,6 +109,10 @@ export class VerdictSteps {
   /** Whether this very version was found to be clean, lately, or is not to be scanned at all. */
   isClean(version: FileStatus): boolean {
     return !this.#parts.judge.isScanning || this.#clean.has(version);
+  }
+
+  #rememberClean(version: FileStatus): void {
+    if (this.#parts.judge.isScanning) this.#clean.remember(version);
   }
 
   async #onInfected(

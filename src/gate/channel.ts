@@ -455,7 +455,10 @@ export class Channel {
     this.#log.shortage(error);
   }
 
-  /** What is found waits in `queue`: a large tree of one guest's is in nobody else's way (I7). */
+  /**
+   * What is found waits in `queue`, or, on nobody's behalf, in that of who has changed it: a large tree of one guest's is in
+   * nobody else's way (I7).
+   */
   #treeFor(queue: string): TreeReaderParts {
     const { isIgnored, isIgnoredDirectory } = this.#rules;
     return {
@@ -464,12 +467,14 @@ export class Channel {
       large: this.#large,
       isIgnored,
       isIgnoredDirectory,
-      lookAt: (path) => {
+      lookAt: (path, author) => {
         // Before its job, which may be long in coming: it may be the new name of what is missing elsewhere.
         for (const share of this.#shares) share.found(path);
+        const isOwn = queue === COMMON && author !== undefined && author !== this.#export;
+        const waitsIn = isOwn ? author.name : queue;
         const restlessMs = this.#restlessMs(path);
-        if (restlessMs > 0) this.#retries.later(path, queue, restlessMs);
-        else this.#enqueue(queue, path);
+        if (restlessMs > 0) this.#retries.later(path, waitsIn, restlessMs);
+        else this.#enqueue(waitsIn, path);
       },
       isStopped: () => this.#stopped,
       onRenamed: (replica, from, to) =>

@@ -18,8 +18,6 @@ export interface Finding {
   /** Some replica has a directory of this name, or is known to have had one. */
   readonly isDirectory: boolean;
   readonly wasDirectory: boolean;
-  /** It is known, and nobody has it any more. */
-  readonly vanished: boolean;
 }
 
 /** Bits of a known name. */
@@ -121,7 +119,6 @@ export class DirectoryComparison {
       settled,
       isDirectory: (bits & DIRECTORY) !== 0,
       wasDirectory: entry.records.some(({ kind }) => kind === "directory"),
-      vanished: (bits & PRESENT) === 0,
     };
   }
 

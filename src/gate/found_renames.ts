@@ -10,6 +10,7 @@
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { Replica } from "./replica.ts";
 import { type IndexEntry, matches, recordIn } from "./replica_record.ts";
+import type { Sight } from "./sight.ts";
 
 /** As with renames that are told: beyond them a deletion may travel before the new name has arrived (I6). */
 const MOST_NAMES = 50_000;
@@ -27,11 +28,10 @@ export class FoundRenames {
   }
 
   /** A path that is not as known, in replicas that are there. */
-  see(path: RelativePath, entry: IndexEntry, replicas: readonly Replica[]): void {
-    for (const replica of replicas) {
-      if (replica.role !== "producer" || replica.root === undefined) continue;
+  see(path: RelativePath, entry: IndexEntry, sights: readonly Sight[]): void {
+    for (const { replica, seen } of sights) {
+      if (replica.role !== "producer") continue;
       const record = recordIn(entry, replica.id);
-      const seen = replica.glance(path);
       if (seen.kind !== "file") {
         if (record?.kind === "file") this.#lost(replica, record.inode, path);
         continue;

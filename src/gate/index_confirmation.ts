@@ -7,14 +7,8 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { FileIndex } from "./file_index.ts";
-import type { Seen } from "./planning/situation.ts";
-import type { Replica } from "./replica.ts";
-import { type IndexEntry, matches, recordIn, UNKNOWN_ENTRY } from "./replica_record.ts";
-
-interface Sight {
-  readonly replica: Replica;
-  readonly seen: Seen;
-}
+import { type IndexEntry, recordIn, UNKNOWN_ENTRY } from "./replica_record.ts";
+import { isAsRecorded, type Sight } from "./sight.ts";
 
 /** `entry`, if it may be believed, beside what is at `path` in the replicas that are there. Otherwise it is forgotten. */
 export function confirmed(
@@ -24,13 +18,11 @@ export function confirmed(
   sights: () => readonly Sight[],
 ): IndexEntry {
   if (!index.isAhead || entry.records.length === 0) return entry;
-  if (sights().every((sight) => isAsKnown(sight, entry))) return entry;
+  const isConfirmed = sights().every(({ replica, seen }) => {
+    const record = recordIn(entry, replica.id);
+    return record === undefined || isAsRecorded(seen, record);
+  });
+  if (isConfirmed) return entry;
   index.put(path, UNKNOWN_ENTRY);
   return UNKNOWN_ENTRY;
-}
-
-function isAsKnown({ replica, seen }: Sight, entry: IndexEntry): boolean {
-  const record = recordIn(entry, replica.id);
-  if (record === undefined) return true;
-  return (seen.kind === "file" || seen.kind === "directory") && matches(record, seen.status);
 }

@@ -15,6 +15,7 @@ import { KnownDirectory, MOST_PAGES, PAGE_NAMES } from "./known_directory.ts";
 import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
+import { changedIn, sightsOf } from "./sight.ts";
 
 export interface TreeReaderParts {
   readonly index: FileIndex;
@@ -23,8 +24,8 @@ export interface TreeReaderParts {
   readonly large: LargeDirectories;
   isIgnored(path: RelativePath): boolean;
   isIgnoredDirectory(path: RelativePath): boolean;
-  /** A path that is to be looked at closely. */
-  lookAt(path: RelativePath): void;
+  /** A path that is to be looked at closely; `author` has changed it, as far as can be told. */
+  lookAt(path: RelativePath, author?: Replica): void;
   /** A file has another name than the index knows. */
   readonly onRenamed: Renamed;
   isStopped(): boolean;
@@ -63,9 +64,9 @@ export function pathOf({ above, name }: Entry): RelativePath {
   return join(above, name);
 }
 
-interface Task extends Entry {
-  readonly what: "enter" | "lookAt";
-}
+type Task =
+  | Entry & { readonly what: "enter" }
+  | Entry & { readonly what: "lookAt"; readonly author: Replica | undefined };
 
 /** Reads `directory` and everything below. `onProgress` hears the counts now and then. */
 export async function readTree(
@@ -88,7 +89,7 @@ export async function readTree(
   await enter(directory);
   for (let task = tasks.pop(); task && !parts.isStopped(); task = tasks.pop()) {
     if (task.what === "enter") await enter(pathOf(task));
-    else parts.lookAt(pathOf(task));
+    else parts.lookAt(pathOf(task), task.author);
   }
   return reading;
 }
@@ -176,23 +177,19 @@ async function tell(
   findings: Iterable<Finding>,
 ): Promise<void> {
   for (const finding of findings) {
-    const { name, path, entry, settled, isDirectory, wasDirectory, vanished } = finding;
+    const { name, path, entry, settled, isDirectory, wasDirectory } = finding;
     if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
     if (parts.isIgnoredDirectory(path)) continue;
+    if (isDirectory && !wasDirectory) reading.unknown++;
     if (!settled) {
       reading.differing++;
-      const sights = () => present.map((replica) => ({ replica, seen: replica.glance(path) }));
-      renames.see(path, confirmed(parts.index, path, entry, sights), present);
+      const sights = sightsOf(path, present);
+      const author = changedIn(sights, entry);
+      renames.see(path, confirmed(parts.index, path, entry, () => sights), sights);
+      if (wasDirectory) tasks.push({ above: directory, name, what: "lookAt", author });
+      else parts.lookAt(path, author);
     }
-    if (!isDirectory && !wasDirectory) {
-      parts.lookAt(path);
-      continue;
-    }
-    if (!wasDirectory) reading.unknown++;
-    if (!settled && (vanished || wasDirectory)) {
-      tasks.push({ above: directory, name, what: "lookAt" });
-    } else if (!settled) parts.lookAt(path);
-    tasks.push({ above: directory, name, what: "enter" });
+    if (isDirectory || wasDirectory) tasks.push({ above: directory, name, what: "enter" });
   }
 }

@@ -107,6 +107,29 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I7: at a start, what one guest has done meanwhile does not wait for all that another one has made",
+  async (kind) => {
+    const count = 10_000;
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    // New directories are read before those that are known.
+    await only.share("ann").shell("mkdir known; cd known; echo 1 > changed; echo 1 > deleted");
+    await waitFor("they are known", () => only.export.list("known").length === 2);
+    await only.settled();
+    await world.gate.term();
+    await only.share("ann").shell("cd known; echo 2 > changed; rm deleted; echo 1 > new; mkdir d");
+    await only.share("bob").shell(`mkdir many; cd many; seq ${count} | xargs touch`);
+    await world.startGate();
+    await waitFor("ann's arrive", async () => {
+      const names = only.export.list("known").join();
+      return names === "changed,d,new" && await only.export.readText("known/changed") === "2\n";
+    });
+    assertLess(only.export.list("many").length, count);
+    await only.settled();
+  },
+);
+
+testOnEachFilesystem(
   "the log goes to stderr with journald's priorities, one line each",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

@@ -12,6 +12,7 @@ import {
   UNKNOWN_ENTRY,
   withRecord,
 } from "../../src/gate/replica_record.ts";
+import { sightsOf } from "../../src/gate/sight.ts";
 
 interface Bench {
   readonly path: string;
@@ -37,7 +38,7 @@ function withBench(body: (bench: Bench) => void): void {
       found: (looks, most) => {
         const renames: string[] = [];
         const search = new FoundRenames((_, from, to) => renames.push(`${from} → ${to}`), most);
-        for (const [name, entry] of looks) search.see(at(name), entry, [ann]);
+        for (const [name, entry] of looks) search.see(at(name), entry, sightsOf(at(name), [ann]));
         return renames;
       },
     });

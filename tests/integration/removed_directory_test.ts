@@ -45,7 +45,7 @@ testOnEachFilesystem(
     Workbench.prepare(basePath);
     const bench = new Workbench(basePath);
     const ann = new Share("ann", `${basePath}/share/ann`);
-    await ann.shell("mkdir gone; cd gone; seq 1000 | xargs touch");
+    await ann.shell("mkdir gone; cd gone; seq 5000 | xargs touch");
     await bench.settle();
     await ann.shell("rm -r gone");
     let turns = 0;

@@ -159,7 +159,6 @@ export class Channel {
       if (!judge.scanAhead(snapshot)) return;
       stager.copyAhead(snapshot, Math.min(producers.length, MOST_COPIES_AHEAD));
     });
-    const shareOf = (replica: Replica) => this.#shares.find((share) => share.replica === replica);
     const former = formerProducers(
       index,
       layout.share,
@@ -176,7 +175,8 @@ export class Channel {
         lookAt(path, cause);
       },
     );
-    const onChanged = (replica: Replica, path: RelativePath) => shareOf(replica)?.expect(path);
+    const onChanged = (replica: Replica, path: RelativePath) =>
+      this.#shareOf(replica)?.expect(path);
     this.#directoryMoves = new DirectoryMoves({
       replicas: this.#replicas,
       index,
@@ -206,12 +206,12 @@ export class Channel {
       publisher,
       judge,
       conflictCopies: config.conflictCopies,
-      moves: (replica) => shareOf(replica)?.moves,
-      catchUp: (replica) => shareOf(replica)?.catchUp() ?? true,
-      mayBeMet: (replica, path) => shareOf(replica)?.mayBeMet(path) ?? false,
+      moves: (replica) => this.#shareOf(replica)?.moves,
+      catchUp: (replica) => this.#shareOf(replica)?.catchUp() ?? true,
+      mayBeMet: (replica, path) => this.#shareOf(replica)?.mayBeMet(path) ?? false,
       isIgnored: rules.isIgnored,
       isIgnoredDirectory: rules.isIgnoredDirectory,
-      onSeen: (replica, path, seen, isKnown) => shareOf(replica)?.seen(path, seen, isKnown),
+      onSeen: (replica, path, seen, isKnown) => this.#shareOf(replica)?.seen(path, seen, isKnown),
       orphansMayGo: () => this.#shares.every((share) => share.isComplete),
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
       areTreesRead: () => this.#areTreesRead,
@@ -372,6 +372,10 @@ export class Channel {
     this.#readings.request(share, ROOT, "everything");
   }
 
+  #shareOf(replica: Replica): Share | undefined {
+    return this.#shares.find((share) => share.replica === replica);
+  }
+
   #isEcho(share: Replica, path: RelativePath): boolean {
     // What is being done about it is not in the index yet, and may be undone by what the event tells of.
     if (this.#queue.isRunning(path)) return false;
@@ -477,8 +481,9 @@ export class Channel {
         else this.#enqueue(waitsIn, path);
       },
       isStopped: () => this.#stopped,
-      onRenamed: (replica, from, to) =>
-        this.#shares.find((share) => share.replica === replica)?.renamed(from, to),
+      mark: (replica) => this.#shareOf(replica)?.mark() ?? 0,
+      onRenamed: (replica, from, to, moment) =>
+        this.#shareOf(replica)?.renamed(from, to, { left: moment, arrived: moment }),
       onShortage: (error) => this.#onShortage(error),
       onFailure: (directory, error) => {
         this.#log.trouble(`${display(directory) || "a root"} could not be read (${error.message})`);

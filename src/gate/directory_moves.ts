@@ -159,6 +159,8 @@ export class DirectoryMoves {
     index.put(move.from, renamed.file ?? UNKNOWN_ENTRY);
     index.put(move.to, renamed.directory);
     await index.moveBelow(move.from, move.to);
+    // After a crash, what has moved everywhere would look like news, and nobody would know what its files were.
+    index.commit();
     onMoved(move);
   }
 
@@ -176,6 +178,7 @@ export class DirectoryMoves {
       isIgnored: isIgnored(parts.isIgnored),
       isIgnoredDirectory: isIgnored(parts.isIgnoredDirectory),
       lookAt: () => isUntouched = false,
+      mark: () => 0,
       onRenamed: () => {},
       onFailure: () => isUntouched = false,
       isStopped: () => !isUntouched || parts.isStopped(),

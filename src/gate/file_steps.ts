@@ -72,7 +72,8 @@ export class FileSteps {
     const [judgement] = await Promise.all([judging, copying]);
     if (judgement !== "clean") return undefined;
     if (this.#wasForgotten(author.replica, entry, job)) return undefined;
-    if (this.#waitsForReplaced(author, entry, job)) return WHILE_NEW;
+    const waits = this.#waitsForReplaced(author, entry, job);
+    if (waits !== undefined) return waits;
 
     if (author.replica.root === undefined) return undefined;
     using source = author.replica.view(job.path);
@@ -118,11 +119,13 @@ export class FileSteps {
    * Whether the author had another file of that name, which has a new one and is not judged there yet: it may have become
    * malware, and what others have under this name would be the last that is clean of it.
    */
-  #waitsForReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): boolean {
-    const { index, isIgnored, moves } = this.#parts;
+  #waitsForReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): Rest | undefined {
+    const { areTreesRead, index, isIgnored, judge, moves } = this.#parts;
     const before = recordIn(entry, replica.id);
-    if (replica.root === undefined || seen.kind !== "file" || before?.kind !== "file") return false;
-    return (moves(replica)?.targetsOf(job.path) ?? []).some((to) => {
+    if (replica.root === undefined || seen.kind !== "file" || before?.kind !== "file") return;
+    // The new name may still be found.
+    if (judge.isScanning && seen.status.inode !== before.inode && !areTreesRead()) return UNREAD;
+    const isWaitedFor = (moves(replica)?.targetsOf(job.path) ?? []).some((to) => {
       if (isIgnored(to)) return false;
       const moved = replica.glance(to);
       if (moved.kind !== "file" || moved.status.inode !== before.inode) return false;
@@ -131,6 +134,7 @@ export class FileSteps {
       // One that is written without end, such as a log, must not be waited for as long.
       return !this.#verdicts.isClean(moved.status) && ageMs(seen.status) < LONGEST_WAIT_MS;
     });
+    return isWaitedFor ? WHILE_NEW : undefined;
   }
 
   /** Whether all replicas that are there were just seen with the entry's version. */

@@ -1,10 +1,10 @@
 /**
- * Renames of which no event tells. Those made while the daemon was down are known before anything is deleted; one whose
- * events were lost, only if its new name is found before the deletion travels. Whoever reads a tree tells which inodes
+ * Renames of which no event tells. Those made while the daemon was down are known before anything is deleted or replaced;
+ * one whose events were lost, only if its new name is found before that travels. Whoever reads a tree tells which inodes
  * names have lost, and which ones others have that are news; one that is both was renamed.
  *
- * A file system may give a removed file's inode to a new one. That is taken for a rename too: the deletion is later told,
- * and not at all if the new file is malware.
+ * A file system may give a removed file's inode to a new one. That is taken for a rename too: what became of its former name
+ * is told later, and of a deletion nothing if the new file is malware.
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
@@ -16,51 +16,61 @@ import type { Sight } from "./sight.ts";
 const MOST_NAMES = 50_000;
 const MOST_BYTES = 16 * 1024 * 1024;
 
-export type Renamed = (replica: Replica, from: RelativePath, to: RelativePath) => void;
+export interface FoundRenamesParts {
+  /** A number of this moment: see `WatchSink`. */
+  mark(replica: Replica): number;
+  /** A file has another name than the index knows. All that one reading finds were renamed at the same moment. */
+  onRenamed(replica: Replica, from: RelativePath, to: RelativePath, moment: number): void;
+}
+
+/** Of one share. */
+interface Found {
+  readonly moment: number;
+  readonly lost: Names;
+  readonly news: Names;
+}
 
 /** What one reading finds. */
 export class FoundRenames {
-  readonly #onRenamed: Renamed;
-  readonly #shares = new Map<Replica, { readonly lost: Names; readonly news: Names }>();
+  readonly #shares = new Map<Replica, Found>();
 
-  constructor(onRenamed: Renamed, private readonly most = MOST_NAMES) {
-    this.#onRenamed = onRenamed;
-  }
+  constructor(private readonly parts: FoundRenamesParts, private readonly most = MOST_NAMES) {}
 
   /** A path that is not as known, in replicas that are there. */
   see(path: RelativePath, entry: IndexEntry, sights: readonly Sight[]): void {
     for (const { replica, seen } of sights) {
       if (replica.role !== "producer") continue;
       const record = recordIn(entry, replica.id);
-      if (seen.kind !== "file") {
-        if (record?.kind === "file") this.#lost(replica, record.inode, path);
-        continue;
+      const inode = seen.kind === "file" ? seen.status.inode : undefined;
+      if (record?.kind === "file" && record.inode !== inode) {
+        this.#lost(replica, record.inode, path);
       }
+      if (seen.kind !== "file") continue;
       const isNews = record?.status !== "current" || !matches(record, seen.status);
       if (isNews) this.#news(replica, seen.status.inode, path);
     }
   }
 
   #lost(replica: Replica, inode: number, path: RelativePath): void {
-    const { lost, news } = this.#of(replica);
+    const { moment, lost, news } = this.#of(replica);
     const to = news.get(inode);
     if (to === undefined) lost.set(inode, path);
-    else this.#onRenamed(replica, path, to);
+    else this.parts.onRenamed(replica, path, to, moment);
   }
 
   #news(replica: Replica, inode: number, path: RelativePath): void {
-    const { lost, news } = this.#of(replica);
+    const { moment, lost, news } = this.#of(replica);
     const from = lost.get(inode);
     if (from === undefined) news.set(inode, path);
-    else this.#onRenamed(replica, from, path);
+    else this.parts.onRenamed(replica, from, path, moment);
   }
 
-  #of(replica: Replica): { readonly lost: Names; readonly news: Names } {
-    let share = this.#shares.get(replica);
-    if (share === undefined) {
-      this.#shares.set(replica, share = { lost: new Names(this.most), news: new Names(this.most) });
-    }
-    return share;
+  #of(replica: Replica): Found {
+    return this.#shares.getOrInsertComputed(replica, () => ({
+      moment: this.parts.mark(replica),
+      lost: new Names(this.most),
+      news: new Names(this.most),
+    }));
   }
 }
 

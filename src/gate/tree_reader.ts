@@ -9,7 +9,7 @@ import { pause } from "../../ffi/clock.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { DirectoryComparison, type Finding } from "./directory_comparison.ts";
 import type { FileIndex } from "./file_index.ts";
-import { FoundRenames, type Renamed } from "./found_renames.ts";
+import { FoundRenames, type FoundRenamesParts } from "./found_renames.ts";
 import { confirmed } from "./index_confirmation.ts";
 import { KnownDirectory, MOST_PAGES, PAGE_NAMES } from "./known_directory.ts";
 import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
@@ -17,7 +17,7 @@ import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { changedIn, sightsOf } from "./sight.ts";
 
-export interface TreeReaderParts {
+export interface TreeReaderParts extends FoundRenamesParts {
   readonly index: FileIndex;
   readonly replicas: readonly Replica[];
   /** Shared by all readings of the channel. */
@@ -26,8 +26,6 @@ export interface TreeReaderParts {
   isIgnoredDirectory(path: RelativePath): boolean;
   /** A path that is to be looked at closely; `author` has changed it, as far as can be told. */
   lookAt(path: RelativePath, author?: Replica): void;
-  /** A file has another name than the index knows. */
-  readonly onRenamed: Renamed;
   isStopped(): boolean;
   /** There were no descriptors to read a directory with; it is tried again. */
   onShortage(error: SystemError): void;
@@ -75,7 +73,7 @@ export async function readTree(
   onProgress?: (reading: Readonly<Reading>) => void,
 ): Promise<Reading> {
   const reading: Reading = { files: 0, directories: 0, differing: 0, unknown: 0 };
-  const renames = new FoundRenames(parts.onRenamed);
+  const renames = new FoundRenames(parts);
   const pace = new Pace();
   const tasks: Task[] = [];
   const enter = async (at: RelativePath) => {

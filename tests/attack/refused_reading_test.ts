@@ -66,6 +66,7 @@ class Bench implements Disposable {
         isIgnored: () => false,
         isIgnoredDirectory: () => false,
         lookAt: (path) => this.found.add(display(path)),
+        mark: () => 0,
         onRenamed: () => {},
         isStopped: () => this.#stopped,
         onShortage: () => {},

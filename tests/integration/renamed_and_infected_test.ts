@@ -80,17 +80,44 @@ const REPLACED: Readonly<Record<string, { act(ann: Share): void; kept: readonly 
 };
 
 for (const [what, { act, kept }] of Object.entries(REPLACED)) {
-  testOnEachFilesystem(`I3: renamed and infected; its former name has ${what}`, async (kind) => {
+  for (const when of ["", " while the gate is down"]) {
+    testOnEachFilesystem(
+      `I3: renamed and infected${when}; its former name has ${what}`,
+      async (kind) => {
+        await using world = await World.start(kind, { channels: { docs: {} } });
+        const ann = world.only.share("ann");
+        for (const name of ["a", "c", "d/file", "e/file", "d/another"]) {
+          await ann.write(name, `content of ${name}`);
+        }
+        await world.only.settled();
+        if (when !== "") await world.gate.term();
+        act(ann);
+        if (when !== "") await world.startGate();
+        await comesBack(world, 1, ...kept);
+      },
+    );
+  }
+}
+
+testOnEachFilesystem(
+  "I3: a crash comes just after a directory was exchanged that has another file in place of what is infected",
+  async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });
     const ann = world.only.share("ann");
-    for (const name of ["a", "c", "d/file", "e/file", "d/another"]) {
-      await ann.write(name, `content of ${name}`);
-    }
+    for (const name of ["d/file", "a", "c"]) await ann.write(name, `content of ${name}`);
     await world.only.settled();
-    act(ann);
-    await comesBack(world, 1, ...kept);
-  });
-}
+    world.clamd.freeze();
+    ann.exchange("a", "d/file");
+    ann.exchange("c", "d");
+    ann.infect("a");
+    await waitFor("the others follow", () => world.only.export.has("c/file"));
+    world.gate.signal("SIGKILL");
+    await world.gate.exit();
+    await world.startGate();
+    world.clamd.thaw();
+    await comesBack(world, 1, ...["d/file", "a", "c"].map((name) => `content of ${name}`));
+  },
+);
 
 testOnEachFilesystem(
   "two files that exchange their names with each other, both clean, need not wait for each other",

@@ -68,6 +68,7 @@ class Tree implements Disposable {
         isIgnored: (path) => display(path) === this.ignored,
         isIgnoredDirectory: (path) => display(path) === this.ignored,
         lookAt: () => {},
+        mark: () => 0,
         onRenamed: () => {},
         isStopped: () => false,
         onShortage: () => {},

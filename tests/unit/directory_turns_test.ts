@@ -55,6 +55,7 @@ function follower(
         isIgnored: () => false,
         isIgnoredDirectory: () => false,
         lookAt: () => {},
+        mark: () => 0,
         onRenamed: () => {},
         isStopped: () => false,
         onShortage: () => {},

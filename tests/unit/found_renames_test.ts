@@ -37,7 +37,8 @@ function withBench(body: (bench: Bench) => void): void {
       },
       found: (looks, most) => {
         const renames: string[] = [];
-        const search = new FoundRenames((_, from, to) => renames.push(`${from} → ${to}`), most);
+        const onRenamed = (_: Replica, from: string, to: string) => renames.push(`${from} → ${to}`);
+        const search = new FoundRenames({ mark: () => 1, onRenamed }, most);
         for (const [name, entry] of looks) search.see(at(name), entry, sightsOf(at(name), [ann]));
         return renames;
       },
@@ -64,6 +65,16 @@ Deno.test("I3: over a name that is known, it is a rename as well", () =>
     const looks = ["a", "b"].map((name) => [name, known(name)] as const);
     Deno.renameSync(`${path}/a`, `${path}/b`);
     assertEquals(found(looks), ["a → b"]);
+  }));
+
+Deno.test("I3: files that have exchanged their names were renamed both, at one moment", () =>
+  withBench(({ path, known, found }) => {
+    for (const name of ["a", "b"]) Deno.writeTextFileSync(`${path}/${name}`, name);
+    const looks = ["a", "b"].map((name) => [name, known(name)] as const);
+    for (const [from, to] of [["a", "t"], ["b", "a"], ["t", "b"]]) {
+      Deno.renameSync(`${path}/${from}`, `${path}/${to}`);
+    }
+    assertEquals(found(looks), ["b → a", "a → b"]);
   }));
 
 Deno.test("what is deleted, replaced, or as it is known was not renamed", () =>

@@ -56,6 +56,7 @@ class Bench implements Disposable {
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       lookAt: (path) => this.found.set(path, (this.found.get(path) ?? 0) + 1),
+      mark: () => 0,
       onRenamed: () => {},
       isStopped: () => false,
       onShortage: () => {},

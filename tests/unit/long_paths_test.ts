@@ -149,6 +149,7 @@ Deno.test("I6, I3: few long directories wait to be read singly, and then all is"
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       lookAt: (path) => found.push(path),
+      mark: () => 0,
       onRenamed: () => {},
       isStopped: () => false,
       onShortage: () => {},

@@ -52,6 +52,7 @@ class Bench implements Disposable {
           this.foundFor.push(share === undefined ? "nobody" : display(share.name));
           this.readBefore ??= this.read;
         },
+        mark: () => 0,
         onRenamed: () => {},
         isStopped: () => this.#stopped,
         onShortage: () => {},

@@ -64,6 +64,7 @@ class Bench implements Disposable {
       lookAt: (path) => {
         if (new Set([path]).has(path)) this.found++; // as a queue asks
       },
+      mark: () => 0,
       onRenamed: () => {},
       isStopped: () => this.#tookMiB !== undefined,
       onShortage: () => {},

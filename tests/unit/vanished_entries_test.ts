@@ -44,6 +44,7 @@ class Bench implements Disposable {
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       lookAt: (path) => found.push(path),
+      mark: () => 0,
       onRenamed: () => {},
       isStopped: () => false,
       onShortage: () => {},

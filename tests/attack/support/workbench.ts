@@ -210,6 +210,7 @@ export class Workbench {
       isIgnored: () => false,
       isIgnoredDirectory: () => false,
       lookAt: (path) => void found.add(path),
+      mark: () => 0,
       onRenamed: () => {},
       isStopped: () => false,
       onShortage: (error) => void this.troubles.push(error.message),

@@ -178,6 +178,8 @@ export class FileSteps {
     const targets = step.targets.map((target) => look.view(target));
     const updated = await this.#publish(targets, look, snapshot, source.replica, judged, job);
     note(this.#parts, job.path, updated, entry);
+    // It may be anybody's rename that is complete now.
+    for (const replica of this.#parts.replicas) this.#wakeFormerName(replica, job);
     return undefined;
   }
 

@@ -407,8 +407,9 @@ export class FileSteps {
     // It had it, and has removed it since: that is told by another deletion.
     const had = recordIn(this.#parts.index.get(to), loser.id) !== undefined;
     if (loser.root === undefined || loser.role === "diode" || had) return false;
+    const inTheWay = new Set<RelativePath>();
     let path: RelativePath | undefined = to;
-    for (let left = MOST_BARRIERS; left > 0 && path !== undefined; left--) {
+    while (path !== undefined && inTheWay.size < MOST_BARRIERS) {
       using view = loser.view(path);
       if (view.seen.kind !== "absent") return path !== to;
       const barrier: Barrier | undefined = loser.barrierAbove(view, path);
@@ -416,6 +417,9 @@ export class FileSteps {
       // Or it is a mount point, or ignored, and stays.
       const stays = this.#parts.isIgnored(barrier.path) || loser.isForeign(barrier.status);
       if (barrier.path === job.path || stays) return false;
+      // Its own new name is below it, or below what waits for it: it goes without waiting for that.
+      if (inTheWay.has(barrier.path)) return true;
+      inTheWay.add(barrier.path);
       path = this.#parts.moves(author)?.targetOf(barrier.path);
     }
     return path === undefined;

@@ -191,6 +191,27 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I3: a directory takes the name of a file, which goes into it, and what is in it is infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const ann = world.only.share("ann");
+    for (const at of ROOMS) {
+      await ann.write(`${at}/d/letter`, `letter ${at}.`);
+      await ann.write(`${at}/f`, `file ${at}.`);
+    }
+    await world.only.settled();
+    for (const at of ROOMS) {
+      ann.exchange(`${at}/d`, `${at}/f`);
+      move(ann, `${at}/d`, `${at}/f/file`);
+      await sleep(5 + 50 * at);
+      ann.infect(`${at}/f/letter`);
+    }
+    const contents = ROOMS.flatMap((at) => [`letter ${at}.`, `file ${at}.`]);
+    await comesBack(world, ROOMS.length, ...contents);
+  },
+);
+
+testOnEachFilesystem(
   "I3: a directory is exchanged for a file while another guest writes into it, and then infected",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

@@ -83,6 +83,36 @@ onEachFilesystem(
       assertEquals(only.export.list("h/sub"), ["new"]);
     });
 
+    for (const restart of [false, true]) {
+      test(
+        `I3: files and directories that took each other's names meanwhile do so there, too${
+          restart ? ", over a restart" : ""
+        }`,
+        async (world) => {
+          const { only } = world;
+          const [ann, cid] = [only.share("ann"), only.share("cid")];
+          const top = restart ? "u" : "t";
+          await ann.shell(`mkdir ${top}; cd ${top}; echo 1 > a; mkdir b c; echo 1 > c/in`);
+          await only.settled(top);
+          if (restart) await world.gate.term();
+          await Deno.rename(cid.path, `${cid.path}.away`);
+          if (restart) await world.startGate();
+          else await world.gate.logged(/share\/cid is gone/);
+          await only.share("bob").shell(
+            `cd ${top}; rm a; mkdir a; echo 2 > a/in; rmdir b; echo 2 > b; rm -r c; echo 2 > c`,
+          );
+          await waitFor(
+            "ann has them",
+            async () => ann.has(`${top}/a/in`) && await ann.readText(`${top}/c`) === "2\n",
+          );
+          await Deno.rename(`${cid.path}.away`, cid.path);
+          await waitFor("cid has them", () => cid.has(`${top}/a/in`));
+          await only.settled(top);
+          assertEquals(cid.list(top), ["a", "b", "c"]);
+        },
+      );
+    }
+
     test("I3: another directory in its place deletes nothing elsewhere, and is filled", async ({ only, gate }) => {
       await only.share("ann").shell("mkdir f; for i in 1 2 3; do echo $i > f/$i; done");
       await only.settled();

@@ -82,18 +82,23 @@ export function planClash(
   const files = shares.filter(isFile);
   const directories = shares.filter(isDirectory);
   const known = files.filter(({ state }) => state === "current" || state === "stale");
+  // Those who were not there meanwhile have what it was before.
+  const isLatest = ({ state }: Situation) => state === "current";
+  const isOlder = ({ state }: Situation) => state === "stale";
   // Somebody replaced the known file by a directory: the file's deletion travels. Whoever had malware of its own
   // there has not deleted the others' version.
   const replaced = directories.some(({ record }) =>
     record?.kind === "file" && record.status !== "infected" && !isOutdated(record, entry)
   );
-  if (replaced && known.length > 0) {
+  const wasReplaced = directories.some(isLatest) && known.every(isOlder);
+  if ((replaced || wasReplaced) && known.length > 0) {
     const inExport = exported !== undefined && isFile(exported) ? [exported] : [];
     return { kind: "remove", replicas: [...known, ...inExport].map(idOf), orphan: false };
   }
   // Somebody replaced the known directory by a file: the directory's deletion travels, if it is empty.
-  const emptied = files.some(wasDirectory) && directories.every(({ state }) => state === "current");
-  if (emptied && !findings.directoryStays) {
+  const emptied = files.some(wasDirectory) && directories.every(isLatest);
+  const wasEmptied = files.some(isLatest) && directories.every(isOlder);
+  if ((emptied || wasEmptied) && !findings.directoryStays) {
     const unjudged = toBeJudged(files, findings);
     if (unjudged !== undefined) return unjudged;
     const inExport = exported !== undefined && isDirectory(exported) ? [exported] : [];

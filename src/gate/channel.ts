@@ -215,7 +215,7 @@ export class Channel {
       orphansMayGo: () => this.#shares.every((share) => share.isComplete),
       isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
       areTreesRead: () => this.#areTreesRead,
-      isBeingRead: (directory) => this.#readings.cover(directory),
+      isStillToBeRead: (directory) => this.#isStillToBeRead(directory),
       lookAt,
       onHeld: (replica) => this.#held.get(replica)?.expect(),
       reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
@@ -306,9 +306,10 @@ export class Channel {
     });
     this.#areTreesRead = !this.#stopped;
     this.#log.treesRead(reading);
-    if (!isEndless) return this.#confirmIndex();
+    this.#confirmIndex(); // what is known was read before anything else
+    if (!isEndless) return;
     this.#log.readsOn(reading);
-    this.#readings.requestAll(ROOT);
+    for (const { replica } of this.#shares) this.#readings.request(replica, ROOT, "changed");
   }
 
   #onRead(): void {
@@ -460,7 +461,7 @@ export class Channel {
   }
 
   /**
-   * What is found waits in `queue`, or, on nobody's behalf, in that of who has changed it: a large tree of one guest's is in
+   * What is found waits in `queue`, or, on nobody's behalf, in those of who has changed it: a large tree of one guest's is in
    * nobody else's way (I7).
    */
   #treeFor(queue: string): TreeReaderParts {
@@ -471,14 +472,16 @@ export class Channel {
       large: this.#large,
       isIgnored,
       isIgnoredDirectory,
-      lookAt: (path, author) => {
+      lookAt: (path, authors = []) => {
         // Before its job, which may be long in coming: it may be the new name of what is missing elsewhere.
         for (const share of this.#shares) share.found(path);
-        const isOwn = queue === COMMON && author !== undefined && author !== this.#export;
-        const waitsIn = isOwn ? author.name : queue;
+        const guests = queue === COMMON ? authors.filter(({ role }) => role !== "export") : [];
+        const queues = guests.length > 0 ? guests.map(({ name }) => name) : [queue];
         const restlessMs = this.#restlessMs(path);
-        if (restlessMs > 0) this.#retries.later(path, waitsIn, restlessMs);
-        else this.#enqueue(waitsIn, path);
+        for (const waitsIn of queues) {
+          if (restlessMs > 0) this.#retries.later(path, waitsIn, restlessMs);
+          else this.#enqueue(waitsIn, path);
+        }
       },
       isStopped: () => this.#stopped,
       mark: (replica) => this.#shareOf(replica)?.mark() ?? 0,
@@ -513,8 +516,20 @@ export class Channel {
 
   /** Has everything below `directory` read; what is found waits in `queue`. */
   #readFor(queue: string, directory: RelativePath): void {
-    const share = this.#shares.find(({ replica }) => replica.name === queue);
-    this.#readings.requestAll(directory, share?.replica);
+    this.#readings.requestAll(directory, this.#shareFor(queue));
+  }
+
+  /** Whoever is worked for there; nothing if that is nobody in particular. */
+  #shareFor(queue: string): Replica | undefined {
+    return this.#shares.find(({ replica }) => replica.name === queue)?.replica;
+  }
+
+  /** By whoever it is that `directory` is worked on for: what others have to read is nothing to wait for (I7). */
+  #isStillToBeRead(directory: RelativePath): boolean {
+    const queue = this.#queue.runningFor(directory) ?? COMMON;
+    const isForgotten = [queue, unread(queue)].some((part) => this.#queue.hasForgotten(part));
+    return isForgotten || this.#retries.hasForgotten(queue) ||
+      this.#readings.coverFor(this.#shareFor(queue), directory);
   }
 
   #sweep(): void {

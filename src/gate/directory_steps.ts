@@ -132,7 +132,7 @@ export class DirectorySteps {
       return undefined;
     }
     // What is below goes first: a renamed file, say, waits until its new name was scanned.
-    if (this.#parts.isBeingRead(job.path) || await anyOf(left, isPending)) {
+    if (this.#parts.isStillToBeRead(job.path) || await anyOf(left, isPending)) {
       return { kind: "later", delayMs: this.#removals.wait(job.path) };
     }
     if (await this.#removeLeftovers(left, job)) return undefined;

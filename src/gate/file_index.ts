@@ -216,7 +216,8 @@ export class FileIndex implements Disposable {
         this.#statements.delete.run(directory, name);
         return;
       }
-      const held = entry.records.find(({ status }) => status === "held")?.replica ?? 0;
+      // The last one's: a guest that took the name long ago has no part in when it is tried again (I7).
+      const held = entry.records.findLast(({ status }) => status === "held")?.replica ?? 0;
       this.#statements.put.run(directory, name, held, packEntry(entry));
     });
   }

@@ -72,8 +72,11 @@ export interface ReconcilerParts {
   isPending(path: RelativePath): boolean;
   /** Whether all trees were read since the start: renames that were made before are known from then on. */
   areTreesRead(): boolean;
-  /** Whether a directory is going to be read, or is being read: more in it may turn out to be looked at. */
-  isBeingRead(directory: RelativePath): boolean;
+  /**
+   * Whether a directory that is worked on is going to be read, or is being read, for whoever it is worked on for: more in it
+   * may turn out to be looked at.
+   */
+  isStillToBeRead(directory: RelativePath): boolean;
   /** Another path is to be looked at, because of the one that is worked on. */
   lookAt(path: RelativePath, cause: RelativePath): void;
   /** A file of the replica waits for the scanner from now on. */

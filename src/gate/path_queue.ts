@@ -30,14 +30,14 @@ export class PathQueue {
   /** By the queue that they were taken for. */
   readonly #running = new Map<RelativePath, string>();
   /** Told again while they were running, and by whom. */
-  readonly #again = new Map<RelativePath, string>();
+  readonly #again = new Map<RelativePath, Set<string>>();
 
   constructor(private readonly limits: QueueLimits = DEFAULT_LIMITS) {}
 
   /** `false` if the share's queue is full: the path is not remembered. */
   add(share: string, path: RelativePath): boolean {
     if (this.#running.has(path)) {
-      this.#again.set(path, share);
+      this.#repeat(path, share);
       return true;
     }
     const queue = this.#queueOf(share);
@@ -60,7 +60,7 @@ export class PathQueue {
       queue.paths.delete(path);
       queue.bytes -= path.length;
       if (this.#running.has(path)) {
-        this.#again.set(path, to);
+        this.#repeat(path, to);
         continue;
       }
       this.#running.set(path, to);
@@ -73,10 +73,14 @@ export class PathQueue {
   /** The path's job has ended. */
   done(path: RelativePath): void {
     this.#running.delete(path);
-    const share = this.#again.get(path);
-    if (share === undefined) return;
+    const shares = this.#again.get(path);
+    if (shares === undefined) return;
     this.#again.delete(path);
-    this.add(share, path);
+    for (const share of shares) this.add(share, path);
+  }
+
+  #repeat(path: RelativePath, share: string): void {
+    this.#again.getOrInsertComputed(path, () => new Set()).add(share);
   }
 
   isRunning(path: RelativePath): boolean {
@@ -94,17 +98,22 @@ export class PathQueue {
     return this.#running.get(path);
   }
 
-  /** Whether the path waits or is worked on, or may be one of those that were forgotten. */
+  /** Whether the path waits or is worked on. */
   isPending(path: RelativePath): boolean {
-    if (this.#overflowed.size > 0 || this.#running.has(path)) return true;
+    if (this.#running.has(path)) return true;
     for (const { paths } of this.#waiting.values()) if (paths.has(path)) return true;
     return false;
+  }
+
+  /** Whether paths of the share were forgotten that are still to be found by reading. */
+  hasForgotten(share: string): boolean {
+    return this.#overflowed.has(share);
   }
 
   /** Looks at all that is being worked on once more. */
   repeatRunning(): void {
     for (const [path, share] of this.#running) {
-      if (!this.#again.has(path)) this.#again.set(path, share);
+      if (!this.#again.has(path)) this.#repeat(path, share);
     }
   }
 

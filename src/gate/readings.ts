@@ -76,6 +76,11 @@ export class Readings {
     return false;
   }
 
+  /** Whether `path` is going to be read, or is being read, on behalf of `share` or of nobody in particular. */
+  coverFor(share: Replica | undefined, path: RelativePath): boolean {
+    return [share, undefined].some((lane) => this.#lanes.get(lane)?.covers(path));
+  }
+
   /** Whether something is going to be read, or is being read, on behalf of `share`. */
   isBusyFor(share: Replica): boolean {
     return this.#lanes.get(share)?.running !== undefined;

@@ -135,13 +135,14 @@ export class RetrySchedule {
     this.#rereads.set(queue, cancel);
   }
 
-  /**
-   * Whether something is still to become of the path: it has an appointment and is not blocked, or may be one of those
-   * that were not remembered.
-   */
+  /** Whether something is still to become of the path: it has an appointment and is not blocked. */
   isPending(path: RelativePath): boolean {
-    if (this.#rereads.size > 0) return true;
     return this.#appointments.get(path)?.isBlocked === false;
+  }
+
+  /** Whether there are paths of the queue that were not remembered, and are still to be found by reading. */
+  hasForgotten(queue: string): boolean {
+    return this.#rereads.has(queue);
   }
 
   stop(): void {

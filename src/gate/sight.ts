@@ -19,11 +19,16 @@ export function isAsRecorded(seen: Seen, record: ReplicaRecord): boolean {
   return (seen.kind === "file" || seen.kind === "directory") && matches(record, seen.status);
 }
 
-/** The replica, if there is one, that has changed something since it was last known, or is not done with. */
-export function changedIn(sights: readonly Sight[], entry: IndexEntry): Replica | undefined {
-  return sights.find(({ replica, seen }) => {
+/**
+ * The replicas that have changed something since it was last known, or are not done with. Whose it is that several have, and
+ * of which nothing is known, nobody can say.
+ */
+export function authorsOf(sights: readonly Sight[], entry: IndexEntry): readonly Replica[] {
+  const authors = sights.filter(({ replica, seen }) => {
     const record = recordIn(entry, replica.id);
     if (record === undefined) return seen.kind === "file" || seen.kind === "directory";
     return record.status === "held" || !isAsRecorded(seen, record);
-  })?.replica;
+  });
+  const isKnown = entry.records.length > 0;
+  return isKnown || authors.length === 1 ? authors.map(({ replica }) => replica) : [];
 }

@@ -15,7 +15,7 @@ import { KnownDirectory, MOST_PAGES, PAGE_NAMES } from "./known_directory.ts";
 import { DirectoryTurn, type LargeDirectories } from "./large_directories.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
-import { changedIn, sightsOf } from "./sight.ts";
+import { authorsOf, sightsOf } from "./sight.ts";
 
 export interface TreeReaderParts extends FoundRenamesParts {
   readonly index: FileIndex;
@@ -24,8 +24,8 @@ export interface TreeReaderParts extends FoundRenamesParts {
   readonly large: LargeDirectories;
   isIgnored(path: RelativePath): boolean;
   isIgnoredDirectory(path: RelativePath): boolean;
-  /** A path that is to be looked at closely; `author` has changed it, as far as can be told. */
-  lookAt(path: RelativePath, author?: Replica): void;
+  /** A path that is to be looked at closely; the authors have changed it, as far as can be told. */
+  lookAt(path: RelativePath, authors?: readonly Replica[]): void;
   isStopped(): boolean;
   /** There were no descriptors to read a directory with; it is tried again. */
   onShortage(error: SystemError): void;
@@ -63,10 +63,13 @@ export function pathOf({ above, name }: Entry): RelativePath {
 }
 
 type Task =
-  | Entry & { readonly what: "enter" }
-  | Entry & { readonly what: "lookAt"; readonly author: Replica | undefined };
+  | Entry & { readonly what: "enter"; readonly isNew: boolean }
+  | Entry & { readonly what: "lookAt"; readonly authors: readonly Replica[] };
 
-/** Reads `directory` and everything below. `onProgress` hears the counts now and then. */
+/**
+ * Reads `directory` and everything below, directories of which nothing is known last: however many there are, all that is
+ * known has been read by then. `onProgress` hears the counts now and then.
+ */
 export async function readTree(
   parts: TreeReaderParts,
   directory: RelativePath,
@@ -76,18 +79,25 @@ export async function readTree(
   const renames = new FoundRenames(parts);
   const pace = new Pace();
   const tasks: Task[] = [];
+  const news: Task[] = [];
+  const next = () => tasks.pop() ?? news.pop();
   const enter = async (at: RelativePath) => {
     const read = () => readDirectory(parts, at, renames, reading, pace);
     // Not spread into one call: a directory has as many children as a guest likes.
-    for (const below of await readPatiently(parts, at, read)) tasks.push(below);
+    for (const below of await readPatiently(parts, at, read)) {
+      (below.what === "enter" && below.isNew ? news : tasks).push(below);
+    }
     onProgress?.(reading);
     if (pace.isDue()) await pace.rest();
     await parts.room();
   };
   await enter(directory);
-  for (let task = tasks.pop(); task && !parts.isStopped(); task = tasks.pop()) {
-    if (task.what === "enter") await enter(pathOf(task));
-    else parts.lookAt(pathOf(task), task.author);
+  for (let task = next(); task && !parts.isStopped(); task = next()) {
+    if (task.what === "lookAt") parts.lookAt(pathOf(task), task.authors);
+    else {
+      if (task.isNew) reading.unknown++;
+      await enter(pathOf(task));
+    }
   }
   return reading;
 }
@@ -179,15 +189,15 @@ async function tell(
     if (pace.isDue()) await pace.rest();
     if (isDirectory || wasDirectory) reading.files--;
     if (parts.isIgnoredDirectory(path)) continue;
-    if (isDirectory && !wasDirectory) reading.unknown++;
     if (!settled) {
       reading.differing++;
       const sights = sightsOf(path, present);
-      const author = changedIn(sights, entry);
+      const authors = authorsOf(sights, entry);
       renames.see(path, confirmed(parts.index, path, entry, () => sights), sights);
-      if (wasDirectory) tasks.push({ above: directory, name, what: "lookAt", author });
-      else parts.lookAt(path, author);
+      if (wasDirectory) tasks.push({ above: directory, name, what: "lookAt", authors });
+      else parts.lookAt(path, authors);
     }
-    if (isDirectory || wasDirectory) tasks.push({ above: directory, name, what: "enter" });
+    if (!isDirectory && !wasDirectory) continue;
+    tasks.push({ above: directory, name, what: "enter", isNew: !wasDirectory });
   }
 }

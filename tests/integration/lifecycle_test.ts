@@ -112,17 +112,21 @@ testOnEachFilesystem(
     const count = 10_000;
     await using world = await World.start(kind, { channels: { docs: {} } });
     const { only } = world;
-    // New directories are read before those that are known.
-    await only.share("ann").shell("mkdir known; cd known; echo 1 > changed; echo 1 > deleted");
-    await waitFor("they are known", () => only.export.list("known").length === 2);
+    const [ann, bob] = [only.share("ann"), only.share("bob")];
+    await bob.shell("mkdir known; cd known; echo 1 > changed; echo 1 > both; echo 1 > deleted");
+    await waitFor("they are known", () => only.export.list("known").length === 3);
     await only.settled();
     await world.gate.term();
-    await only.share("ann").shell("cd known; echo 2 > changed; rm deleted; echo 1 > new; mkdir d");
-    await only.share("bob").shell(`mkdir many; cd many; seq ${count} | xargs touch`);
+    await ann.shell(`mkdir many; cd many; seq ${count} | xargs touch`);
+    await ann.shell("touch -d yesterday known/both");
+    await bob.shell("cd known; echo 2 > changed; echo 2 > both; rm deleted; echo 1 > new; mkdir d");
     await world.startGate();
-    await waitFor("ann's arrive", async () => {
-      const names = only.export.list("known").join();
-      return names === "changed,d,new" && await only.export.readText("known/changed") === "2\n";
+    await waitFor("bob's arrive", async () => {
+      for (const name of ["changed", "both"]) {
+        if (await only.export.readText(`known/${name}`) !== "2\n") return false;
+      }
+      const has = (name: string) => only.export.has(`known/${name}`);
+      return !has("deleted") && has("new") && has("d");
     });
     assertLess(only.export.list("many").length, count);
     await only.settled();

@@ -66,7 +66,7 @@ Deno.test("I3: what is put later counts, and what has no records is forgotten", 
   assertEquals(index.page(fromText("directory") as RelativePath, "").names, []);
 });
 
-Deno.test("I3: what is held is listed in order, once, for the first of those who hold it", () => {
+Deno.test("I3: what is held is listed in order, once, for the last of those who hold it", () => {
   using index = open();
   const heldBy = (number: number, ...replicas: readonly number[]) => {
     const { records: [record], ...entry } = entryOf(number);
@@ -79,7 +79,7 @@ Deno.test("I3: what is held is listed in order, once, for the first of those who
     index.put(path(number), { ...entry, records });
   };
   heldBy(3, 2);
-  heldBy(1, 2, 3);
+  heldBy(1, 1, 2);
   heldBy(2, 3);
   heldBy(4);
   heldBy(5, 2);

@@ -17,7 +17,7 @@ Deno.test("a path waits once in its share's queue, and paths come in their order
   assertEquals(queue.take("bob"), undefined);
 });
 
-Deno.test("I3: a path is pending while it waits, is worked on, or may have been forgotten", () => {
+Deno.test("I3: a path is pending while it waits or is worked on, and it is known whose were forgotten", () => {
   const queue = new PathQueue({ paths: 1, bytes: 100 });
   queue.add("ann", A);
   assertEquals([queue.isPending(A), queue.isPending(B)], [true, false]);
@@ -26,11 +26,22 @@ Deno.test("I3: a path is pending while it waits, is worked on, or may have been 
   queue.done(A);
   assert(!queue.isPending(A));
   for (const path of [A, B]) queue.add("bob", path);
-  assert(queue.isPending(B));
+  assert(!queue.isPending(B));
+  assertEquals([queue.hasForgotten("bob"), queue.hasForgotten("ann")], [true, false]);
   queue.take("bob");
   queue.done(A);
   queue.takeOverflow("bob");
-  assert(!queue.isPending(B));
+  assert(!queue.hasForgotten("bob"));
+});
+
+Deno.test("I7: what two tell of while it is worked on waits for both, however full the other's queue is", () => {
+  const queue = new PathQueue({ paths: 1, bytes: 100 });
+  queue.add("bob", A);
+  queue.take("bob");
+  for (const guest of ["ann", "bob"]) queue.add(guest, A);
+  queue.add("bob", B);
+  queue.done(A);
+  assertEquals([queue.take("ann"), queue.take("bob")], [A, B]);
 });
 
 Deno.test("I7: a path can be taken from one queue for another, and then is one of that", () => {
@@ -62,6 +73,8 @@ Deno.test("I3: a path that is told while it is worked on is looked at once more"
   queue.add("ann", A);
   queue.add("bob", A);
   assertEquals([queue.take("ann"), queue.take("bob")], [undefined, undefined]);
+  queue.done(A);
+  assertEquals([queue.take("ann"), queue.take("bob")], [A, undefined]);
   queue.done(A);
   assertEquals([queue.take("ann"), queue.take("bob")], [undefined, A]);
 });

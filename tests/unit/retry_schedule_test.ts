@@ -51,6 +51,14 @@ Deno.test("a path is looked at again in the queue that it came from; of two appo
   assertEquals(looks.at(-1), "101: a of bob");
 });
 
+Deno.test("I7: it is known whose paths were not remembered, until they are read", () => {
+  const { clock, retries } = new Bench({ paths: 1, bytes: 100_000, rereadMs: 10 });
+  for (const path of [A, B]) retries.later(path, "bob", 5000);
+  assertEquals([retries.hasForgotten("bob"), retries.hasForgotten("ann")], [true, false]);
+  clock.pass(100);
+  assert(!retries.hasForgotten("bob"));
+});
+
 Deno.test("after the end nothing is looked at, and no timer is left", () => {
   const { clock, looks, retries } = new Bench({ paths: 1, bytes: 100_000, rereadMs: 10 });
   retries.later(A, "ann", 1);
@@ -130,7 +138,7 @@ Deno.test("I3, I6: every path is looked at in time, with everything if it could 
       for (const { path, delayMs, pauseMs } of requests) {
         if (!due.has(path)) due.set(path, clock.now() + LONGEST_MS);
         retries.later(path, "ann", delayMs);
-        assert(retries.isPending(path));
+        assert(retries.isPending(path) || retries.hasForgotten("ann"));
         assert(clock.waiting <= LIMITS.paths + 1, `${clock.waiting} timers`);
         clock.pass(pauseMs);
         for (const [late, at] of due) assert(at > clock.now(), `${late} was not looked at`);

@@ -137,7 +137,7 @@ export class Workbench {
       orphansMayGo: () => true,
       isPending: () => false,
       areTreesRead: () => true,
-      isBeingRead: () => this.isBeingRead,
+      isStillToBeRead: () => this.isBeingRead,
       lookAt: (path) => void this.#lookAt.add(path),
       onHeld: () => {},
       reread: () => {},

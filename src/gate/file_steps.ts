@@ -3,7 +3,7 @@
 import { nameOf, type RelativePath } from "../../ffi/byte_string.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { hasWriters } from "../../ffi/file_content.ts";
-import { ageMs } from "../../ffi/file_status.ts";
+import { ageMs, type FileStatus } from "../../ffi/file_status.ts";
 import {
   AT_REST,
   type Job,
@@ -26,6 +26,7 @@ import {
   recordIn,
   recordOf,
   type ReplicaId,
+  type ReplicaRecord,
   sameIdentity,
   withDeletion,
   withoutRecord,
@@ -46,6 +47,12 @@ const LONGEST_WAIT_MS = 30_000;
 /** Files, each in the way of what another one's new name is. */
 const MOST_BARRIERS = 8;
 const AT_ONCE: Rest = { kind: "later", delayMs: 0 };
+
+/** A file of the author's. */
+interface Named {
+  readonly path: RelativePath;
+  readonly status: FileStatus;
+}
 
 export class FileSteps {
   readonly #parts: ReconcilerParts;
@@ -116,25 +123,57 @@ export class FileSteps {
   }
 
   /**
-   * Whether the author had another file of that name, which has a new one and is not judged there yet: it may have become
-   * malware, and what others have under this name would be the last that is clean of it.
+   * Whether the author had another file of that name, which has a new one and is not there yet: it may become malware, and
+   * what others have under this name would be the last that is clean of it.
    */
   #waitsForReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): Rest | undefined {
-    const { areTreesRead, index, isIgnored, judge, moves } = this.#parts;
+    const { areTreesRead, index, judge } = this.#parts;
     const before = recordIn(entry, replica.id);
-    if (replica.root === undefined || seen.kind !== "file" || before?.kind !== "file") return;
+    if (!judge.isScanning || replica.root === undefined) return;
+    if (seen.kind !== "file" || before?.kind !== "file") return;
     // The new name may still be found.
-    if (judge.isScanning && seen.status.inode !== before.inode && !areTreesRead()) return UNREAD;
-    const isWaitedFor = (moves(replica)?.targetsOf(job.path) ?? []).some((to) => {
-      if (isIgnored(to)) return false;
-      const moved = replica.glance(to);
-      if (moved.kind !== "file" || moved.status.inode !== before.inode) return false;
-      const known = recordIn(index.get(to), replica.id);
-      if (known !== undefined && matches(known, moved.status)) return known.status === "held";
-      // One that is written without end, such as a log, must not be waited for as long.
-      return !this.#verdicts.isClean(moved.status) && ageMs(seen.status) < LONGEST_WAIT_MS;
-    });
-    return isWaitedFor ? WHILE_NEW : undefined;
+    if (seen.status.inode !== before.inode && !areTreesRead()) return UNREAD;
+    const moved = this.#presentName(replica, job.path, before);
+    if (moved === undefined) return;
+    const known = recordIn(index.get(moved.path), replica.id);
+    if (known !== undefined && matches(known, moved.status)) {
+      return known.status === "held" ? WHILE_NEW : undefined;
+    }
+    // One that is written without end, such as a log, must not be waited for as long.
+    if (ageMs(seen.status) >= LONGEST_WAIT_MS) return;
+    return this.#isCircle(replica, moved, job) ? undefined : WHILE_NEW;
+  }
+
+  /** What the index knows at `path` as `before`, where the author has it now. */
+  #presentName(
+    replica: Replica,
+    path: RelativePath,
+    before: ReplicaRecord,
+  ): Named | undefined {
+    const { isIgnored, moves } = this.#parts;
+    for (const to of moves(replica)?.targetsOf(path) ?? []) {
+      const seen = isIgnored(to) ? undefined : replica.glance(to);
+      if (seen?.kind === "file" && seen.status.inode === before.inode) {
+        return { path: to, status: seen.status };
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether each waits for another's name, and this one for the last of them. Where all are clean, one has to begin. */
+  #isCircle(
+    replica: Replica,
+    first: Named,
+    job: Job,
+  ): boolean {
+    let here: Named | undefined = first;
+    for (let left = MOST_BARRIERS; here !== undefined && left > 0; left--) {
+      if (!this.#verdicts.isClean(here.status)) return false;
+      if (here.path === job.path) return true;
+      const before = recordIn(this.#parts.index.get(here.path), replica.id);
+      here = before && this.#presentName(replica, here.path, before);
+    }
+    return here !== undefined;
   }
 
   /** Whether all replicas that are there were just seen with the entry's version. */

@@ -475,13 +475,11 @@ export class Channel {
       lookAt: (path, authors = []) => {
         // Before its job, which may be long in coming: it may be the new name of what is missing elsewhere.
         for (const share of this.#shares) share.found(path);
-        const guests = queue === COMMON ? authors.filter(({ role }) => role !== "export") : [];
-        const queues = guests.length > 0 ? guests.map(({ name }) => name) : [queue];
-        const restlessMs = this.#restlessMs(path);
-        for (const waitsIn of queues) {
-          if (restlessMs > 0) this.#retries.later(path, waitsIn, restlessMs);
-          else this.#enqueue(waitsIn, path);
+        const guests = this.#shares.filter(({ replica }) => authors.includes(replica));
+        if (queue !== COMMON || guests.length === 0) {
+          return this.#lookWhenQuiet(path, queue, this.#shares);
         }
+        for (const guest of guests) this.#lookWhenQuiet(path, guest.replica.name, [guest]);
       },
       isStopped: () => this.#stopped,
       mark: (replica) => this.#shareOf(replica)?.mark() ?? 0,
@@ -496,14 +494,16 @@ export class Channel {
     };
   }
 
-  /** How long a file of that name has yet to stay as it is until it counts as written; the watcher tells of others. */
-  #restlessMs(path: RelativePath): number {
+  /** When the file that these have has stayed as it is for as long as counts as written; the watcher tells of others. */
+  #lookWhenQuiet(path: RelativePath, queue: string, shares: readonly Share[]): void {
     const { debounceMs } = this.config;
-    const restless = this.#shares.map((share) => {
+    const restless = shares.map((share) => {
       const ageMs = share.ageMs(path) ?? Infinity;
       return ageMs >= 0 && ageMs < debounceMs ? debounceMs - ageMs : 0;
     });
-    return Math.max(0, ...restless);
+    const restlessMs = Math.max(0, ...restless);
+    if (restlessMs > 0) this.#retries.later(path, queue, restlessMs);
+    else this.#enqueue(queue, path);
   }
 
   #isFull(queue: string): boolean {

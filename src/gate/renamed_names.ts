@@ -62,10 +62,10 @@ export class RenamedNames {
     const moved = this.#presentName(replica, job.path, before);
     if (moved === undefined) return;
     const known = recordIn(index.get(moved.path), replica.id);
-    if (known !== undefined && matches(known, moved.status)) {
-      return known.status === "held" ? WHILE_NEW : undefined;
-    }
-    // One that is written without end, such as a log, must not be waited for as long.
+    const isKnown = known !== undefined && known.inode === moved.status.inode;
+    // What others have of it is clean, and perhaps older: one that is written without end, such as a log, is never at rest.
+    if (isKnown && known.status === "current") return;
+    if (isKnown && known.status === "held" && matches(known, moved.status)) return WHILE_NEW;
     if (ageMs(seen.status) >= LONGEST_WAIT_MS) return;
     return this.#isCircle(replica, moved, job) ? undefined : WHILE_NEW;
   }

@@ -5,6 +5,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
+import { marked } from "../support/command.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { Share } from "../support/share.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -135,6 +136,33 @@ testOnEachFilesystem(
     ann.infect("c");
     world.clamd.thaw();
     await comesBack(world, 1, "content of a", "content of b", "content of c");
+  },
+);
+
+testOnEachFilesystem(
+  "a new log does not wait until the former one is written no more, as soon as others have that",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("log", "started");
+    await only.settled();
+    const writer = new Deno.Command("sh", {
+      args: ["-c", "exec 3>>log; while :; do echo line >&3; done"],
+      cwd: ann.path,
+      env: marked(),
+    }).spawn();
+    try {
+      await waitFor("it is written", () => Deno.statSync(ann.at("log")).size > 1000);
+      await ann.shell("mv log log.1; echo new > log");
+      // What never comes there is waited for for 30 s.
+      const isNew = async () => await only.export.readText("log") === "new\n";
+      await waitFor("the new log has arrived", isNew, 20_000);
+    } finally {
+      writer.kill("SIGKILL");
+      await writer.status;
+    }
+    await only.settled();
   },
 );
 

@@ -95,6 +95,10 @@ export abstract class ClamdClient implements Scanner {
     return this.admission.limit;
   }
 
+  get isDown(): boolean {
+    return this.health.trouble !== undefined;
+  }
+
   onRecovery(listener: () => void): void {
     this.health.onRecovery(listener);
   }

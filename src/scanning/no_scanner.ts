@@ -6,6 +6,7 @@ const CLEAN: Promise<Verdict> = Promise.resolve({ kind: "clean" });
 export class NoScanner implements Scanner {
   /** Nothing limits scans that are none; what a pipeline has in flight otherwise is plenty. */
   readonly concurrency = 32;
+  readonly isDown = false;
 
   scan(): Promise<Verdict> {
     return CLEAN;

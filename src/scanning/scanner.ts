@@ -36,6 +36,12 @@ export interface Scanner {
   /** Whether the scanner answers now. */
   check(): Promise<Availability>;
 
+  /**
+   * Whether it did not answer when it was asked last, other than for want of descriptors: `onRecovery` tells when it does
+   * again.
+   */
+  readonly isDown: boolean;
+
   /** How many scans are worth having in flight; may change when the scanner was asked. */
   readonly concurrency: number;
 

@@ -55,6 +55,10 @@ export class SocketScanner implements Scanner {
     return this.#byDescriptor.check();
   }
 
+  get isDown(): boolean {
+    return this.#byDescriptor.isDown;
+  }
+
   onRecovery(listener: () => void): void {
     this.#byDescriptor.onRecovery(listener);
     this.#byStream.onRecovery(listener);

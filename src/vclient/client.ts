@@ -33,6 +33,8 @@ export interface ClientParts {
 /** A scanner that just answered is not asked again. */
 const DOUBT_EVERY_MS = 1_000;
 const PROGRESS_EVERY_MS = 10_000;
+/** The trees are searched for names that nobody told no more often than this. */
+const SEARCH_MS = 10_000;
 
 export class Client implements Disposable {
   readonly #parts: ClientParts;
@@ -44,6 +46,8 @@ export class Client implements Disposable {
   #isStopped = false;
   #doubtedAt = -Infinity;
   #whenBack = Promise.withResolvers<void>();
+  /** Set while a search was begun lately; whether another one is due then. */
+  #searched: { readonly timer: ReturnType<typeof setTimeout>; again: boolean } | undefined;
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
@@ -59,6 +63,7 @@ export class Client implements Disposable {
         newSinceNs: parts.newSinceNs,
         wake: () => this.#scheduler.wake(),
         doubtScanner: () => this.#doubtScanner(),
+        search: () => this.#search(),
       })
     );
     for (const { source } of this.#trees) this.#scheduler.add(source);
@@ -134,15 +139,34 @@ export class Client implements Disposable {
 
   /** Begins nothing more; settles when the scans in flight have ended. */
   async finish(): Promise<void> {
-    this.#isStopped = true;
-    for (const tree of this.#trees) tree.stop();
+    this.#stop();
     await this.#scheduler.stop();
   }
 
   [Symbol.dispose](): void {
-    this.#isStopped = true;
-    for (const tree of this.#trees) tree.stop();
+    this.#stop();
     this.#parts.scanner.close();
+  }
+
+  #stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#searched?.timer);
+    for (const tree of this.#trees) tree.stop();
+  }
+
+  #search(): void {
+    if (this.#isStopped) return;
+    if (this.#searched !== undefined) {
+      this.#searched.again = true;
+      return;
+    }
+    const timer = setTimeout(() => {
+      const again = this.#searched?.again;
+      this.#searched = undefined;
+      if (again) this.#search();
+    }, SEARCH_MS);
+    this.#searched = { timer, again: false };
+    for (const tree of this.#trees) tree.search();
   }
 
   /** While no scanner answers, files wait in the queues, and none is tried in vain. */
@@ -150,8 +174,10 @@ export class Client implements Disposable {
     const now = performance.now();
     if (this.#isPaused || now - this.#doubtedAt < DOUBT_EVERY_MS) return;
     this.#doubtedAt = now;
-    const answer = await this.#parts.scanner.check();
-    if (answer.available) return;
+    const { scanner } = this.#parts;
+    const answer = await scanner.check();
+    // It may be for want of descriptors, of whose end nobody tells: each file is tried again then.
+    if (answer.available || !scanner.isDown) return;
     this.#isPaused = true;
     this.#parts.log.warn("files wait until the scanner answers again ({reason})", {
       reason: answer.reason,
@@ -188,6 +214,11 @@ function findings({ log, user }: ClientParts): Findings {
       log.error("{path} could not be scanned: {reason}", { path: displayPath(path), reason });
       user.scanError(path, reason);
     },
+    restored: (path) =>
+      log.warn(
+        "{path} has a name as of a file that was being removed when the client was killed: it gets its own back",
+        { path: displayPath(path) },
+      ),
     unstable: (path) =>
       log.debug("{path} changed while it was scanned, and is scanned again", {
         path: displayPath(path),

@@ -16,6 +16,8 @@ export type Disposed =
 export interface Disposal {
   /** Throws SystemError where it could not be done; the file is in its place then. */
   dispose(scanned: ScannedFile, finding: Finding): Promise<Disposed> | Disposed;
+  /** Whether files can be on the way out when the client is killed. */
+  readonly takesAway: boolean;
   /** Whether infected files are kept in `directory`: they are not found there again. */
   keepsIn(directory: Directory): boolean;
 }
@@ -23,12 +25,14 @@ export interface Disposal {
 const CHANGED: Disposed = { kind: "changed" };
 
 export const leaving: Disposal = {
+  takesAway: false,
   dispose: () => ({ kind: "left", consequence: "left in place (--action log)" }),
   keepsIn: () => false,
 };
 
 export function deleting(onStray: OnStray): Disposal {
   return {
+    takesAway: true,
     dispose: (scanned) =>
       remove(scanned, onStray) === "changed" ? CHANGED : { kind: "gone", consequence: "deleted" },
     keepsIn: () => false,
@@ -37,6 +41,7 @@ export function deleting(onStray: OnStray): Disposal {
 
 export function quarantining(quarantine: Quarantine): Disposal {
   return {
+    takesAway: true,
     async dispose(scanned, finding) {
       const kept = await quarantine.keep(scanned, finding);
       if (kept.kind === "changed") return CHANGED;

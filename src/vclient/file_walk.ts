@@ -12,7 +12,7 @@ import { pause } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { DirectoryEntry } from "../../ffi/dirent.ts";
 import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
-import type { FileStatus } from "../../ffi/file_status.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { nextTurn } from "../../ffi/reactor.ts";
 import { pathOf, type Place, ReachedDirectories } from "./reached_directories.ts";
 
@@ -25,8 +25,18 @@ const MOUNTED = "another file system is mounted there (name it to have it watche
 
 export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
-  /** One regular file; `name` is the last of its path's. A promise is waited for. */
-  file(path: RelativePath, status: FileStatus, name: FileName): Promise<void> | void;
+  /** Since when it is to be told of directories that were renamed (ns since 1970); nothing if it is not. */
+  readonly renamedSinceNs?: bigint | undefined;
+  /**
+   * One regular file; `name` is the last of its path's, `isMoved` whether a directory above it was renamed since. A promise
+   * is waited for.
+   */
+  file(
+    path: RelativePath,
+    status: FileStatus,
+    name: FileName,
+    isMoved: boolean,
+  ): Promise<void> | void;
   /** A directory or an entry cannot be read, and why. Another file system that is mounted below is not entered. */
   onTrouble(path: RelativePath, reason: string): void;
   isStopped(): boolean;
@@ -46,11 +56,16 @@ class Slice {
   }
 }
 
+/** A directory that is still to be read. */
+interface Unread extends Place {
+  /** One above it was renamed. */
+  readonly isMoved: boolean;
+}
+
 interface Walk {
   readonly visitor: FileVisitor;
   readonly slice: Slice;
-  /** Those that are still to be read. */
-  readonly places: Place[];
+  readonly places: Unread[];
 }
 
 /** Tells of the files below the directory `top`. */
@@ -59,7 +74,8 @@ export async function walkFiles(
   top: RelativePath,
   visitor: FileVisitor,
 ): Promise<void> {
-  const walk: Walk = { visitor, slice: new Slice(), places: [{ above: undefined, name: top }] };
+  const first: Unread = { above: undefined, name: top, isMoved: false };
+  const walk: Walk = { visitor, slice: new Slice(), places: [first] };
   using reached = new ReachedDirectories(root);
   for (let place = walk.places.pop(); place !== undefined; place = walk.places.pop()) {
     if (walk.slice.isOver) await walk.slice.rest();
@@ -83,6 +99,13 @@ export async function walkFiles(
   }
 }
 
+/** A rename changes only the time of change of a directory; what happens in it, both times. */
+function isRenamed(directory: Directory, { above }: Place, sinceNs: bigint | undefined): boolean {
+  if (sinceNs === undefined || above === undefined) return false;
+  const { ctimeNs, mtimeNs } = statusOf(directory);
+  return ctimeNs >= sinceNs && mtimeNs < ctimeNs;
+}
+
 function isMountPoint(root: Directory, reached: ReachedDirectories, place: Place): boolean {
   const { above, name } = place;
   if (name === ROOT) return false;
@@ -94,17 +117,18 @@ function isMountPoint(root: Directory, reached: ReachedDirectories, place: Place
 
 async function readDirectory(
   directory: Directory,
-  place: Place,
+  place: Unread,
   path: RelativePath,
   { visitor, slice, places }: Walk,
 ): Promise<void> {
+  const isMoved = place.isMoved || isRenamed(directory, place, visitor.renamedSinceNs);
   for (const entry of directory.entries()) {
     const below = join(path, entry.name);
     if (!visitor.isExcluded(below)) {
       const found = look(directory, entry, (reason) => visitor.onTrouble(below, reason));
-      if (found === "directory") places.push({ above: place, name: entry.name });
+      if (found === "directory") places.push({ above: place, name: entry.name, isMoved });
       else if (found !== undefined) {
-        const isTaken = visitor.file(below, found, entry.name);
+        const isTaken = visitor.file(below, found, entry.name, isMoved);
         if (isTaken !== undefined) await isTaken;
       }
     }

@@ -9,14 +9,15 @@ import { ageMs, type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { Disposal } from "./disposal.ts";
-import { restoreHidden, type ScannedFile } from "./removal.ts";
+import { type Place, restoreHidden, type ScannedFile } from "./removal.ts";
 import { RestlessFiles } from "./restless_files.ts";
 
 /**
  * When the path is to be looked at again: never as it is now, as soon as it is quiet, when it may have become
- * possible to scan it, or when somebody may have raised the scanner's limits.
+ * possible to scan it, or when somebody may have raised the scanner's limits. `elsewhere`: never, but the file has other
+ * names, which nobody tells.
  */
-export type Next = "done" | "soon" | "later" | "much-later";
+export type Next = "done" | "elsewhere" | "soon" | "later" | "much-later";
 
 /** Why a file is looked at. */
 export interface Occasion {
@@ -27,6 +28,8 @@ export interface Occasion {
    * nobody could tell that it was open, content written by mmap(2) may have the times of the one that was scanned.
    */
   readonly closed: boolean;
+  /** Somebody goes on with what had that name, though it may have another one by now. */
+  readonly used: boolean;
 }
 
 /** Who hears of what was found. Paths are absolute. */
@@ -38,6 +41,8 @@ export interface Findings {
   scanError(path: ByteString, reason: string): void;
   /** It changed while it was scanned. */
   unstable(path: ByteString): void;
+  /** It has the hidden name of a file that was being removed when the client was killed. */
+  restored(path: ByteString): void;
 }
 
 export interface Counts {
@@ -67,13 +72,14 @@ export class Inspector {
     private readonly findings: Findings,
   ) {}
 
-  /** Whether a scan would hardly tell anything new. */
-  isKnown(status: FileStatus): boolean {
-    return this.#isSettled(status) || this.#unscannable.has(status);
+  /** Whether there is nothing to be found in that version. */
+  isSettled(status: FileStatus): boolean {
+    return status.size === 0 || this.#settled.has(status);
   }
 
-  #isSettled(status: FileStatus): boolean {
-    return status.size === 0 || this.#settled.has(status);
+  /** Whether that version was beyond the scanner's limits. */
+  isUnscannable(status: FileStatus): boolean {
+    return this.#unscannable.has(status);
   }
 
   /**
@@ -83,16 +89,19 @@ export class Inspector {
     root: Directory,
     path: RelativePath,
     shown: ByteString,
-    { again, closed }: Occasion,
+    { again, closed, used }: Occasion,
   ): Promise<Next> {
     try {
       using parent = root.openBeneath(parentOf(path));
       if (parent === undefined || this.disposal.keepsIn(parent)) return "done";
       const name = nameOf(path);
       const opened = parent.openRegular(name);
-      if (opened === undefined) return "done"; // gone, or no file
+      if (opened === undefined) {
+        const isGone = parent.status(name) === undefined;
+        return isGone && used ? "elsewhere" : "done"; // or it is no file
+      }
       using file = opened.file;
-      if (restoreHidden({ directory: parent, name })) return "done"; // its own name is told as changed
+      if (this.#restores({ directory: parent, name }, shown)) return "done"; // its own name is told as changed
       if (closed) this.#settled.forget(opened.status);
       return await this.#scan({ parent, name, file, status: opened.status }, shown);
     } catch (error) {
@@ -103,9 +112,22 @@ export class Inspector {
     }
   }
 
+  /** Where it cannot have its own name back, it is scanned under the one that it has. */
+  #restores(place: Place, shown: ByteString): boolean {
+    if (!this.disposal.takesAway) return false;
+    try {
+      if (!restoreHidden(place)) return false;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return false;
+    }
+    this.findings.restored(shown);
+    return true;
+  }
+
   async #scan(looked: ScannedFile, shown: ByteString): Promise<Next> {
     const { file, status } = looked;
-    if (this.#isSettled(status)) return "done";
+    if (this.isSettled(status)) return "done";
     await untilDistinct(status);
     // He may change it, by mmap(2), so that no time tells. That he closes it does, but events get lost.
     const hasWriter = hasWriters(file) === true;
@@ -160,7 +182,7 @@ export class Inspector {
         if (!isNews) return "done";
       }
       this.findings.disposed(shown, signature, outcome.consequence);
-      return "done";
+      return outcome.kind === "gone" && scanned.status.links > 1 ? "elsewhere" : "done";
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       if (isNews) this.findings.disposalFailed(shown, signature, error.message);

@@ -13,18 +13,25 @@ export interface QueueLimits {
 
 const DEFAULT_LIMITS: QueueLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
 
-export interface Queued {
-  readonly path: RelativePath;
-  /** A program that had it open for writing has closed it. */
+/** What a program did. */
+export interface Doing {
+  /** It had the file open for writing, and has closed it. */
   readonly closed: boolean;
+  /** It goes on with what it has opened by that name, whatever has the name now. */
+  readonly used: boolean;
 }
 
+export interface Queued extends Doing {
+  readonly path: RelativePath;
+}
+
+const NOTHING: Doing = { closed: false, used: false };
+
 export class ScanQueue {
-  /** Each with whether it was closed. */
-  readonly #waiting = new Map<RelativePath, boolean>();
+  readonly #waiting = new Map<RelativePath, Doing>();
   readonly #running = new Set<RelativePath>();
   /** Added again while they were running. */
-  readonly #again = new Map<RelativePath, boolean>();
+  readonly #again = new Map<RelativePath, Doing>();
   #bytes = 0;
 
   constructor(private readonly limits: QueueLimits = DEFAULT_LIMITS) {}
@@ -46,14 +53,17 @@ export class ScanQueue {
   }
 
   /** `false` if the queue is full: the path is not remembered. */
-  add(path: RelativePath, closed = false): boolean {
+  add(path: RelativePath, { closed, used } = NOTHING): boolean {
     const place = this.#running.has(path) ? this.#again : this.#waiting;
     const known = place.get(path);
     if (known === undefined && place === this.#waiting) {
       if (!this.hasRoom(path)) return false;
       this.#bytes += path.length;
     }
-    place.set(path, closed || known === true);
+    place.set(path, {
+      closed: closed || known?.closed === true,
+      used: used || known?.used === true,
+    });
     return true;
   }
 
@@ -61,18 +71,18 @@ export class ScanQueue {
   take(): Queued | undefined {
     const [first] = this.#waiting;
     if (first === undefined) return undefined;
-    const [path, closed] = first;
+    const [path, doing] = first;
     this.#waiting.delete(path);
     this.#bytes -= path.length;
     this.#running.add(path);
-    return { path, closed };
+    return { path, ...doing };
   }
 
   /** A path's scan has ended. `false` if it was added again meanwhile and the queue has no place for it now. */
   done(path: RelativePath): boolean {
     this.#running.delete(path);
-    const closed = this.#again.get(path);
+    const doing = this.#again.get(path);
     this.#again.delete(path);
-    return closed === undefined || this.add(path, closed);
+    return doing === undefined || this.add(path, doing);
   }
 }

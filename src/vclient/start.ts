@@ -1,5 +1,6 @@
 /** From options to a client that serves: everything that can be wrong is found, and said, before it is ready. */
 
+import { pause } from "../../ffi/clock.ts";
 import { display, fromText } from "../../ffi/byte_string.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
@@ -20,6 +21,8 @@ import { existingDirectory, placeOf, reaches } from "./trusted_path.ts";
 import { type PlannedTree, planTrees } from "./watched_places.ts";
 
 const STARTING_EVERY_MS = 2_000;
+/** Until a scanner is asked again that could not be. */
+const UNASKED_MS = 1_000;
 
 export async function startClient(
   options: VclientOptions,
@@ -139,15 +142,18 @@ async function askScanner(
   options: VclientOptions,
   log: Logger,
 ): Promise<boolean> {
-  const answer = await scanner.check();
-  if (answer.available) {
-    log.info("scanning with {version}", { version: answer.version });
-    return true;
+  for (;;) {
+    const answer = await scanner.check();
+    if (answer.available) {
+      log.info("scanning with {version}", { version: answer.version });
+      return true;
+    }
+    const { reason } = answer;
+    if (!options.wait) throw new StartFailure(`no scanner answers (${reason}). ${advice(options)}`);
+    log.warn("waiting for a scanner ({reason})", { reason });
+    if (scanner.isDown) return false;
+    await pause(UNASKED_MS); // it could not even be asked
   }
-  const { reason } = answer;
-  if (!options.wait) throw new StartFailure(`no scanner answers (${reason}). ${advice(options)}`);
-  log.warn("waiting for a scanner ({reason})", { reason });
-  return false;
 }
 
 function advice(options: VclientOptions): string {

@@ -23,7 +23,7 @@ export interface TreeReaderParts {
   /** A descriptor for the reader alone; `undefined` while there is no tree. */
   openRoot(): Directory | undefined;
   isExcluded(path: RelativePath): boolean;
-  isKnown(status: FileStatus): boolean;
+  isKnown(path: RelativePath, status: FileStatus): boolean;
   /** A promise is waited for before more is read. */
   offer(path: RelativePath): Promise<void> | void;
   onTrouble(path: RelativePath, reason: string): void;
@@ -32,8 +32,8 @@ export interface TreeReaderParts {
 export class TreeReader {
   readonly #parts: TreeReaderParts;
   /**
-   * Directories, and the time (ns since 1970) since which a file must have changed, unless it was being removed when this
-   * program was killed.
+   * Directories, and the time (ns since 1970) since which a file must have changed, or a directory above it been renamed,
+   * unless it was being removed when this program was killed.
    */
   readonly #waiting = new Map<RelativePath, bigint>();
   #work: Promise<void> | undefined;
@@ -103,9 +103,10 @@ export class TreeReader {
       isExcluded,
       onTrouble,
       isStopped: () => this.#stopped,
-      file: (path, status, name) => {
+      renamedSinceNs: sinceNs === EVERYTHING ? undefined : sinceNs,
+      file: (path, status, name, isMoved) => {
         this.#filesRead++;
-        const isNews = status.ctimeNs >= sinceNs && !isKnown(status);
+        const isNews = (isMoved || status.ctimeNs >= sinceNs) && !isKnown(path, status);
         return isNews || isHidden(name) ? offer(path) : undefined;
       },
     });

@@ -10,6 +10,7 @@ import {
   ROOT,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
@@ -17,7 +18,7 @@ import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import type { Inspector, Next } from "./inspector.ts";
 import { Retries } from "./retries.ts";
-import { type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
+import { type Doing, type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { EVERYTHING, TreeReader } from "./tree_reader.ts";
 import { openCanonical } from "./trusted_path.ts";
 import { absolutePath, type PlannedTree, relativeTo } from "./watched_places.ts";
@@ -25,7 +26,7 @@ import { absolutePath, type PlannedTree, relativeTo } from "./watched_places.ts"
 /** A path must be quiet for so long before it is scanned: programs close a file and write it again at once. */
 const DEBOUNCE_MS = 50;
 /** Before it is tried again; the pauses grow from there. */
-const DELAY_MS: Readonly<Record<Exclude<Next, "done">, number>> = {
+const DELAY_MS: Readonly<Record<Exclude<Next, "done" | "elsewhere">, number>> = {
   soon: DEBOUNCE_MS,
   later: 1_000,
   "much-later": 600_000,
@@ -46,6 +47,8 @@ export interface TreeParts {
   wake(): void;
   /** A file could not be scanned: is that the scanner's fault? */
   doubtScanner(): void;
+  /** A file that changed has names that nobody told: in this tree, or in another one. */
+  search(): void;
 }
 
 export class WatchedTree implements WatchSink {
@@ -81,7 +84,7 @@ export class WatchedTree implements WatchSink {
     this.#reader = new TreeReader({
       openRoot: () => this.#root?.duplicate(),
       isExcluded,
-      isKnown: (status) => parts.inspector.isKnown(status),
+      isKnown: (path, status) => this.#isKnown(path, status),
       offer: (path) => this.#offer(path),
       onTrouble: (path, reason) => {
         const place = displayPath(absolutePath(plan.path, path));
@@ -141,6 +144,11 @@ export class WatchedTree implements WatchSink {
     if (this.#repairTimer !== undefined) this.#repair();
   }
 
+  /** Looks for files that have changed since this program began, and of which no event told. */
+  search(): void {
+    this.#reader.read(ROOT, this.#parts.newSinceNs);
+  }
+
   /** Begins nothing more. */
   stop(): void {
     this.#stopped = true;
@@ -153,8 +161,8 @@ export class WatchedTree implements WatchSink {
     this.#root = undefined;
   }
 
-  changed(path: RelativePath, closed: boolean): void {
-    if (!this.#isExcluded(path)) this.#add(path, closed);
+  changed(path: RelativePath, closed: boolean, used: boolean): void {
+    if (!this.#isExcluded(path)) this.#add(path, { closed, used });
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {
@@ -185,9 +193,20 @@ export class WatchedTree implements WatchSink {
     return this.#plan.excludes.some((one) => isWithin(path, one));
   }
 
-  #add(path: RelativePath, closed = false): void {
-    if (!this.#queue.add(path, closed)) this.#dropped();
+  /** What could not be scanned may have another name by now, under which it is tried again. */
+  #isKnown(path: RelativePath, status: FileStatus): boolean {
+    const { inspector } = this.#parts;
+    if (inspector.isSettled(status)) return true;
+    if (!inspector.isUnscannable(status)) return false;
+    if (!this.#retries.has(path)) this.#retryLater(path, "much-later");
+    return true;
+  }
+
+  #add(path: RelativePath, doing?: Doing): boolean {
+    const hasRoom = this.#queue.add(path, doing);
+    if (!hasRoom) this.#dropped();
     this.#parts.wake();
+    return hasRoom;
   }
 
   #dropped(): void {
@@ -214,14 +233,14 @@ export class WatchedTree implements WatchSink {
     await this.#whenRoom.promise;
   }
 
-  async #inspect({ path, closed }: Queued): Promise<void> {
+  async #inspect({ path, closed, used }: Queued): Promise<void> {
     const { inspector, log } = this.#parts;
     const shown = absolutePath(this.path, path);
     let next: Next = "done";
     try {
       const again = this.#retries.has(path);
       if (this.#root !== undefined) {
-        next = await inspector.inspect(this.#root, path, shown, { again, closed });
+        next = await inspector.inspect(this.#root, path, shown, { again, closed, used });
       }
     } catch (error) {
       // Nothing is known that gets here. Whatever it is, other files are scanned all the same.
@@ -232,10 +251,11 @@ export class WatchedTree implements WatchSink {
   }
 
   #settle(path: RelativePath, next: Next): void {
-    if (next === "done") this.#retries.forget(path);
-    else if (this.#retries.later(path, DELAY_MS[next], performance.now())) {
-      this.#setRetryTimer();
-    } else this.#repairTimer ??= setTimeout(() => this.#repair(), REPAIR_MS);
+    if (next === "done" || next === "elsewhere") this.#retries.forget(path);
+    else if (!this.#retryLater(path, next)) {
+      this.#repairTimer ??= setTimeout(() => this.#repair(), REPAIR_MS);
+    }
+    if (next === "elsewhere") this.#parts.search();
     if (next === "later") this.#parts.doubtScanner();
     if (!this.#queue.done(path)) this.#dropped();
     if (this.#queue.waiting <= MOST_AHEAD / 2) this.#makeRoom();
@@ -256,8 +276,16 @@ export class WatchedTree implements WatchSink {
     this.#reader.read(ROOT);
   }
 
+  #retryLater(path: RelativePath, next: keyof typeof DELAY_MS): boolean {
+    const hasPlace = this.#retries.later(path, DELAY_MS[next], performance.now());
+    if (hasPlace) this.#setRetryTimer();
+    return hasPlace;
+  }
+
   #retryDue(): void {
-    for (const path of this.#retries.due(performance.now())) this.#add(path);
+    for (const path of this.#retries.due(performance.now())) {
+      if (!this.#add(path)) this.#retryLater(path, "later");
+    }
     this.#setRetryTimer();
   }
 

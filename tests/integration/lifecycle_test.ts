@@ -5,6 +5,7 @@ import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@
 import { FakeClamd } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate } from "../support/gate.ts";
+import { watches } from "../support/open_files.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -222,16 +223,3 @@ Deno.test("a configuration that is not JSON: named, exit 1, without a stack trac
   assertMatch(gate.log, /channels\.json/);
   assertNotMatch(gate.log, /^\s+at .*\.ts:\d+|nobody foresaw/m);
 });
-
-/** How many directories a process watches. */
-function watches(pid: number): number {
-  const folder = `/proc/${pid}/fdinfo`;
-  const told = [...Deno.readDirSync(folder)].map(({ name }) => {
-    try {
-      return Deno.readTextFileSync(`${folder}/${name}`);
-    } catch {
-      return ""; // closed meanwhile
-    }
-  });
-  return told.join("").match(/^inotify wd:/gm)?.length ?? 0;
-}

@@ -3,6 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
 import { SIGNATURE } from "../support/clamd.ts";
+import { must } from "../support/command.ts";
 import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
 import { hasProgram } from "../support/prerequisites.ts";
@@ -280,3 +281,41 @@ Deno.test({ name: "SIGTERM ends it with 0 while a scan hangs", ignore }, async (
   assert(world.has("evil"));
   assert(world.client.said("STOPPING=1"));
 });
+
+Deno.test(
+  { name: "I6: without descriptors for a while it scans all the same afterwards", ignore },
+  async () => {
+    await using world = await VclientWorld.start();
+    await world.quiet();
+    const limit = (soft: number) =>
+      must("prlimit", ["--pid", `${world.client.pid}`, `--nofile=${soft}:1024`]);
+    await limit(12);
+    await world.shell('cp "$EVIL" during');
+    await sleep(7000); // the scanner is asked whether it is there
+    await limit(1024);
+    await world.shell('cp "$EVIL" after');
+    await world.gone("during", "after");
+  },
+);
+
+Deno.test(
+  { name: "what could not be scanned is tried again, though its directory was renamed", ignore },
+  async () => {
+    const limits = (size: string) => ({ MaxFileSize: size, MaxScanSize: size });
+    await using world = await VclientWorld.start({ clamd: limits("1M") });
+    await world.shell(
+      'mkdir kept moved; for d in kept moved; do cp "$EVIL" $d/big; truncate -s 3M $d/big; done',
+    );
+    for (const place of ["kept", "moved"]) {
+      await world.client.logged(new RegExp(`${place}/big could not`));
+    }
+    await world.shell("mv moved renamed");
+    await world.quiet();
+    await world.clamd.stop();
+    await world.shell("printf x > poke");
+    await world.client.logged(/files wait until the scanner answers/);
+    world.clamd.configure(limits("100M"));
+    await world.clamd.start();
+    await world.gone("kept/big", "renamed/big");
+  },
+);

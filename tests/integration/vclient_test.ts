@@ -6,6 +6,7 @@ import { Clamd, SIGNATURE } from "../support/clamd.ts";
 import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
 import { ForwardedSocket } from "../support/forwarded_socket.ts";
+import { watches } from "../support/open_files.ts";
 import { hasProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { VclientWorld } from "../support/vclient_world.ts";
@@ -275,3 +276,33 @@ for (const [what, open] of Object.entries(ELSEWHERE)) {
     assertEquals(await client.stop(), 0);
   });
 }
+
+Deno.test(
+  {
+    name:
+      "directories that are moved in while the first watches are set are scanned, what was there is not",
+    ignore,
+  },
+  async () => {
+    const count = 150;
+    await using world = await VclientWorld.prepare({
+      before:
+        `mkdir t; cd t; for i in $(seq ${count}); do mkdir $i; (cd $i; mkdir $(seq 150)); done`,
+    });
+    const outside = `${world.watched}.outside`;
+    await world.shell(`
+      cp "$EVIL" t/before
+      for i in $(seq ${count}); do mkdir -p ${outside}/$i/below; cp "$EVIL" ${outside}/$i/below/evil; done
+    `);
+    await world.clamd.start();
+    await sleep(1100); // what changes in the tick in which it starts would be news
+    const client = world.launchClient();
+    await waitFor("it sets watches", () => watches(client.pid) > 0);
+    for (let i = 1; i <= count; i++) {
+      Deno.renameSync(`${outside}/${i}`, `${world.watched}/t/${i}/150/moved`);
+    }
+    await waitFor("it is ready", () => client.said("READY=1"));
+    await waitFor("they were scanned", async () => (await world.files()).length === 1);
+    assertEquals(await world.files(), ["t/before"]);
+  },
+);

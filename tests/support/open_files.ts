@@ -10,3 +10,16 @@ export function openBelow(path: string, process: number | "self" = "self"): stri
   });
   return targets.filter((target) => target.startsWith(`${path}/`)).sort();
 }
+
+/** How many directories a process watches. */
+export function watches(pid: number): number {
+  const folder = `/proc/${pid}/fdinfo`;
+  const told = [...Deno.readDirSync(folder)].map(({ name }) => {
+    try {
+      return Deno.readTextFileSync(`${folder}/${name}`);
+    } catch {
+      return ""; // closed meanwhile
+    }
+  });
+  return told.join("").match(/^inotify wd:/gm)?.length ?? 0;
+}

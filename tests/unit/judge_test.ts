@@ -17,6 +17,7 @@ const ANN = new Replica("producer", fileName("ann"));
 /** Scans end when the test says how. */
 class HeldScanner implements Scanner {
   readonly concurrency = 10;
+  readonly isDown = false;
   readonly scans: PromiseWithResolvers<Verdict>[] = [];
 
   scan(): Promise<Verdict> {

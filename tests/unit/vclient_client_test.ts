@@ -33,6 +33,10 @@ class Scripted implements Scanner {
     return content.startsWith(EVIL) ? { kind: "infected", signature: "Bad" } : { kind: "clean" };
   }
 
+  get isDown(): boolean {
+    return this.isAway;
+  }
+
   check(): Promise<Availability> {
     return Promise.resolve(
       this.isAway ? { available: false, reason: "away" } : { available: true, version: "" },

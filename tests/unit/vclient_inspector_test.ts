@@ -26,6 +26,7 @@ class Bench implements Disposable {
   constructor(disposal: Disposal = deleting(() => {})) {
     const scanner: Scanner = {
       concurrency: 1,
+      isDown: false,
       scan: () => {
         this.scans++;
         this.meanwhile();
@@ -41,6 +42,7 @@ class Bench implements Disposable {
       disposalFailed: (_path, _signature, reason) => this.told.push(`failed ${reason}`),
       scanError: (_path, reason) => this.told.push(`error ${reason}`),
       unstable: () => this.told.push("unstable"),
+      restored: () => this.told.push("restored"),
     });
   }
 
@@ -54,9 +56,9 @@ class Bench implements Disposable {
 
   inspect(
     path: RelativePath = NAME,
-    { again = false, closed = false }: Partial<Occasion> = {},
+    { again = false, closed = false, used = false }: Partial<Occasion> = {},
   ): Promise<Next> {
-    return this.inspector.inspect(this.root, path, fromText("/shown"), { again, closed });
+    return this.inspector.inspect(this.root, path, fromText("/shown"), { again, closed, used });
   }
 
   [Symbol.dispose](): void {
@@ -97,7 +99,7 @@ Deno.test("I1: what is open for writing is not known to be clean: its closing ma
     using _writer = Deno.openSync(`${bench.path}/file`, { write: true });
     for (let i = 0; i < 2; i++) await bench.inspect();
     const status = bench.root.status(NAME);
-    assert(status !== undefined && !bench.inspector.isKnown(status));
+    assert(status !== undefined && !bench.inspector.isSettled(status));
     assertEquals(bench.scans, 2);
   }
   for (let i = 0; i < 2; i++) await bench.inspect();
@@ -148,7 +150,7 @@ Deno.test("I3: what was taken out when a process was killed has its name again b
     await bench.inspect(none);
     assert(bench.has(none));
   }
-  assertEquals([bench.scans, bench.told], [2, []]);
+  assertEquals([bench.scans, bench.told], [2, ["restored", "restored"]]);
 });
 
 Deno.test("an infected file is told of and removed", async () => {
@@ -241,7 +243,10 @@ Deno.test("a file without a verdict is told of once, not deleted, and tried agai
   bench.write("large");
   assertEquals(await bench.inspect(), "much-later");
   const status = bench.root.status(NAME);
-  assert(status !== undefined && bench.inspector.isKnown(status), "reading the tree finds no news");
+  assert(
+    status !== undefined && bench.inspector.isUnscannable(status),
+    "reading the tree finds no news",
+  );
   bench.verdict = EVIL;
   assertEquals([await bench.inspect(), bench.has()], ["done", false], "a look at the path does");
 });
@@ -251,6 +256,7 @@ Deno.test("a removal that fails is told once and tried again", async () => {
     dispose() {
       throw new SystemError("renameat2", ERRNO.EROFS);
     },
+    takesAway: true,
     keepsIn: () => false,
   });
   bench.write();

@@ -22,16 +22,16 @@ Deno.test("a path waits once, in the order of coming, and is never scanned twice
 
 Deno.test("that a path was closed by a writer is not forgotten until it is scanned", () => {
   const queue = new ScanQueue();
-  queue.add(A, true);
+  queue.add(A, { closed: true, used: false });
   queue.add(A);
-  assertEquals(queue.take(), { path: A, closed: true });
+  assertEquals(queue.take(), { path: A, closed: true, used: false });
   queue.add(A);
-  queue.add(A, true);
+  queue.add(A, { closed: true, used: false });
   queue.done(A);
-  assertEquals(queue.take(), { path: A, closed: true });
+  assertEquals(queue.take(), { path: A, closed: true, used: false });
   queue.add(A);
   queue.done(A);
-  assertEquals(queue.take(), { path: A, closed: false });
+  assertEquals(queue.take(), { path: A, closed: false, used: false });
 });
 
 Deno.test("I6: a full queue says so, and takes again when there is room", () => {

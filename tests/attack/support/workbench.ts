@@ -46,6 +46,7 @@ const MOST_CONTENT = 1024 * 1024;
 /** Finds EICAR at the start of a file, as clamd does in the other tests. */
 class ContentScanner implements Scanner {
   readonly concurrency = 1;
+  readonly isDown = false;
 
   scan(file: Descriptor): Promise<Verdict> {
     const content = readSmall(file, MOST_CONTENT);

@@ -11,7 +11,15 @@ import { Descriptor, keptIf } from "./descriptor.ts";
 import { type DirectoryEntry, mayBeDirectory, parseDirents } from "./dirent.ts";
 import { check, ERRNO, SystemError } from "./errno.ts";
 import { FileDescriptor } from "./file_descriptor.ts";
-import { type FileStatus, lastStatus, statusOf, statxAt } from "./file_status.ts";
+import {
+  type FileStatus,
+  lastMount,
+  lastStatus,
+  mountAt,
+  mountOf,
+  statusOf,
+  statxAt,
+} from "./file_status.ts";
 import { errno, libc } from "./libc.ts";
 import { readLastStatus } from "./status_words.ts";
 import {
@@ -147,7 +155,18 @@ export class Directory extends Descriptor {
 
   /** The mount that it lies on (statx(2), stx_mnt_id). */
   get mountId(): number {
-    return this.#mountId ??= statusOf(this).mountId;
+    return this.#mountId ??= mountOf(this);
+  }
+
+  /** Whether there is anything of that name. What may be mounted there is not asked for anything. */
+  has(name: FileName): boolean {
+    return succeeded(mountAt(this.fd, z(name)), ERRNO.ENOENT, "statx", name);
+  }
+
+  /** Whether something is mounted at `name`. */
+  isMountPoint(name: FileName): boolean {
+    const { mountId } = this;
+    return this.has(name) && lastMount() !== mountId;
   }
 
   /** What `name` is, links not followed; `undefined` if it does not exist. */
@@ -173,9 +192,13 @@ export class Directory extends Descriptor {
   openRegular(name: FileName): OpenedFile | undefined {
     using handle = this.openHandle(name);
     if (handle === undefined) return undefined;
+    if (mountOf(handle) !== this.mountId) {
+      handle.blocks = 0; // another file system's, which is not asked
+      return undefined;
+    }
     const status = statusOf(handle);
     handle.blocks = status.blocks;
-    if (status.kind !== "file" || status.mountId !== this.mountId) return undefined;
+    if (status.kind !== "file") return undefined;
     const flags = O.RDONLY | O.NONBLOCK | O.NOCTTY | O.CLOEXEC;
     return { file: reopen(handle, flags), status };
   }
@@ -330,7 +353,7 @@ const DOT = "." as ByteString;
 const NOTHING = "" as ByteString;
 
 function ifOnMount(directory: Directory, mountId: number): Directory | undefined {
-  return keptIf(directory, (opened) => statusOf(opened).mountId === mountId);
+  return keptIf(directory, (opened) => mountOf(opened) === mountId);
 }
 
 /** `false` if a call failed with `expected`; to be called with nothing between the system call and it. */

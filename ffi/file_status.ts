@@ -49,7 +49,7 @@ export function parseStatx(view: DataView): FileStatus {
     gid: view.getUint32(24, true),
     links: view.getUint32(16, true),
     device: view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true),
-    mountId: view.getUint32(144, true) + view.getUint32(148, true) * 2 ** 32,
+    mountId: mountIn(view),
     inode: view.getUint32(32, true) + view.getUint32(36, true) * 2 ** 32,
     size: view.getUint32(40, true) + view.getUint32(44, true) * 2 ** 32,
     blocks: view.getUint32(48, true) + view.getUint32(52, true) * 2 ** 32,
@@ -77,11 +77,38 @@ const view = new DataView(buffer.buffer);
 /** `struct statx` as the last call left it, for `status_words.ts`. */
 export const lastStatx: Readonly<Uint32Array> = new Uint32Array(buffer.buffer);
 const NO_PATH = new Uint8Array(1);
+/** The kernel tells the mount all the same. */
+const NOTHING_OF_THE_INODE = 0;
 
 /** The inode behind an open descriptor (also an O_PATH one). */
 export function statusOf(file: Descriptor): FileStatus {
   check(libc.statx(file.fd, NO_PATH, AT.EMPTY_PATH, STATX_BASIC_AND_MOUNT, buffer), "statx");
   return parseStatx(view);
+}
+
+/**
+ * The mount on which the inode behind an open descriptor (also an O_PATH one) lies. The file system itself is asked for
+ * nothing (statx(2)): it may be one that never answers, and refuses even root (fuse(4)).
+ */
+export function mountOf(file: Descriptor): number {
+  const flags = AT.EMPTY_PATH | AT.STATX_DONT_SYNC;
+  check(libc.statx(file.fd, NO_PATH, flags, NOTHING_OF_THE_INODE, buffer), "statx");
+  return mountIn(view);
+}
+
+/** The same of one name (NUL-terminated) in a directory, links not followed; the raw result, the mount in `lastMount`. */
+export function mountAt(directoryFd: number, nameZ: Uint8Array<ArrayBuffer>): number {
+  const flags = AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT | AT.STATX_DONT_SYNC;
+  return libc.statx(directoryFd, nameZ, flags, NOTHING_OF_THE_INODE, buffer);
+}
+
+/** The mount that the last successful `mountAt` found. */
+export function lastMount(): number {
+  return mountIn(view);
+}
+
+function mountIn(view: DataView): number {
+  return view.getUint32(144, true) + view.getUint32(148, true) * 2 ** 32;
 }
 
 /** statx of one name (NUL-terminated) in a directory, links not followed; the raw result, status in `lastStatus`. */

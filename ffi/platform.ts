@@ -46,6 +46,7 @@ export const AT = {
   SYMLINK_FOLLOW: 0x400,
   NO_AUTOMOUNT: 0x800,
   EMPTY_PATH: 0x1000,
+  STATX_DONT_SYNC: 0x4000,
 } as const;
 
 /** openat2(2): `struct open_how` is three u64: flags, mode, resolve. */

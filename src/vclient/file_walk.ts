@@ -111,8 +111,7 @@ function isMountPoint(root: Directory, reached: ReachedDirectories, place: Place
   if (name === ROOT) return false;
   // The topmost one may have a path of several names.
   using parent = above === undefined ? root.openBeneath(parentOf(name)) : reached.open(above);
-  const status = parent?.status(nameOf(name));
-  return status?.kind === "directory" && status.mountId !== root.mountId;
+  return parent?.isMountPoint(nameOf(name)) === true;
 }
 
 async function readDirectory(

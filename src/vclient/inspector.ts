@@ -97,8 +97,7 @@ export class Inspector {
       const name = nameOf(path);
       const opened = parent.openRegular(name);
       if (opened === undefined) {
-        const isGone = parent.status(name) === undefined;
-        return isGone && used ? "elsewhere" : "done"; // or it is no file
+        return used && !parent.has(name) ? "elsewhere" : "done"; // or it is no file
       }
       using file = opened.file;
       if (this.#restores({ directory: parent, name }, shown)) return "done"; // its own name is told as changed

@@ -3,7 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
 import { SIGNATURE } from "../support/clamd.ts";
-import { must } from "../support/command.ts";
+import { marked, must } from "../support/command.ts";
 import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
 import { hasProgram } from "../support/prerequisites.ts";
@@ -319,3 +319,54 @@ Deno.test(
     await world.gone("kept/big", "renamed/big");
   },
 );
+
+for (const when of ["before it starts", "while it runs, in a directory that is renamed then"]) {
+  Deno.test({
+    name: `I7: a file system that never answers is mounted below: ${when}`,
+    ignore: ignore || !canMountFuse(),
+  }, async () => {
+    await using world = await VclientWorld.prepare({ before: "mkdir -p above/mounted other" });
+    const mount = async () => {
+      const child = new Deno.Command("sh", {
+        args: ["-c", HUNG, "sh", `${world.watched}/above/mounted`],
+        env: marked(),
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn();
+      const { value } = await child.stdout.getReader().read();
+      assertEquals(new TextDecoder().decode(value), "mounted\n");
+      return child;
+    };
+    await world.clamd.start();
+    let child: Deno.ChildProcess | undefined;
+    try {
+      if (when === "before it starts") child = await mount();
+      await world.startClient();
+      child ??= await mount();
+      await world.shell("mv above renamed");
+      await world.shell('cp "$EVIL" other/evil; cp "$EVIL" renamed/evil');
+      await world.gone("other/evil", "renamed/evil");
+    } finally {
+      await child?.stdin.close(); // it unmounts
+      await child?.status;
+    }
+  });
+}
+
+/** Mounts what nobody serves, until its input ends (fuse(4)). */
+const HUNG = `
+  exec 3<>/dev/fuse
+  mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hung "$1"
+  echo mounted
+  cat >/dev/null
+  umount -l hung 2>/dev/null || umount -l "$(findmnt -n -o TARGET hung)"
+`;
+
+function canMountFuse(): boolean {
+  try {
+    Deno.openSync("/dev/fuse", { read: true, write: true }).close();
+    return Deno.uid() === 0;
+  } catch {
+    return false; // no such device, or not for us
+  }
+}

@@ -6,7 +6,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { PathTally } from "../scheduling/path_tally.ts";
-import { type EverybodysRename, type Former, renamedBefore } from "./move_memory.ts";
+import type { Former, RenamedFormer } from "./move_memory.ts";
 import { PathTable } from "./path_table.ts";
 
 /** Beyond them the first are forgotten: their deletion does not wait (I6). */
@@ -51,11 +51,11 @@ export class Departures {
     return waiting;
   }
 
-  /** See `MoveMemory`. */
-  followed(rename: EverybodysRename, until: number): void {
+  /** A directory was renamed for everybody: see `MoveMemory`. */
+  followed(renamedFormer: RenamedFormer): void {
     const all = [...this.#byPath.values()];
     for (const waiting of all) {
-      const renamed = renamedBefore(waiting, rename, until);
+      const renamed = renamedFormer(waiting);
       if (renamed === undefined || this.#byPath.get(waiting.path) !== waiting) continue;
       this.#forget(waiting);
       this.#remember({ ...waiting, ...renamed });

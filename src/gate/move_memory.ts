@@ -46,15 +46,16 @@ export interface EverybodysRename {
 
 /**
  * What was in a directory, and when, once that has always had its new name for everybody: after whatever else had that name
- * until the moment `until` of the rename, and before anything later. Nothing if it was not in it.
+ * until the moment of the rename, and before anything later. Nothing if it was not in it.
  */
-export function renamedBefore(
-  { path, mark }: Former,
-  rename: EverybodysRename,
-  until: number,
-): Former | undefined {
-  const renamed = mark < until ? renamedForEverybody(path, rename) : undefined;
-  return renamed === undefined ? undefined : { path: renamed, mark: until + mark / (until + 1) };
+export type RenamedFormer = (former: Former) => Former | undefined;
+
+/** What has been renamed for everybody got this name at the one moment, and gave it up at the other. */
+interface Period {
+  readonly name: RelativePath;
+  readonly since: number;
+  readonly until: number;
+  readonly renamed: RelativePath;
 }
 
 /** `undefined` if it has no other name. */
@@ -101,20 +102,33 @@ export class MoveMemory {
   /** Whether `followed` takes but a moment, and hardly any room (I6, I7). */
   canFollow(rename: EverybodysRename): boolean {
     const longest = Math.max(rename.from.length, rename.to.length);
-    const count = this.#concernedBy(rename).length;
+    const count = this.#concernedBy(this.#periods(rename, Infinity)).length;
     return count <= MOST_FOLLOWED && count * longest <= MOST_BYTES_FOLLOWED;
   }
 
   /**
-   * What was renamed in the directory, out of it or into it was so under its new name. Not what came later than the one that
-   * is numbered `until`: another directory may have the name by then.
+   * What was renamed in the directory, out of it or into it was so under its new name, whatever it was called then. Not what
+   * was renamed while another directory had the name, nor what came later than the one that is numbered `until`.
    */
-  followed(rename: EverybodysRename, until: number): void {
+  followed(rename: EverybodysRename, until: number): RenamedFormer {
     const { from, to, isExchange } = rename;
-    for (const move of this.#concernedBy(rename)) {
-      const source = renamedBefore({ path: move.from, mark: move.left }, rename, until);
-      const target = renamedBefore({ path: move.to, mark: move.arrived }, rename, until);
-      const isOver = move.left <= until &&
+    const periods = this.#periods(rename, until);
+    const renamedIf = ({ path, mark }: Former, isDuring: (period: Period) => boolean) => {
+      const period = periods.find((period) => isDuring(period) && isWithin(path, period.name));
+      return period && {
+        path: renamedIn(path, period.name, period.renamed),
+        mark: until + mark / (until + 1),
+      };
+    };
+    // In an exchange the one gives up a name when the other gets it.
+    const renamedSource: RenamedFormer = (former) =>
+      renamedIf(former, ({ since, until }) => since < former.mark && former.mark < until);
+    const renamedTarget: RenamedFormer = (former) =>
+      renamedIf(former, ({ since, until }) => since <= former.mark && former.mark < until);
+    for (const move of this.#concernedBy(periods)) {
+      const source = renamedSource({ path: move.from, mark: move.left });
+      const target = renamedTarget({ path: move.to, mark: move.arrived });
+      const isOver = move.left === until &&
         (move.from === from || (isExchange && move.from === to && move.to === from));
       if (!isOver && source === undefined && target === undefined) continue;
       this.#forget(move);
@@ -126,11 +140,32 @@ export class MoveMemory {
         arrived: target?.mark ?? move.arrived,
       });
     }
+    return renamedSource;
   }
 
-  #concernedBy({ from, to, isExchange }: EverybodysRename): Move[] {
-    const concerns = (path: RelativePath) =>
-      isWithin(path, from) || (isExchange && isWithin(path, to));
+  /** The names of what has been renamed, the last first. */
+  #periods({ from, to, isExchange }: EverybodysRename, until: number): Period[] {
+    const periods = this.#periodsOf(from, until, to);
+    return isExchange ? [...periods, ...this.#periodsOf(to, until, from)] : periods;
+  }
+
+  #periodsOf(last: RelativePath, end: number, renamed: RelativePath): Period[] {
+    const periods: Period[] = [];
+    let [name, until] = [last, end];
+    while (periods.length < MOST_STEPS) {
+      const arrival = this.#sources.get(name)?.findLast(({ arrived }) => arrived < until);
+      // If nobody knows how it came there, it did so after whatever had the name before.
+      const departure = this.#targets.get(name)?.findLast(({ left }) => left < until);
+      const since = Math.max(arrival?.arrived ?? -Infinity, departure?.left ?? -Infinity);
+      periods.push({ name, since, until, renamed });
+      if (arrival === undefined || arrival.arrived < since) break;
+      [name, until] = [arrival.from, arrival.left];
+    }
+    return periods;
+  }
+
+  #concernedBy(periods: readonly Period[]): Move[] {
+    const concerns = (path: RelativePath) => periods.some(({ name }) => isWithin(path, name));
     const concerned: Move[] = [];
     for (const moves of this.#targets.values()) {
       for (const move of moves) {

@@ -346,8 +346,7 @@ export class Share implements WatchSink {
 
   /** `until`: see `MoveMemory`. */
   followed(rename: EverybodysRename, until: number): void {
-    this.moves.followed(rename, until);
-    this.#departures.followed(rename, until);
+    this.#departures.followed(this.moves.followed(rename, until));
     this.#links.followed(rename);
   }
 

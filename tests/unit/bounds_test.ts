@@ -84,15 +84,16 @@ Deno.test("I6: of too many renames the oldest are forgotten", () => {
 Deno.test("I6: long renames count for more, for as long as they are remembered", () => {
   const moves = new MoveMemory();
   const long = "n".repeat(8000);
-  for (let name = 0; name < 1100; name++) {
-    moves.moved(path(`${long}${name}`), path(`${long}-${name}`));
-  }
+  const numbers = Array.from(
+    { length: 1100 },
+    (_, name) => moves.moved(path(`${long}${name}`), path(`${long}-${name}`)),
+  );
   assertEquals(moves.targetOf(path(`${long}1`)), undefined);
   assertEquals(moves.targetOf(path(`${long}1099`)), path(`${long}-1099`));
-  for (let name = 0; name < 1100; name++) {
+  for (const [name, number] of numbers.entries()) {
     moves.followed(
-      { from: path(`${long}${name}`), to: path("gone"), isExchange: false },
-      moves.mark(),
+      { from: path(`${long}${name}`), to: path(`${long}-${name}`), isExchange: false },
+      number,
     );
   }
   for (let name = 0; name < 1000; name++) moves.moved(path(`from-${name}`), path(`to-${name}`));

@@ -5,6 +5,7 @@ import { assertEquals } from "@std/assert";
 import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Arrivals } from "../../src/gate/arrivals.ts";
 import { Departures } from "../../src/gate/departures.ts";
+import { MoveMemory } from "../../src/gate/move_memory.ts";
 
 const path = (text: string) => fromText(text) as RelativePath;
 
@@ -46,14 +47,18 @@ Deno.test("I3: a directory that all have renamed takes along what departed from 
   const departures = new Departures();
   departures.add({ path: path("d/a"), inodes: [1], mark: 1 }, 0);
   departures.add({ path: path("d/b"), inodes: [2], mark: 3 }, 0);
-  departures.followed({ from: path("d"), to: path("e"), isExchange: false }, 2);
+  departures.followed(
+    new MoveMemory().followed({ from: path("d"), to: path("e"), isExchange: false }, 2),
+  );
   assertEquals([departures.take(1)?.path, departures.take(2)?.path], [path("e/a"), path("d/b")]);
 });
 
 Deno.test("I3: what departed from a directory that all have renamed since ends like any other", () => {
   const departures = new Departures();
   departures.add({ path: path("d/a"), inodes: [1], mark: 1 }, 0);
-  departures.followed({ from: path("d"), to: path("e"), isExchange: false }, 2);
+  departures.followed(
+    new MoveMemory().followed({ from: path("d"), to: path("e"), isExchange: false }, 2),
+  );
   assertEquals(departures.mayBeMet(path("e/a"), false, 0), true);
   departures.ended(1);
   assertEquals(departures.mayBeMet(path("e/a"), false, 0), false);
@@ -70,7 +75,12 @@ Deno.test("I6: directories that get the same very long name one after the other 
     }
   }
   for (const directory of ["b", "a"]) {
-    departures.followed({ from: path(directory), to: path(deep), isExchange: false }, ++mark);
+    departures.followed(
+      new MoveMemory().followed(
+        { from: path(directory), to: path(deep), isExchange: false },
+        ++mark,
+      ),
+    );
   }
   assertEquals(departures.size < 450, true);
   for (let i = 0; i < 10; i++) {

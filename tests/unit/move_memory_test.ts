@@ -84,8 +84,9 @@ Deno.test("I3: all former names of a file, the last first", () => {
 });
 
 Deno.test("I3: what was renamed in, into and out of a directory that all have renamed bears its new name", () => {
-  const moves = remembering("d/a d/b", "x d/y", "d/out out", "d e");
-  moves.followed({ from: path("d"), to: path("e"), isExchange: false }, moves.mark());
+  const moves = remembering("d/a d/b", "x d/y", "d/out out");
+  const number = moves.moved(path("d"), path("e"));
+  moves.followed({ from: path("d"), to: path("e"), isExchange: false }, number);
   assertEquals(
     ["e/a", "x", "e/out", "d", "d/a"].map((name) => moves.targetOf(path(name))),
     [path("e/b"), path("e/y"), path("out"), undefined, undefined],
@@ -129,6 +130,17 @@ Deno.test("I3: of two directories that were exchanged, of which all have renamed
     path("d/letter"),
   ]);
   assertEquals(moves.sourcesOf(path("d/letter")).includes(path("x/e/letter")), true);
+});
+
+Deno.test("I3: what was in another directory while that had the name of one that all have renamed keeps its names", () => {
+  const moves = remembering("d/x d/y", "d e", "e d", "d t", "e/z e/w", "e d");
+  const number = moves.moved(path("d"), path("u"));
+  moves.followed({ from: path("d"), to: path("u"), isExchange: false }, number);
+  assertEquals(moves.targetsOf(path("e/a")), [path("u/a"), path("t/a")]);
+  assertEquals(["u/x", "u/z"].map((name) => moves.targetOf(path(name))), [
+    path("u/y"),
+    path("u/w"),
+  ]);
 });
 
 Deno.test("I3: what had the new name of a directory before is not taken for what is in it", () => {

@@ -187,7 +187,10 @@ export class Channel {
         this.#shares.every(({ isComplete, replica }) => isComplete && replica.role !== "diode"),
       isWorkedOn: (directory) => this.#queue.isRunningIn(directory),
       onChanged,
-      canFollow: (move) => this.#shares.every((share) => share.canFollow(move)),
+      canFollow: (move) =>
+        this.#shares.every((share) =>
+          share.canFollow(move, share.replica === move.author ? move.number : undefined)
+        ),
       onRenamed: (move) => {
         for (const share of this.#shares) {
           if (share.replica === move.author) share.followed(move, move.number);

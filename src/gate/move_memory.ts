@@ -17,6 +17,9 @@ const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_FOLLOWED = 1_000;
 const MOST_BYTES_FOLLOWED = 1024 * 1024;
 
+/** The last names that what is renamed for everybody has had one after the other: what had a name before is sought so often. */
+const MOST_PERIODS = 8;
+
 /** From one name to another, of a path; of more in a moment, the first name is lost. */
 const MOST_STEPS = 64;
 /** Of one name, which has been given to something else each time. */
@@ -99,10 +102,10 @@ export class MoveMemory {
     return arrived;
   }
 
-  /** Whether `followed` takes but a moment, and hardly any room (I6, I7). */
-  canFollow(rename: EverybodysRename): boolean {
+  /** Whether `followed` takes but a moment, and hardly any room (I6, I7). `until`: Infinity if it is still to be renamed. */
+  canFollow(rename: EverybodysRename, until: number): boolean {
     const longest = Math.max(rename.from.length, rename.to.length);
-    const count = this.#concernedBy(this.#periods(rename, Infinity)).length;
+    const count = this.#concernedBy(this.#periods(rename, until)).length;
     return count <= MOST_FOLLOWED && count * longest <= MOST_BYTES_FOLLOWED;
   }
 
@@ -152,7 +155,7 @@ export class MoveMemory {
   #periodsOf(last: RelativePath, end: number, renamed: RelativePath): Period[] {
     const periods: Period[] = [];
     let [name, until] = [last, end];
-    while (periods.length < MOST_STEPS) {
+    while (periods.length < MOST_PERIODS) {
       const arrival = this.#sources.get(name)?.findLast(({ arrived }) => arrived < until);
       // If nobody knows how it came there, it did so after whatever had the name before.
       const departure = this.#targets.get(name)?.findLast(({ left }) => left < until);

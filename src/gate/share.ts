@@ -330,9 +330,9 @@ export class Share implements WatchSink {
     for (const rename of this.#expectedRenames) this.#wasRenamed(rename, this.moves.mark());
   }
 
-  /** Whether `followed` takes but a moment. */
-  canFollow(rename: EverybodysRename): boolean {
-    return this.moves.canFollow(rename) && this.#links.canFollow(rename);
+  /** Whether `followed` takes but a moment. `until`: see `MoveMemory`. */
+  canFollow(rename: EverybodysRename, until = Infinity): boolean {
+    return this.moves.canFollow(rename, until) && this.#links.canFollow(rename);
   }
 
   /**

@@ -102,6 +102,11 @@ export class FileSteps {
     return this.#isEverywhere(updated) ? AT_REST : undefined;
   }
 
+  /** See `RenamedNames`. */
+  wakeFormer(replica: Replica, job: Job): void {
+    this.#names.wakeFormer(replica, job);
+  }
+
   /** What the name had before was found to be malware under another one meanwhile: others keep what they have of it. */
   #wasForgotten({ id }: Replica, entry: IndexEntry, { path }: Job): boolean {
     if (recordIn(entry, id) === undefined) return false;

@@ -85,10 +85,18 @@ export class Reconciler {
       });
       const rest = step.kind === "settled" ? job.rest : await this.#perform(step, look, entry, job);
       if (rest === undefined) continue;
-      if (rest.kind === "settled") this.#directories.settled(path);
+      if (rest.kind === "settled") this.#settled(look, job);
       return rest;
     }
     return SOON;
+  }
+
+  #settled(look: Look, job: Job): void {
+    this.#directories.settled(job.path);
+    // What waited until something has arrived under this name waits in vain where there is nothing any more.
+    for (const { replica, seen } of look.views) {
+      if (seen.kind === "absent") this.#files.wakeFormer(replica, job);
+    }
   }
 
   #tellSeen(look: Look, entry: IndexEntry, path: RelativePath): void {
@@ -173,6 +181,8 @@ export class Reconciler {
       adopted = withRecord(adopted, recordOf(id, seen.status, replica.noted, version));
     }
     this.#parts.index.put(job.path, adopted);
+    // Each of them may have got it by a rename.
+    for (const { replica } of look.views) this.#files.wakeFormer(replica, job);
     const hasExport = step.replicas.some((id) => look.view(id).replica.role === "export");
     if (hasExport && entry.records.length === 0) job.unchangedSinceExport = true;
   }

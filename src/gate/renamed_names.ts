@@ -4,7 +4,7 @@
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { ageMs, type FileStatus } from "../../ffi/file_status.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import {
   type Job,
   type Look,
@@ -26,8 +26,12 @@ import {
 
 /** The new name may wait for the scanner. When it arrives, that is told. */
 const WHILE_NEW: Rest = { kind: "later", delayMs: 5000, isStuck: true };
-/** For what a new file's name belonged to before. */
+/** For what a new file's name belonged to before: it may be one of which there will never be a verdict. */
 const LONGEST_WAIT_MS = 30_000;
+/** Names of which it is known since when they wait so (I6). */
+const MOST_WAITING = 1_000;
+/** Files that wait for each other. */
+const MOST_OF_A_CIRCLE = 64;
 /** Files, each in the way of what another one's new name is. */
 const MOST_BARRIERS = 8;
 const AT_ONCE: Rest = { kind: "later", delayMs: 0 };
@@ -41,6 +45,8 @@ interface Named {
 export class RenamedNames {
   readonly #parts: ReconcilerParts;
   readonly #isClean: (version: FileStatus) => boolean;
+  /** Names that are not given to a new file yet, since when. */
+  readonly #since = new Map<RelativePath, number>();
 
   /** `isClean`: whether that version was found to be clean, or is not to be scanned. */
   constructor(parts: ReconcilerParts, isClean: (version: FileStatus) => boolean) {
@@ -52,10 +58,23 @@ export class RenamedNames {
    * While the author had another file of that name, which has a new one and is not there yet: it may become malware, and
    * what others have under this name would be the last that is clean of it.
    */
-  waitForReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): Rest | undefined {
+  waitForReplaced(author: View, entry: IndexEntry, job: Job): Rest | undefined {
+    const waits = this.#waitsForReplaced(author, entry, job);
+    if (waits !== WHILE_NEW) this.#since.delete(job.path);
+    else if (this.#isOverdue(job.path)) {
+      this.#since.delete(job.path);
+      // As if the name had never been the author's: what others have is kept beside the new file.
+      this.#parts.index.put(job.path, withoutRecord(entry, author.replica.id));
+      return AT_ONCE;
+    }
+    return waits;
+  }
+
+  #waitsForReplaced({ replica, seen }: View, entry: IndexEntry, job: Job): Rest | undefined {
     const { areTreesRead, index, judge } = this.#parts;
     const before = recordIn(entry, replica.id);
-    if (!judge.isScanning || replica.root === undefined) return;
+    // A diode replaces nobody's.
+    if (!judge.isScanning || replica.root === undefined || replica.role === "diode") return;
     if (seen.kind !== "file" || before?.kind !== "file") return;
     // The new name may still be found.
     if (seen.status.inode !== before.inode && !areTreesRead()) return UNREAD;
@@ -65,9 +84,17 @@ export class RenamedNames {
     const isKnown = known !== undefined && known.inode === moved.status.inode;
     // What others have of it is clean, and perhaps older: one that is written without end, such as a log, is never at rest.
     if (isKnown && known.status === "current") return;
-    if (isKnown && known.status === "held" && matches(known, moved.status)) return WHILE_NEW;
-    if (ageMs(seen.status) >= LONGEST_WAIT_MS) return;
     return this.#isCircle(replica, moved, job) ? undefined : WHILE_NEW;
+  }
+
+  #isOverdue(path: RelativePath): boolean {
+    const now = performance.now();
+    const since = this.#since.getOrInsertComputed(path, () => now);
+    for (const oldest of this.#since.keys()) {
+      if (this.#since.size <= MOST_WAITING) break;
+      this.#since.delete(oldest);
+    }
+    return now - since >= LONGEST_WAIT_MS;
   }
 
   /** What the index knows at `path` as `before`, where the author has it now. */
@@ -85,13 +112,15 @@ export class RenamedNames {
   /** Whether each waits for another's name, and this one for the last of them. Where all are clean, one has to begin. */
   #isCircle(replica: Replica, first: Named, job: Job): boolean {
     let here: Named | undefined = first;
-    for (let left = MOST_BARRIERS; here !== undefined && left > 0; left--) {
+    for (let left = MOST_OF_A_CIRCLE; here !== undefined && left > 0; left--) {
       if (!this.#isClean(here.status)) return false;
       if (here.path === job.path) return true;
       const before = recordIn(this.#parts.index.get(here.path), replica.id);
+      // It waits until the others' directory is empty, which may wait for this.
+      if (before?.kind === "directory") return true;
       here = before && this.#presentName(replica, here.path, before);
     }
-    return here !== undefined;
+    return false;
   }
 
   /** Its deletion waits for the new name, which has arrived. */

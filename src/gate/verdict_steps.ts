@@ -138,6 +138,7 @@ export class VerdictSteps {
       const version = baseIn(entry, replica.id);
       const record = recordOf(replica.id, snapshot.source, "infected", version);
       note(this.#parts, job.path, withRecord(entry, record), entry);
+      this.#keepFormerName(replica, job.path);
       return;
     }
     // Our removal is nobody's deletion: forget first, and for good, that the author had the file.

@@ -140,6 +140,65 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I3: many files take each other's names in a row, and some are infected while the last is still being scanned",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    const count = 10;
+    const contents = Array.from({ length: count - 1 }, (_, i) => `content ${i + 1}.`);
+    for (const [i, content] of contents.entries()) await ann.write(`f${i + 1}`, content);
+    await ann.shell(`head -c 24000000 /dev/urandom > f${count}`);
+    await only.settled();
+    await ann.shell(`
+      for i in $(seq ${count} -1 1); do mv f$i f$((i+1)); done
+      echo new > f1
+    `);
+    await waitFor("f1", async () => await only.export.readText("f1") === "new\n");
+    for (const name of ["f2", "f3", "f4"]) ann.infect(name);
+    await comesBack(world, 3, ...contents);
+  },
+);
+
+testOnEachFilesystem(
+  "I3: with infectedAction log: renamed and infected, and its former name has a new file",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { scanning: { infectedAction: "log" } } },
+      unequal: ["docs"],
+    });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("a", "content of a");
+    await only.settled();
+    await ann.shell("mv a b");
+    ann.infect("b");
+    await ann.shell("echo new > a");
+    await waitFor("the new one", async () => await only.export.readText("a") === "new\n");
+    await only.quiet();
+    await allKeep(world, "content of a");
+  },
+);
+
+testOnEachFilesystem(
+  "a write-only producer's new file does not wait for what had its name, which is its own affair",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { diodeProducers: ["cid"] } },
+    });
+    const { only } = world;
+    const [ann, cid] = [only.share("ann"), only.share("cid")];
+    await cid.write("log", "started");
+    await waitFor("it is there", () => ann.has("log") && only.export.has("log"));
+    await only.quiet();
+    await ann.shell("rm log");
+    await waitFor("ann has fetched it", () => !only.export.has("log"));
+    await cid.shell("mv log log.1; echo new > log");
+    await waitFor("the new one", () => only.export.has("log"), 20_000);
+  },
+);
+
+testOnEachFilesystem(
   "a new log does not wait until the former one is written no more, as soon as others have that",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

@@ -304,6 +304,8 @@ export class Share implements WatchSink {
 
   moved(from: RelativePath, to: RelativePath, when?: MoveTime): void {
     const number = this.renamed(from, to, when);
+    // How it came to the first of these names, nobody may have told.
+    this.found(to);
     // Names of the past lead nowhere now.
     if (number !== undefined && !when) this.#parts.onMoved(this.replica, from, to, number);
   }

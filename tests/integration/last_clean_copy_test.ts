@@ -358,6 +358,11 @@ const MOVES = [
   ],
   ["out of one that was renamed twice", "mv d f; mv f g; mv g/e/letter x", "x"],
   ["by way of another name", "mv d/e/letter x; mkdir new; mv x new/x", "new/x"],
+  [
+    "into a new directory, out of it, and on",
+    "mv d/e/letter x; mkdir d/e/n; mv x d/e/n/x; mv d/e/n/x y; mv y z",
+    "z",
+  ],
   ["between new directories", "mkdir h; mv d h/f; mkdir h/i; mv h/f/e/letter h/i/x", "h/i/x"],
 ] as const;
 

@@ -5,6 +5,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
+import { Throttle } from "../scheduling/throttle.ts";
 import { type EverybodysRename, renamedForEverybody } from "./move_memory.ts";
 
 const MOST_NAMES = 50_000;
@@ -29,12 +30,11 @@ export class LinkedNames {
   #bytes = 0;
   /** The change of each file, known by its ctime, that its other names were asked about. */
   readonly #asked = new Map<number, bigint>();
-  /** Set while a search was begun lately; whether another one is due then. */
-  #searched: { timer: ReturnType<typeof setTimeout>; again: boolean } | undefined;
-  #isClosed = false;
+  readonly #search: Throttle;
 
   constructor(parts: LinkedNamesParts) {
     this.#parts = parts;
+    this.#search = new Throttle(SEARCH_MS, () => parts.search());
   }
 
   /** What a look at `path` found: a file's status, or nothing of the kind. `isKnown`: it was not changed. */
@@ -48,12 +48,12 @@ export class LinkedNames {
     for (const name of names) {
       if (name !== path) this.#parts.lookAt(name);
     }
-    if (names.size < status.links) this.#search();
+    if (names.size < status.links) this.#search.request();
   }
 
   /** A file was changed by way of a name that it has no more. Which other one it has, if any, nobody tells. */
   changedUnnamed(): void {
-    this.#search();
+    this.#search.request();
   }
 
   /** Whether `followed` takes but a moment (I7). */
@@ -77,23 +77,7 @@ export class LinkedNames {
   }
 
   close(): void {
-    this.#isClosed = true;
-    clearTimeout(this.#searched?.timer);
-  }
-
-  #search(): void {
-    if (this.#isClosed) return; // the last jobs are still running
-    if (this.#searched !== undefined) {
-      this.#searched.again = true;
-      return;
-    }
-    const timer = setTimeout(() => {
-      const again = this.#searched?.again;
-      this.#searched = undefined;
-      if (again) this.#search();
-    }, SEARCH_MS);
-    this.#searched = { timer, again: false };
-    this.#parts.search();
+    this.#search.close(); // the last jobs are still running
   }
 
   #remember(path: RelativePath, status: FileStatus | undefined): void {

@@ -118,7 +118,7 @@ export class Reconciler {
     );
     if (records.length === entry.records.length) return entry;
     const known = { ...entry, records };
-    // The index finds what is held by the first who holds it, and for one who is gone nobody asks.
+    // The index finds what is held by the last who holds it, and for one who is gone nobody asks.
     const holders = replicas.filter(({ id }) => recordIn(entry, id)?.status === "held");
     if (holders.length > 0) index.put(path, known);
     for (const holder of holders) onHeld(holder);

@@ -5,6 +5,7 @@ import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
+import { Throttle } from "../scheduling/throttle.ts";
 import type { UserNotifier } from "../user_notification/user_notifier.ts";
 import type { Disposal } from "./disposal.ts";
 import { type Findings, Inspector } from "./inspector.ts";
@@ -46,8 +47,9 @@ export class Client implements Disposable {
   #isStopped = false;
   #doubtedAt = -Infinity;
   #whenBack = Promise.withResolvers<void>();
-  /** Set while a search was begun lately; whether another one is due then. */
-  #searched: { readonly timer: ReturnType<typeof setTimeout>; again: boolean } | undefined;
+  readonly #search = new Throttle(SEARCH_MS, () => {
+    for (const tree of this.#trees) tree.search();
+  });
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
@@ -63,7 +65,7 @@ export class Client implements Disposable {
         newSinceNs: parts.newSinceNs,
         wake: () => this.#scheduler.wake(),
         doubtScanner: () => this.#doubtScanner(),
-        search: () => this.#search(),
+        search: () => this.#search.request(),
       })
     );
     for (const { source } of this.#trees) this.#scheduler.add(source);
@@ -150,23 +152,8 @@ export class Client implements Disposable {
 
   #stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#searched?.timer);
+    this.#search.close();
     for (const tree of this.#trees) tree.stop();
-  }
-
-  #search(): void {
-    if (this.#isStopped) return;
-    if (this.#searched !== undefined) {
-      this.#searched.again = true;
-      return;
-    }
-    const timer = setTimeout(() => {
-      const again = this.#searched?.again;
-      this.#searched = undefined;
-      if (again) this.#search();
-    }, SEARCH_MS);
-    this.#searched = { timer, again: false };
-    for (const tree of this.#trees) tree.search();
   }
 
   /** While no scanner answers, files wait in the queues, and none is tried in vain. */

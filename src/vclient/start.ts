@@ -1,7 +1,7 @@
 /** From options to a client that serves: everything that can be wrong is found, and said, before it is ready. */
 
-import { pause } from "../../ffi/clock.ts";
 import { display, fromText } from "../../ffi/byte_string.ts";
+import { pause } from "../../ffi/clock.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";

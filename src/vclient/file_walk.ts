@@ -146,6 +146,11 @@ function look(
   if (kind === "directory") return "directory";
   if (kind === "link" || kind === "other") return undefined;
   try {
+    // Anybody may mount what never answers over a file of his own (fusermount(1)).
+    if (directory.isMountPoint(name)) {
+      onTrouble(MOUNTED);
+      return undefined;
+    }
     const status = directory.status(name);
     if (status?.kind === "directory") return "directory";
     return status?.kind === "file" ? status : undefined;

@@ -320,43 +320,48 @@ Deno.test(
   },
 );
 
-for (const when of ["before it starts", "while it runs, in a directory that is renamed then"]) {
-  Deno.test({
-    name: `I7: a file system that never answers is mounted below: ${when}`,
-    ignore: ignore || !canMountFuse(),
-  }, async () => {
-    await using world = await VclientWorld.prepare({ before: "mkdir -p above/mounted other" });
-    const mount = async () => {
-      const child = new Deno.Command("sh", {
-        args: ["-c", HUNG, "sh", `${world.watched}/above/mounted`],
-        env: marked(),
-        stdin: "piped",
-        stdout: "piped",
-      }).spawn();
-      const { value } = await child.stdout.getReader().read();
-      assertEquals(new TextDecoder().decode(value), "mounted\n");
-      return child;
-    };
-    await world.clamd.start();
-    let child: Deno.ChildProcess | undefined;
-    try {
-      if (when === "before it starts") child = await mount();
-      await world.startClient();
-      child ??= await mount();
-      await world.shell("mv above renamed");
-      await world.shell('cp "$EVIL" other/evil; cp "$EVIL" renamed/evil');
-      await world.gone("other/evil", "renamed/evil");
-    } finally {
-      await child?.stdin.close(); // it unmounts
-      await child?.status;
-    }
-  });
+const WHEN = ["before it starts", "while it runs, in a directory that is renamed then"];
+for (const [what, make, mode] of [["directory", "mkdir", 40000], ["file", "touch", 100000]]) {
+  for (const when of WHEN) {
+    Deno.test({
+      name: `I7: a file system that never answers is mounted on a ${what} below: ${when}`,
+      ignore: ignore || !canMountFuse(),
+    }, async () => {
+      await using world = await VclientWorld.prepare({
+        before: `mkdir above other; ${make} above/mounted`,
+      });
+      const mount = async () => {
+        const child = new Deno.Command("sh", {
+          args: ["-c", HUNG, "sh", `${world.watched}/above/mounted`, `${mode}`],
+          env: marked(),
+          stdin: "piped",
+          stdout: "piped",
+        }).spawn();
+        const { value } = await child.stdout.getReader().read();
+        assertEquals(new TextDecoder().decode(value), "mounted\n");
+        return child;
+      };
+      await world.clamd.start();
+      let child: Deno.ChildProcess | undefined;
+      try {
+        if (when === "before it starts") child = await mount();
+        await world.startClient();
+        child ??= await mount();
+        await world.shell("mv above renamed");
+        await world.shell('cp "$EVIL" other/evil; cp "$EVIL" renamed/evil');
+        await world.gone("other/evil", "renamed/evil");
+      } finally {
+        await child?.stdin.close(); // it unmounts
+        await child?.status;
+      }
+    });
+  }
 }
 
 /** Mounts what nobody serves, until its input ends (fuse(4)). */
 const HUNG = `
   exec 3<>/dev/fuse
-  mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hung "$1"
+  mount -i -t fuse -o fd=3,rootmode=$2,user_id=0,group_id=0 hung "$1"
   echo mounted
   cat >/dev/null
   umount -l hung 2>/dev/null || umount -l "$(findmnt -n -o TARGET hung)"

@@ -1,9 +1,9 @@
 /** The export, removed or replaced on the host while the gate runs. */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { onEachFilesystem } from "../support/fixture.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 onEachFilesystem(
@@ -73,6 +73,17 @@ onEachFilesystem(
         () => ["d/empty", "d/1", "letter"].every((name) => only.export.has(name)),
       );
       assertEquals(await only.export.readText("letter"), "of mail");
+    });
+
+    test("I6: a directory that only it is to have is made once, and the daemon rests", async ({ only, gate }) => {
+      await only.share("web").shell("mkdir -p n/empty");
+      await waitFor("export has it", () => only.export.has("n/empty"));
+      await only.quiet();
+      const used = gate.processorSeconds();
+      const { ino } = await Deno.stat(only.export.at("n/empty"));
+      await sleep(2000);
+      assertLess(gate.processorSeconds() - used, 0.3);
+      assertEquals((await Deno.stat(only.export.at("n/empty"))).ino, ino);
     });
 
     test("I3: what is missing from it at a start comes again", async (world) => {

@@ -154,3 +154,42 @@ testOnEachFilesystem(
     }
   },
 );
+
+onEachFilesystem(
+  "absent only share",
+  (kind) =>
+    World.start(kind, {
+      channels: { docs: { producers: ["ann", "web"], diodeProducers: ["web"] } },
+    }),
+  (test) => {
+    test("I3: it gets the directories of a write-only producer, and keeps its own", async ({ only, gate }) => {
+      const [ann, web] = [only.share("ann"), only.share("web")];
+      await ann.shell("mkdir -p d/own; echo 1 > d/file");
+      await only.settled("d");
+      await Deno.rename(ann.path, `${ann.path}.away`);
+      await gate.logged(/share\/ann is gone/);
+      await web.shell("mkdir -p d/own n/empty");
+      await web.write("n/last", "1");
+      await waitFor("the export has all", () => only.export.has("n/last"));
+      assertEquals(only.export.list("d"), ["file", "own"]);
+      const { ino } = await Deno.stat(only.export.at("n/empty"));
+      await Deno.rename(`${ann.path}.away`, ann.path);
+      await waitFor("ann has it", () => ann.has("n/empty") && ann.has("n/last"));
+      await only.quiet();
+      assertEquals(ann.list("d"), ["file", "own"]);
+      assertEquals((await Deno.stat(only.export.at("n/empty"))).ino, ino, "made once");
+    });
+
+    test("I3: another directory in its place gets its empty directories, too", async ({ only, gate }) => {
+      const ann = only.share("ann");
+      await ann.shell("mkdir -p f/empty; echo 1 > f/file");
+      await only.settled("f");
+      await Deno.rename(ann.path, `${ann.path}.old`);
+      await Deno.mkdir(ann.path);
+      await gate.logged(/share\/ann is gone/);
+      await waitFor("it has all again", () => ann.has("f/empty") && ann.has("f/file"));
+      await only.settled("f");
+      await Deno.remove(`${ann.path}.old`, { recursive: true });
+    });
+  },
+);

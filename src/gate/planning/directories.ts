@@ -8,6 +8,7 @@ import {
   isFile,
   isIgnored,
   isOutdated,
+  isTaken,
   SETTLED,
   type Situation,
   type Step,
@@ -54,13 +55,18 @@ function isAlike(replica: Situation, model: Situation): boolean {
     a.status.gid === b.status.gid && (a.status.mode & 0o777) === (b.status.mode & 0o777);
 }
 
-/** No share has the directory (any more) that the index knows. */
+/** No share has the directory that the index knows: it was deleted, or they have yet to get it. */
 export function planVanishedDirectory(
   shares: readonly Situation[],
   replicas: readonly Situation[],
+  entry: IndexEntry,
   findings: Findings,
 ): Step {
   const hasFile = shares.some(isFile);
+  const exported = replicas.find((replica) => isDirectory(replica));
+  const isDeleted = hasFile || entry.deleted || shares.some(wasDirectory);
+  // As what only a write-only producer had, or shares that are not there, or were lost.
+  if (exported !== undefined && !isDeleted) return planFilling(exported, shares, findings);
   const left = findings.directoryStays ? [] : replicas.filter(isDirectory);
   const unjudged = left.length > 0 ? toBeJudged(shares, findings) : undefined;
   if (unjudged !== undefined) return unjudged;
@@ -69,6 +75,18 @@ export function planVanishedDirectory(
   // A file took its place: what was known of the directory is no base for it.
   return hasFile || known.length > 0
     ? { kind: "forget", replicas: known, isDeletion: false }
+    : SETTLED;
+}
+
+/** A directory that only the export has goes where nothing is. */
+function planFilling(
+  exported: Situation,
+  shares: readonly Situation[],
+  { postponed }: Findings,
+): Step {
+  const targets = shares.filter((share) => !isTaken(share) && !postponed.has(idOf(share)));
+  return targets.length > 0
+    ? { kind: "make-directory", model: idOf(exported), targets: targets.map(idOf) }
     : SETTLED;
 }
 

@@ -76,13 +76,13 @@ function planDistribution(
       ? SETTLED
       : { kind: "forget", replicas: stillKnown.map(idOf), isDeletion: false };
   }
-  const somebodyHasIt = [...shares, ...diodes].some(isFile);
-  if (exported.state === "changed" && shares.length > 0 && !somebodyHasIt && options.orphansMayGo) {
-    return isDirectory(exported)
-      ? { kind: "remove-directory", replicas: [idOf(exported)] }
-      : { kind: "remove", replicas: [idOf(exported)], orphan: true };
-  }
-  return SETTLED;
+  const isAlike = isDirectory(exported) ? isDirectory : isFile;
+  const somebodyHasIt = [...shares, ...diodes].some(isAlike);
+  if (exported.state !== "changed" || shares.length === 0 || somebodyHasIt) return SETTLED;
+  if (!options.orphansMayGo || findings.directoryStays) return SETTLED;
+  return isDirectory(exported)
+    ? { kind: "remove-directory", replicas: [idOf(exported)] }
+    : { kind: "remove", replicas: [idOf(exported)], orphan: true };
 }
 
 const isGone = (replica: Situation) => !isFile(replica) && !isDirectory(replica);

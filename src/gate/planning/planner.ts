@@ -52,7 +52,7 @@ function planShares(
   if (hasDirectory && hasFile) return planClash(shares, exported, entry, findings);
   if (hasDirectory) return planDirectories(shares, replicas, entry, findings);
   if (replicas.some(({ record }) => record?.kind === "directory")) {
-    return planVanishedDirectory(shares, replicas, findings);
+    return planVanishedDirectory(shares, replicas, entry, findings);
   }
   return planFiles(shares, diodes, exported, entry, findings, options);
 }

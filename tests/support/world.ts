@@ -7,7 +7,7 @@ import { Gate, type GateOptions } from "./gate.ts";
 import { type FilesystemKind, type FilesystemOptions, LoopFilesystem } from "./loop_filesystem.ts";
 import { openBelow } from "./open_files.ts";
 import { UserSocket } from "./user_socket.ts";
-import { waitFor } from "./wait.ts";
+import { sleep, waitFor } from "./wait.ts";
 
 export interface WorldOptions {
   /** By name. */
@@ -25,6 +25,9 @@ const OF_JOBS =
   /^\/(share\/[^/]+|export|quarantine|staging|\.virtiofs-gate\/recovery)\/(?!journal$)/;
 /** The replica, its watcher, and what that watches. */
 const MOST_OF_A_ROOT = 3;
+/** How long its use of the processor is looked at, and how much of one it may be then. */
+const REST_MS = 300;
+const MOST_AT_REST = 0.2;
 
 export class World implements Fixture {
   #gate: Gate | undefined;
@@ -122,6 +125,7 @@ export class World implements Fixture {
       if (!this.options.unequal?.includes(channel.name)) await channel.settled();
     }
     await this.nothingStaysOpen();
+    await this.isAtRest();
     // A stack trace in the log is a fault that nobody thought of.
     const trace = this.gate.log.split("\n").filter((line) =>
       /^\s+at .*\.ts:\d+|nobody foresaw/.test(line)
@@ -145,6 +149,15 @@ export class World implements Fixture {
       () => `descriptors stay open: ${strays().join(", ")}`,
       () => strays().length === 0,
     );
+  }
+
+  /** Fails if the gate goes on working when there is nothing to do any more. */
+  async isAtRest(): Promise<void> {
+    await waitFor("the gate comes to rest", async () => {
+      const before = this.gate.processorSeconds();
+      await sleep(REST_MS);
+      return this.gate.processorSeconds() - before < REST_MS / 1000 * MOST_AT_REST;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,5 @@
 /** One channel at work: its directories, index, shares and queues, from start to stop. */
 
-import { pause } from "../../ffi/clock.ts";
 import { display, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
@@ -9,7 +8,8 @@ import { statusOf } from "../../ffi/file_status.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
-import type { JobSource, Scheduler } from "../scheduling/scheduler.ts";
+import type { Scheduler } from "../scheduling/scheduler.ts";
+import { ChannelJobs, COMMON } from "./channel_jobs.ts";
 import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { type DirectoryMove, DirectoryMoves } from "./directory_moves.ts";
@@ -28,25 +28,17 @@ import {
   openShare,
   renewedExport,
 } from "./layout.ts";
-import { AFTER_SHORTAGE, type Rest, SOON } from "./job.ts";
-import { PathQueue } from "./path_queue.ts";
+import { AFTER_SHORTAGE, type Rest } from "./job.ts";
 import { Publisher } from "./publisher.ts";
 import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
 import { Recovery } from "./recovery.ts";
 import { EXPORT, Replica } from "./replica.ts";
-import { RetrySchedule } from "./retry_schedule.ts";
 import { Share } from "./share.ts";
 import { Stager } from "./snapshot.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
 import { verdictReports } from "./verdict_reports.ts";
 
-/** How full a queue may be before the reading of a tree that fills it pauses. */
-const ROOM = 0.4;
-/** The queue of what no single guest's doing has brought up, such as the start. */
-const COMMON = "";
-/** Beside each queue, that of what waits until the trees were read at the start. No share's name has a slash. */
-const unread = (queue: string) => `${queue}/unread`;
 /**
  * Directories that are new at the start, until whose reading deletions wait: a guest may go on to make more of them than
  * can be read (I7). Of so many the renames are hardly all remembered.
@@ -86,9 +78,7 @@ export class Channel {
   readonly #directoryMoves: DirectoryMoves;
   readonly #large = new LargeDirectories();
   readonly #held: ReadonlyMap<Replica, HeldFiles>;
-  readonly #queue = new PathQueue();
-  readonly #retries: RetrySchedule;
-  readonly #sources: readonly JobSource[];
+  readonly #jobs: ChannelJobs;
   /** Something was published since guests were last told. */
   #hasNews = false;
   #started = false;
@@ -109,7 +99,7 @@ export class Channel {
     const onTrouble: ChannelLog["trouble"] = (message, where) => this.#log.trouble(message, where);
     const onShortage = (error: SystemError) => this.#onShortage(error);
     const lookAt = (path: RelativePath, cause: RelativePath) =>
-      this.#enqueue(this.#queue.runningFor(cause) ?? COMMON, path);
+      this.#jobs.add(this.#jobs.queueOf(cause), path);
     const rules = this.#rules = compileIgnorePatterns(config.scanning);
     using opening = new DisposableStack();
     const layout = this.#layout = opening.use(openLayout(config.basePath, config.producers));
@@ -128,7 +118,7 @@ export class Channel {
         openRoot: (name) => openShare(layout, name),
         isEcho: (share, path) => this.#isEcho(share, path),
         prepare: (share, path) => this.#prepare(share, path),
-        lookAt: (share, path) => this.#enqueue(share.name, path),
+        lookAt: (share, path) => this.#jobs.add(share.name, path),
         onMoved: (author, from, to, number) =>
           this.#directoryMoves.moved({ author, from, to, number }),
         read: (share, directory, what) => this.#readings.request(share, directory, what),
@@ -185,7 +175,7 @@ export class Channel {
       isPossible: () =>
         this.#areTreesRead && !this.#stopped && former.size === 0 &&
         this.#shares.every(({ isComplete, replica }) => isComplete && replica.role !== "diode"),
-      isWorkedOn: (directory) => this.#queue.isRunningIn(directory),
+      isWorkedOn: (directory) => this.#jobs.isRunningIn(directory),
       onChanged,
       canFollow: (move) =>
         this.#shares.every((share) =>
@@ -216,12 +206,12 @@ export class Channel {
       isIgnoredDirectory: rules.isIgnoredDirectory,
       onSeen: (replica, path, seen, isKnown) => this.#shareOf(replica)?.seen(path, seen, isKnown),
       orphansMayGo: () => this.#shares.every((share) => share.isComplete),
-      isPending: (path) => this.#queue.isPending(path) || this.#retries.isPending(path),
+      isPending: (path) => this.#jobs.isPending(path),
       areTreesRead: () => this.#areTreesRead,
       isStillToBeRead: (directory) => this.#isStillToBeRead(directory),
       lookAt,
       onHeld: (replica) => this.#held.get(replica)?.expect(),
-      reread: (directory) => this.#readFor(this.#queue.runningFor(directory) ?? COMMON, directory),
+      reread: (directory) => this.#readFor(this.#jobs.queueOf(directory), directory),
       onChanged,
       onPublished: (path, what, from) => {
         this.#log.published(path, what, from);
@@ -237,13 +227,20 @@ export class Channel {
       tree: (share) => this.#treeFor(share?.name ?? COMMON),
       isStopped: () => this.#stopped,
       ready: (directory) => this.#directoryMoves.ready(directory),
-      beforeRead: () => this.#queue.repeatRunning(),
+      beforeRead: () => this.#jobs.repeatRunning(),
       onRead: () => this.#onRead(),
       onTrouble,
       onShortage,
     });
-    this.#retries = new RetrySchedule({
-      lookAt: (path, queue) => this.#enqueue(queue, path),
+    this.#jobs = new ChannelJobs({
+      shares: this.#shares,
+      scheduler,
+      debounceMs: config.debounceMs,
+      areTreesRead: () => this.#areTreesRead,
+      isMoving: (path) => this.#directoryMoves.covers(path),
+      run: (path) => this.#reconcile(path),
+      afterFailure: (path, error) => this.#afterFailure(path, error),
+      onDone: () => this.#tellNews(),
       reread: (queue) => this.#readFor(queue, ROOT),
     });
     this.#held = new Map(
@@ -254,16 +251,13 @@ export class Channel {
           // What was held before nothing was to be scanned any more waits for no scanner.
           isScannerAvailable: async () =>
             !config.scanning.enable || (await scanner.check()).available,
-          lookAt: (path) => this.#enqueue(replica === this.#export ? COMMON : replica.name, path),
+          lookAt: (path) => this.#jobs.add(replica === this.#export ? COMMON : replica.name, path),
         }),
       ]),
     );
     scanner.onRecovery(() => {
       for (const held of this.#held.values()) held.now();
     });
-    this.#sources = [...producers.map(({ name }) => name), COMMON].map((queue) => () =>
-      this.#nextJob(queue)
-    );
   }
 
   /**
@@ -282,7 +276,7 @@ export class Channel {
     }
     this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
     // What one guest does is not to wait until another's huge tree is watched (I7).
-    for (const source of this.#sources) this.#scheduler.add(source);
+    this.#jobs.start();
     this.#started = true;
     if (this.#index.isAhead) this.#log.indexIsAhead();
     await Promise.all(this.#shares.map((share) => share.watch(onProgress)));
@@ -329,7 +323,7 @@ export class Channel {
 
   /** Paths that wait or are worked on. */
   get pending(): number {
-    return this.#queue.size;
+    return this.#jobs.size;
   }
 
   /**
@@ -339,10 +333,9 @@ export class Channel {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#sweepTimer);
-    this.#retries.stop();
+    this.#jobs.stop();
     for (const held of this.#held.values()) held.stop();
     for (const share of this.#shares) share.close();
-    for (const source of this.#sources) this.#scheduler.remove(source);
     await Promise.all([this.#readings.ended(), this.#directoryMoves.ended()]);
   }
 
@@ -382,7 +375,7 @@ export class Channel {
 
   #isEcho(share: Replica, path: RelativePath): boolean {
     // What is being done about it is not in the index yet, and may be undone by what the event tells of.
-    if (this.#queue.isRunning(path)) return false;
+    if (this.#jobs.isRunning(path)) return false;
     try {
       return this.#reconciler.isKnown(share, path);
     } catch {
@@ -396,41 +389,10 @@ export class Channel {
     if (!this.#rules.isIgnored(path) && !this.#isEcho(share, path)) this.#early.take(share, path);
   }
 
-  /** `false` if there is no room: all of the queue's is going to be read then. */
-  #enqueue(queue: string, path: RelativePath): boolean {
-    if (this.#stopped) return false;
-    const hasRoom = this.#queue.add(queue, path);
-    if (this.#started) this.#scheduler.wake();
-    return hasRoom;
-  }
-
-  #nextJob(queue: string): (() => Promise<void>) | undefined {
-    // What had to wait comes first, and fails, if it does, as one of the queue that it came from (I7).
-    const parts = this.#areTreesRead ? [unread(queue), queue] : [queue];
-    for (const part of parts) {
-      const path = this.#queue.take(part, queue);
-      if (path !== undefined) return () => this.#work(path, queue);
-      if (this.#queue.takeOverflow(part)) this.#readFor(queue, ROOT);
-    }
-    return undefined;
-  }
-
-  /** Another look that it needs waits in the same queue: a guest's failures are in nobody else's way. */
-  async #work(path: RelativePath, queue: string): Promise<void> {
-    let rest: Rest | undefined;
-    try {
-      rest = this.#directoryMoves.covers(path) ? SOON : await this.#reconcile(path);
-      if (rest.kind === "later") this.#retries.later(path, queue, rest.delayMs, rest);
-      else this.#retries.settled(path);
-    } catch (error) {
-      this.#retries.later(path, queue, this.#afterFailure(path, error));
-    } finally {
-      this.#queue.done(path);
-      if (rest?.kind === "unread") this.#enqueue(unread(queue), path);
-      // Once it is everywhere: told of its first place, guests would have to be told of the others again.
-      if (this.#hasNews) this.#onChange();
-      this.#hasNews = false;
-    }
+  /** Once it is everywhere: told of its first place, guests would have to be told of the others again. */
+  #tellNews(): void {
+    if (this.#hasNews) this.#onChange();
+    this.#hasNews = false;
   }
 
   #reconcile(path: RelativePath): Promise<Rest> {
@@ -441,7 +403,7 @@ export class Channel {
   #onDirectoryMoved({ author, from, to }: DirectoryMove): void {
     this.#log.published(to, "rename", author);
     // What has the former name by now was taken for what had it before, whenever somebody told of it meanwhile.
-    this.#enqueue(author.name, from);
+    this.#jobs.add(author.name, from);
     this.#readings.requestAll(from, author);
     // Whatever was still to be done about what is in it has another name now.
     this.#readings.requestAll(to, author);
@@ -480,9 +442,9 @@ export class Channel {
         for (const share of this.#shares) share.found(path);
         const guests = this.#shares.filter(({ replica }) => authors.includes(replica));
         if (queue !== COMMON || guests.length === 0) {
-          return this.#lookWhenQuiet(path, queue, this.#shares);
+          return this.#jobs.addWhenQuiet(queue, path, this.#shares);
         }
-        for (const guest of guests) this.#lookWhenQuiet(path, guest.replica.name, [guest]);
+        for (const guest of guests) this.#jobs.addWhenQuiet(guest.replica.name, path, [guest]);
       },
       isStopped: () => this.#stopped,
       mark: (replica) => this.#shareOf(replica)?.mark() ?? 0,
@@ -493,28 +455,8 @@ export class Channel {
         this.#log.trouble(`${display(directory) || "a root"} could not be read (${error.message})`);
         setTimeout(() => this.#readFor(queue, directory), AFTER_FAILURE_MS);
       },
-      room: () => this.#isFull(queue) ? this.#untilRoom(queue) : undefined,
+      room: () => this.#jobs.room(queue),
     };
-  }
-
-  /** When the file that these have has stayed as it is for as long as counts as written; the watcher tells of others. */
-  #lookWhenQuiet(path: RelativePath, queue: string, shares: readonly Share[]): void {
-    const { debounceMs } = this.config;
-    const restless = shares.map((share) => {
-      const ageMs = share.ageMs(path) ?? Infinity;
-      return ageMs >= 0 && ageMs < debounceMs ? debounceMs - ageMs : 0;
-    });
-    const restlessMs = Math.max(0, ...restless);
-    if (restlessMs > 0) this.#retries.later(path, queue, restlessMs);
-    else this.#enqueue(queue, path);
-  }
-
-  #isFull(queue: string): boolean {
-    return this.#queue.fullness(queue) > ROOM;
-  }
-
-  async #untilRoom(queue: string): Promise<void> {
-    while (this.#isFull(queue) && !this.#stopped) await pause(50);
   }
 
   /** Has everything below `directory` read; what is found waits in `queue`. */
@@ -529,9 +471,8 @@ export class Channel {
 
   /** By whoever it is that `directory` is worked on for: what others have to read is nothing to wait for (I7). */
   #isStillToBeRead(directory: RelativePath): boolean {
-    const queue = this.#queue.runningFor(directory) ?? COMMON;
-    const isForgotten = [queue, unread(queue)].some((part) => this.#queue.hasForgotten(part));
-    return isForgotten || this.#retries.hasForgotten(queue) ||
+    const queue = this.#jobs.queueOf(directory);
+    return this.#jobs.hasForgotten(queue) ||
       this.#readings.coverFor(this.#shareFor(queue), directory);
   }
 

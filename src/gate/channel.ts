@@ -12,6 +12,7 @@ import type { Scheduler } from "../scheduling/scheduler.ts";
 import { ChannelJobs, COMMON } from "./channel_jobs.ts";
 import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
+import { CoveredPlaces } from "./covered_places.ts";
 import { type DirectoryMove, DirectoryMoves } from "./directory_moves.ts";
 import { EarlySnapshot } from "./early_snapshot.ts";
 import { FileIndex } from "./file_index.ts";
@@ -77,6 +78,7 @@ export class Channel {
   readonly #readings: Readings;
   readonly #directoryMoves: DirectoryMoves;
   readonly #large = new LargeDirectories();
+  readonly #covered = new CoveredPlaces();
   readonly #held: ReadonlyMap<Replica, HeldFiles>;
   readonly #jobs: ChannelJobs;
   /** Something was published since guests were last told. */
@@ -219,6 +221,7 @@ export class Channel {
       },
       onTrouble,
       onConflict: (loser, path, end) => this.#log.conflict(loser, path, end),
+      onCovered: (place) => this.#covered.add(place),
       onShortage,
     });
 
@@ -248,9 +251,10 @@ export class Channel {
         replica,
         new HeldFiles({
           paths: (limit, after) => index.heldPaths(replica.id, limit, after),
-          // What was held before nothing was to be scanned any more waits for no scanner.
+          // What was held before nothing was to be scanned any more, or errors were to count as clean, waits for none.
           isScannerAvailable: async () =>
-            !config.scanning.enable || (await scanner.check()).available,
+            !config.scanning.enable || config.scanning.permissive ||
+            (await scanner.check()).available,
           lookAt: (path) => this.#jobs.add(replica === this.#export ? COMMON : replica.name, path),
         }),
       ]),
@@ -479,7 +483,22 @@ export class Channel {
   #sweep(): void {
     this.#early.sweep();
     this.#sweepRecovery();
-    if (this.#started) this.#keepExport();
+    if (!this.#started) return;
+    this.#keepExport();
+    this.#lookAtUncovered();
+  }
+
+  #lookAtUncovered(): void {
+    try {
+      for (const { replica, path } of this.#covered.takeUncovered()) {
+        this.#log.uncovered(replica, path);
+        this.#jobs.add(replica === this.#export ? COMMON : replica.name, path);
+        this.#readings.requestAll(path, replica === this.#export ? undefined : replica);
+      }
+    } catch (error) {
+      if (lacksDescriptors(error)) this.#onShortage(error);
+      else this.#log.trouble(messageOf(error));
+    }
   }
 
   /** A little in each turn of the event loop: a guest has files removed by the thousand (I7). */

@@ -66,6 +66,14 @@ export class ChannelLog {
     }));
   }
 
+  /** What was mounted there is gone. */
+  uncovered(replica: Replica, path: RelativePath): void {
+    this.#log.info("{channel}: nothing else is mounted over {place} any more: it is read", {
+      place: showPlace(replica, path),
+      ...about(replica),
+    });
+  }
+
   indexIsAhead(): void {
     this.#log.info(
       "{channel}: the machine went down before everything was on the disk: " +

@@ -91,8 +91,15 @@ export interface ReconcilerParts {
   onTrouble(message: string, replica: Replica): void;
   /** What `loser` has at a path lost a conflict. */
   onConflict(loser: Replica, path: RelativePath, end: LosersEnd): void;
+  /** Something else is mounted at a place, or above it: what is there is to be looked at when that is gone. */
+  onCovered(place: Place): void;
   /** There were no descriptors for what was to be done, which is tried again. */
   onShortage(error: SystemError): void;
+}
+
+export interface Place {
+  readonly replica: Replica;
+  readonly path: RelativePath;
 }
 
 /** `rename`: of a directory, with all that is in it. */
@@ -154,29 +161,43 @@ function pairOf(a: FileIdentity, b: FileIdentity): string {
 /** One look at a path in every replica that is there, and in which nothing is mounted over it. */
 export class Look implements Disposable {
   readonly views: readonly View[];
+  /** Where something else is mounted at the path, or above it: those replicas take no part. */
+  readonly covered: readonly Place[];
   /** Replicas in which something that is no directory stands where one above the path belongs. */
   readonly #blocked = new Set<ReplicaId>();
 
   constructor(replicas: readonly Replica[], path: RelativePath) {
     const views: View[] = [];
+    const covered: Place[] = [];
     try {
       for (const replica of replicas) {
         if (replica.root === undefined) continue;
         const view = replica.view(path);
-        const barrier = replica.barrierAbove(view, path)?.status;
-        const foreign = view.seen.kind === "obstacle" ? view.seen.status : barrier;
-        if (foreign !== undefined && replica.isForeign(foreign)) {
+        const barrier = view.seen.kind === "obstacle"
+          ? { path, status: view.seen.status }
+          : replica.barrierAbove(view, path);
+        if (barrier !== undefined && replica.isForeign(barrier.status)) {
+          covered.push({ replica, path: barrier.path });
           view[Symbol.dispose]();
           continue;
         }
         views.push(view);
-        if (barrier !== undefined && barrier.kind !== "directory") this.#blocked.add(replica.id);
+        const isBlocked = barrier !== undefined && barrier.path !== path &&
+          barrier.status.kind !== "directory";
+        if (isBlocked) this.#blocked.add(replica.id);
       }
     } catch (error) {
       for (const view of views) view[Symbol.dispose]();
       throw error;
     }
     this.views = views;
+    this.covered = covered;
+  }
+
+  /** Who is seen, and gets what others have. */
+  get receivers(): ReadonlySet<ReplicaId> {
+    const receivers = this.views.filter(({ replica }) => replica.role !== "diode");
+    return new Set(receivers.map(({ replica }) => replica.id));
   }
 
   /** A rename to an ignored name is as good as a deletion. */
@@ -191,7 +212,7 @@ export class Look implements Disposable {
 
   view(id: ReplicaId): View {
     const view = this.views.find(({ replica }) => replica.id === id);
-    if (view === undefined) throw new Error(`no replica ${id}`);
+    if (view === undefined) throw new StaleLook();
     return view;
   }
 
@@ -204,6 +225,9 @@ export class Look implements Disposable {
     for (const view of this.views) view[Symbol.dispose]();
   }
 }
+
+/** A replica was replaced by another since the look. */
+export class StaleLook extends Error {}
 
 /** A guest's is its own; what the export holds was published before it was ignored, and gives way. */
 function asIgnored({ role }: Replica, status: FileStatus): Seen {

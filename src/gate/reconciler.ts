@@ -9,7 +9,7 @@ import { sameContent } from "../../ffi/same_content.ts";
 import { DirectorySteps } from "./directory_steps.ts";
 import { FileSteps } from "./file_steps.ts";
 import { confirmed } from "./index_confirmation.ts";
-import { Job, Look, type ReconcilerParts, type Rest, SOON, type StepOf } from "./job.ts";
+import { Job, Look, type ReconcilerParts, type Rest, SOON, StaleLook, type StepOf } from "./job.ts";
 import { Pace } from "./pace.ts";
 import { plan } from "./planning/planner.ts";
 import type { Step } from "./planning/situation.ts";
@@ -66,6 +66,15 @@ export class Reconciler {
 
   /** Rejects only for what nobody foresaw. */
   async run(path: RelativePath, retryHeld: boolean): Promise<Rest> {
+    try {
+      return await this.#run(path, retryHeld);
+    } catch (error) {
+      if (error instanceof StaleLook) return SOON;
+      throw error;
+    }
+  }
+
+  async #run(path: RelativePath, retryHeld: boolean): Promise<Rest> {
     using job = new Job(path, retryHeld);
     const most = this.#parts.replicas.length;
     const pairs = most * (most - 1) / 2;
@@ -100,6 +109,7 @@ export class Reconciler {
   }
 
   #tellSeen(look: Look, entry: IndexEntry, path: RelativePath): void {
+    for (const place of look.covered) this.#parts.onCovered(place);
     for (const { replica, seen } of look.views) {
       if (replica.role === "export") continue;
       const record = recordIn(entry, replica.id);

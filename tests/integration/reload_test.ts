@@ -415,3 +415,22 @@ testOnEachFilesystem(
     assertEquals(await world.channel("kept").export.readText("letter"), "clean");
   },
 );
+
+testOnEachFilesystem(
+  "what is held while there is no scanner travels when a reload lets errors pass",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only, gate, clamd } = world;
+    const { docs } = world.configuration;
+    await clamd.kill();
+    await only.share("ann").write("held", "until then");
+    await gate.logged(/held/);
+    await sleep(500);
+    assert(!only.export.has("held"));
+    const scanning = { ...Object(Object(docs).scanning), permissive: true };
+    gate.configure({ docs: { ...Object(docs), scanning } });
+    await gate.reload();
+    await only.settled();
+    assert(only.export.has("held"));
+  },
+);

@@ -146,6 +146,7 @@ export class Workbench {
       onPublished: () => {},
       onTrouble,
       onConflict: () => {},
+      onCovered: () => undefined,
       onShortage: (error) => onTrouble(error.message),
     });
     for (const replica of this.#replicas) {

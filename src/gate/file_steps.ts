@@ -36,6 +36,8 @@ import { VerdictSteps } from "./verdict_steps.ts";
 
 /** Its closing is told; this is for a writer that never closes it. */
 const WHILE_WRITTEN: Rest = { kind: "later", delayMs: 5000 };
+/** Since it was scanned: the next scan is not to follow at once, over and over. */
+const WHILE_CHANGED: Rest = { kind: "later", delayMs: 1000 };
 /** A writer that has done nothing for so long counts as done. */
 const IDLE_WRITER_MS = 60_000;
 export class FileSteps {
@@ -57,6 +59,9 @@ export class FileSteps {
     job: Job,
   ): Promise<Rest | undefined> {
     const author = look.view(step.author);
+    // What others take of a diode's is what they keep: no later version follows.
+    const isForGood = author.replica.role === "diode" && step.targets.length > 0;
+    if (isForGood && isBeingWritten(author, job.path)) return WHILE_WRITTEN;
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return undefined; // gone, or postponed: look again
     const judging = this.#verdicts.judge(snapshot, author, look, entry, job);
@@ -72,9 +77,8 @@ export class FileSteps {
     using source = author.replica.view(job.path);
     // Removed or renamed away meanwhile: the name's new state is another event.
     if (source.seen.kind !== "file") return undefined;
-    // What others take of a diode's is what they keep: no later version follows.
-    if (author.replica.role === "diode" && step.targets.length > 0) {
-      if (!isSeen(source, snapshot)) return SOON;
+    if (isForGood) {
+      if (!isSeen(source, snapshot)) return WHILE_CHANGED;
       if (isBeingWritten(source, job.path)) return WHILE_WRITTEN;
     }
 
@@ -84,16 +88,14 @@ export class FileSteps {
     const isVersion = author.replica.role !== "diode" || step.targets.length > 0;
     const version = isVersion ? entry.version + 1 : entry.version;
     const offered = withRecord(
-      withoutRecords(entry, kept),
+      withoutRecords(entry, kept.union(new Set(step.forgotten))),
       recordOf(author.replica.id, snapshot.source, author.replica.noted, version),
     );
     // What was kept was renamed, and something else may have taken its place: another look is needed.
     const targets = step.targets.filter((id) => !kept.has(id)).map((id) => look.view(id));
     const updated = await this.#publish(targets, look, snapshot, author.replica, offered, job);
     // What a diode has is brought to nobody later: as long as nobody else has it, it is as new as before.
-    if (author.replica.role === "diode" && targets.length > 0 && !hasTravelled(updated)) {
-      return undefined;
-    }
+    if (isForGood && !hasTravelled(updated)) return undefined;
     note(this.#parts, job.path, updated, entry);
     this.#names.wakeFormer(author.replica, job);
     // Changed while it was scanned: the watcher tells, after its quiet time.
@@ -247,12 +249,27 @@ export class FileSteps {
   async #keepLoser(view: View, job: Job): Promise<"kept" | "discarded" | "changed"> {
     const { publisher, onConflict, moves } = this.#parts;
     // Told by the watcher only later, and it may have had another name before, whose deletion waits for this one.
-    const onRenamed = (to: RelativePath) => moves(view.replica)?.moved(job.path, to);
+    const onRenamed = (to: RelativePath) => {
+      moves(view.replica)?.moved(job.path, to);
+      if (view.replica.role === "export") this.#noteKept(view, to, job);
+    };
     const outcome = await publisher.setAside(view, job.path, onRenamed);
     if (outcome === "changed") return "changed";
     const end = outcome === "too many" ? "discarded" : "kept";
     onConflict(view.replica, job.path, end);
     return end;
+  }
+
+  /** Nobody's event tells of it in the export: it goes to the shares as the channel's version of that name. */
+  #noteKept({ replica, seen }: View, to: RelativePath, job: Job): void {
+    if (seen.kind !== "file") return;
+    const { index, lookAt } = this.#parts;
+    const entry = index.get(to);
+    index.put(
+      to,
+      withRecord(entry, recordOf(replica.id, seen.status, "current", entry.version + 1)),
+    );
+    lookAt(to, job.path);
   }
 
   async setAside(view: View, entry: IndexEntry, job: Job): Promise<undefined> {
@@ -296,11 +313,9 @@ export class FileSteps {
     }
     // Whoever deleted it has nothing left to be known; whoever is not there has yet to learn of it.
     // A diode's deletions and the others' are none of each other's.
-    const aware = this.#parts.replicas.filter(({ root, role }) =>
-      root !== undefined && role !== "diode"
-    ).map(({ id }) => id);
+    const aware = look.receivers;
     const records = updated.records.filter((record) =>
-      !aware.includes(record.replica) || record.status !== "current"
+      !aware.has(record.replica) || record.status !== "current"
     );
     this.#parts.index.put(job.path, withDeletion({ ...entry, records }));
     return undefined;

@@ -4,7 +4,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Channel } from "../support/channel.ts";
 import { DEBOUNCE_MS } from "../support/channel.ts";
-import { onEachFilesystem } from "../support/fixture.ts";
+import { AbsentShare } from "../support/absent_share.ts";
+import { must } from "../support/command.ts";
+import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -243,5 +245,35 @@ onEachFilesystem(
       const { mtime } = await Deno.stat(channel.export.at("equal/later"));
       assertEquals(mtime?.getTime(), Number((EARLIER + 2n * SECOND_NS) / 1_000_000n));
     });
+  },
+);
+
+testOnEachFilesystem(
+  "I3, I7: a loser that cannot be renamed stays as it is, is in nobody's way, and is kept when it can be",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only, gate } = world;
+    const ann = only.share("ann");
+    const cid = await AbsentShare.take(world, "cid");
+    await ann.write("f", "by ann");
+    await waitFor("bob has it", () => only.share("bob").has("f"));
+    await sleep(5 * DEBOUNCE_MS);
+    await must("chattr", ["+i", ann.at("f")]);
+    try {
+      await cid.write("f", "by cid, later");
+      await cid.back();
+      for (const name of ["bob", "export"]) {
+        const share = only.share(name);
+        await waitFor(`${name} has it`, async () => await share.readText("f") === "by cid, later");
+      }
+      assertEquals(await ann.readText("f"), "by ann");
+      await world.isAtRest();
+    } finally {
+      await must("chattr", ["-i", ann.at("f")]);
+    }
+    await gate.logged(/ann\/f was changed on two sides: the earlier one is kept/);
+    await only.settled();
+    assertEquals(await ann.readText("f"), "by cid, later");
+    assertEquals(await only.peersWithout("by ann"), []);
   },
 );

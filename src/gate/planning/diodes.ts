@@ -1,6 +1,6 @@
 /** What is to be done about what write-only producers have. */
 
-import type { IndexEntry } from "../replica_record.ts";
+import type { IndexEntry, ReplicaRecord } from "../replica_record.ts";
 import {
   type Findings,
   idOf,
@@ -26,9 +26,10 @@ export function planDiodes(
   const gone = diodes.filter(({ state }) => state === "deleted");
   if (gone.length > 0) return { kind: "forget", replicas: gone.map(idOf), isDeletion: false };
   const others = exported === undefined ? shares : [...shares, exported];
-  const taken = others.some(isTaken);
+  const taken = others.some(isTaken) || (!entry.deleted && othersHaveIt(entry, diodes));
   const ready = others.map(idOf).filter((id) => !findings.postponed.has(id));
-  const lost = !taken && ready.length > 0 && !entry.deleted && !othersAreKnown(entry, diodes);
+  const lost = !taken && ready.length > 0 && !entry.deleted &&
+    othersKnown(entry, diodes).length === 0;
   const author = diodes.find((diode) =>
     !findings.postponed.has(idOf(diode)) &&
     (diode.state === "changed" || (lost && isKnown(diode)))
@@ -42,12 +43,19 @@ export function planDiodes(
       ? { kind: "adopt", replicas: [idOf(author)], newVersion: false }
       : { kind: "make-directory", model: idOf(author), targets };
   }
-  return { kind: "offer", author: idOf(author), targets, setAside: [] };
+  return { kind: "offer", author: idOf(author), targets, setAside: [], forgotten: [] };
 }
 
-/** A share that is not there now may still have it. */
-function othersAreKnown({ records }: IndexEntry, diodes: readonly Situation[]): boolean {
-  return records.some(({ replica, status }) =>
+/** A share that is not there now may still have a file of that name. */
+function othersHaveIt(entry: IndexEntry, diodes: readonly Situation[]): boolean {
+  return othersKnown(entry, diodes).some(({ kind }) => kind === "file");
+}
+
+function othersKnown(
+  { records }: IndexEntry,
+  diodes: readonly Situation[],
+): readonly ReplicaRecord[] {
+  return records.filter(({ replica, status }) =>
     status !== "own" && !diodes.some((diode) => idOf(diode) === replica)
   );
 }

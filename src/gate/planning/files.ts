@@ -51,8 +51,9 @@ function planDistribution(
   if (exported?.state === "parked" && exported.record?.version === entry.version) return SETTLED;
   // The export is out of guests' reach, so it is the best source.
   const all = exported === undefined ? shares : [exported, ...shares];
-  const source = all.find((replica) => replica.state === "current" && isFile(replica)) ??
-    all.find((replica) => replica.state === "stale" && isFile(replica));
+  const source = (["current", "touched", "stale"] as const).map((state) =>
+    all.find((replica) => replica.state === state && isFile(replica))
+  ).find((replica) => replica !== undefined);
   if (source !== undefined) {
     if (findings.postponed.has(idOf(source))) return SETTLED;
     if (source.state === "stale") {
@@ -128,7 +129,7 @@ function planChanges(
   options: PlanOptions,
 ): Step {
   const holder = [...(exported ? [exported] : []), ...shares].find((replica) =>
-    isFile(replica) && (replica.state === "current" || isDrifted(replica, changed))
+    isFile(replica) && (isPublished(replica) || isDrifted(replica, changed))
   );
   // A change that is none: only the inode differs from what the channel has (link, lost index, restart).
   const references = holder === undefined ? changed.slice(0, 1) : [holder];
@@ -144,9 +145,11 @@ function planChanges(
     }
   }
 
-  // The channel's version takes part in the conflict unless every change was made on it.
-  // What only the export has left is what the author replaced.
-  const published = shares.find((share) => share.state === "current" && isFile(share));
+  // The channel's version takes part in the conflict unless every change was made on it. Who made it may be away, and
+  // only the export have it now.
+  const published = [...shares, ...(exported ? [exported] : [])].find((replica) =>
+    isFile(replica) && isPublished(replica)
+  );
   const divergent = published !== undefined &&
     changed.some(({ record }) =>
       record === undefined || record.kind !== "file" || record.version !== entry.version
@@ -163,12 +166,18 @@ function planChanges(
   if (winner === published) {
     const loser = changed[0];
     if (loser === undefined) return SETTLED;
-    return options.conflictCopies && !isEmpty(loser) && !winners.includes(loser)
-      ? { kind: "set-aside", replica: idOf(loser) }
-      : { kind: "distribute", source: idOf(published), targets: [idOf(loser)] };
+    if (options.conflictCopies && !isEmpty(loser) && !winners.includes(loser)) {
+      return { kind: "set-aside", replica: idOf(loser) };
+    }
+    if (findings.postponed.has(idOf(published))) return SETTLED;
+    return { kind: "distribute", source: idOf(published), targets: [idOf(loser)] };
   }
   const losers = groups.filter((group) => group !== winners).flatMap((group) => group.slice(0, 1))
     .filter((loser) => !isEmpty(loser) && (loser !== published || !findings.unchangedSinceExport));
+  const kept = losers.filter((loser) => !findings.postponed.has(idOf(loser)));
+  const unkept = losers.filter((loser) => !kept.includes(loser));
+  // What only the export has is nobody's change, and would be replaced.
+  if (options.conflictCopies && exported !== undefined && unkept.includes(exported)) return SETTLED;
   const others = exported === undefined ? shares : [...shares, exported];
   return {
     kind: "offer",
@@ -176,9 +185,13 @@ function planChanges(
     targets: others.filter((replica) =>
       replica !== winner && takesOffer(replica, winner, winners, findings)
     ).map(idOf),
-    setAside: options.conflictCopies ? losers.map(idOf) : [],
+    setAside: options.conflictCopies ? kept.map(idOf) : [],
+    forgotten: options.conflictCopies ? unkept.map(idOf) : [],
   };
 }
+
+/** Whether it has the channel's version, as far as its content goes. */
+const isPublished = ({ state }: Situation) => state === "current" || state === "touched";
 
 /**
  * The export's file counts as a reference where the index knows nothing of either side, but not if a share holds the

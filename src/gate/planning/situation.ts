@@ -7,6 +7,7 @@ import {
   type RecordStatus,
   type ReplicaId,
   type ReplicaRecord,
+  sameContentIdentity,
 } from "../replica_record.ts";
 
 /** A non-diode producer, a write-only producer, or the read-only export. */
@@ -72,6 +73,8 @@ export type Step =
     readonly targets: readonly ReplicaId[];
     /** Losers of a conflict: to be kept under another name first, in their own share. */
     readonly setAside: readonly ReplicaId[];
+    /** Others of them, that cannot be kept now: what they have counts as a change of their own from now on. */
+    readonly forgotten: readonly ReplicaId[];
   }
   /** Have a file scanned that cannot go anywhere before a directory has left its place elsewhere. */
   | { readonly kind: "judge"; readonly author: ReplicaId }
@@ -108,6 +111,8 @@ export type State =
   | "stale"
   /** Its own, or the export's, already looked at: held, infected, or a write-only producer's. */
   | "parked"
+  /** In the export: the channel's version, but for owner, permissions and names, which only the host can have changed. */
+  | "touched"
   | "changed"
   | "deleted"
   | "missing";
@@ -128,11 +133,19 @@ export function stateOf(
     if (record === undefined) return "missing";
     return role === "diode" || !isOutdated(record, entry) ? "deleted" : "missing";
   }
-  if (record === undefined || !matches(record, seen.status)) return "changed";
+  if (record === undefined) return "changed";
+  if (!matches(record, seen.status)) {
+    return role === "export" && isTouched(seen, record, entry) ? "touched" : "changed";
+  }
   if (record.status === "current") return ageOf(record, entry);
   if (!isDue(record.status, options)) return "parked";
   // The export has no changes of its own: what got no clean verdict there is a version that is to be brought to others.
   return role === "export" ? ageOf(record, entry) : "changed";
+}
+
+function isTouched(seen: Seen, record: ReplicaRecord, entry: IndexEntry): boolean {
+  return seen.kind === "file" && record.kind === "file" && record.status === "current" &&
+    record.version === entry.version && sameContentIdentity(record, seen.status);
 }
 
 /** Whether there may be another verdict than the last time. */

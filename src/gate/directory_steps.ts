@@ -7,6 +7,7 @@ import { removeLeftovers } from "./ignored_leftovers.ts";
 import {
   type Job,
   type Look,
+  note,
   onHindrance,
   postpone,
   type ReconcilerParts,
@@ -107,20 +108,27 @@ export class DirectorySteps {
         }
       }
     }
-    if (job.rest.kind === "later") {
+    if (step.replicas.some((id) => job.postponed.has(id))) {
       this.#removals.failed(job.path);
       return job.rest;
     }
     if (left.length === 0) {
       // Whoever is not there has yet to learn of it.
-      const aware = this.#parts.replicas.filter(({ root, role }) =>
-        root !== undefined && role !== "diode"
-      );
-      const ids = new Set(aware.map(({ id }) => id));
-      this.#parts.index.put(job.path, withDeletion(withoutRecords(entry, ids)));
+      this.#parts.index.put(job.path, withDeletion(withoutRecords(entry, look.receivers)));
       return undefined;
     }
-    return await this.#notEmpty(left, look, job);
+    const rest = await this.#notEmpty(left, look, job);
+    if (job.directoryStays) this.#noteStays(look, entry, job);
+    return rest;
+  }
+
+  /** Those who removed it get it again as if they had never had it: a removal that came to nothing is over. */
+  #noteStays({ views }: Look, entry: IndexEntry, job: Job): void {
+    const without = views.filter(({ replica, seen }) =>
+      replica.role !== "diode" && seen.kind !== "directory"
+    );
+    const ids = new Set(without.map(({ replica }) => replica.id));
+    note(this.#parts, job.path, { ...withoutRecords(entry, ids), deleted: false }, entry);
   }
 
   /** Its entries are still to be deleted, are news from elsewhere, or stay. */

@@ -7,7 +7,7 @@ import { Workbench } from "../attack/support/workbench.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { LoopFilesystem } from "../support/loop_filesystem.ts";
 import { Share } from "../support/share.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 /** More than the attempts after which the gate takes what it cannot explain for news. */
@@ -76,3 +76,28 @@ testOnEachFilesystem("I3: a file takes the place of the directory that it was in
     await only.settled();
   }
 });
+
+testOnEachFilesystem(
+  "I6: a directory that stays for what is ignored in it rests, also where somebody cannot get it again",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { scanning: { ignoreFilePatterns: ["*.private"] } } },
+      unequal: ["docs"],
+    });
+    const { only } = world;
+    await only.share("ann").shell("mkdir -p w.private/d");
+    await only.settled();
+    await only.share("bob").write("w.private/d/x.private", "bob's own");
+    await only.quiet();
+    await only.share("ann").shell("rm -r w.private; echo 1 > w.private");
+    // Six times, with growing pauses, it is tried to remove it.
+    await sleep(8_000);
+    const inode = async () => (await Deno.stat(only.export.at("w.private/d"))).ino;
+    const before = await inode();
+    await world.isAtRest();
+    await sleep(1_000);
+    assertEquals(await inode(), before, "it is not made again and again");
+    assertEquals(await only.share("bob").readText("w.private/d/x.private"), "bob's own");
+    assert(only.share("cid").has("w.private/d"));
+  },
+);

@@ -2,9 +2,12 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
+import { AbsentShare } from "../support/absent_share.ts";
+import { DEBOUNCE_MS } from "../support/channel.ts";
 import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
-import { waitFor } from "../support/wait.ts";
+import type { Share } from "../support/share.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 onEachFilesystem(
@@ -111,6 +114,31 @@ onEachFilesystem(
           assertEquals(cid.list(top), ["a", "b", "c"]);
         },
       );
+    }
+
+    for (const name of ["ann", "cid"]) {
+      test(`other permissions of a directory reach ${name}, too, and those of its own the others`, async (world) => {
+        const { only } = world;
+        const [one, two] = [`${name}-one`, `${name}-two`];
+        await only.share("bob").shell(`mkdir -m 755 ${one} ${two}; echo 1 > ${one}/f`);
+        await only.settled();
+        const absent = await AbsentShare.take(world, name);
+        await only.share("bob").shell(`chmod 700 ${one}`);
+        await Deno.chmod(`${absent.path}/${two}`, 0o711);
+        const mode = async (peer: Share, directory: string) =>
+          ((await Deno.stat(peer.at(directory))).mode ?? 0) & 0o777;
+        await waitFor("the export has them", async () => await mode(only.export, one) === 0o700);
+        await sleep(5 * DEBOUNCE_MS);
+        await absent.back();
+        for (const peer of only.peers) {
+          await waitFor(
+            `${peer.name} has both`,
+            async () => await mode(peer, one) === 0o700 && await mode(peer, two) === 0o711,
+          );
+        }
+        await only.settled();
+        for (const peer of only.peers) assertEquals(await mode(peer, one), 0o700, peer.name);
+      });
     }
 
     test("I3: another directory in its place deletes nothing elsewhere, and is filled", async ({ only, gate }) => {

@@ -30,7 +30,8 @@ export function planDirectories(
       replicas: replicas.filter(isDirectory).map(idOf),
     };
   }
-  const model = unseen ?? shares.find(isDirectory);
+  const model = unseen ?? shares.find((share) => isDirectory(share) && share.state === "current") ??
+    shares.find(isDirectory);
   if (model === undefined) return SETTLED;
   const unlike = replicas.filter((replica) =>
     replica !== model && !isIgnored(replica) && !isAlike(replica, model)
@@ -43,7 +44,9 @@ export function planDirectories(
   if (unlike.length > 0) return SETTLED;
   const alike = replicas.filter(isDirectory);
   const unrecorded = alike.some(({ state }) => state === "changed" || state === "stale");
-  return unrecorded ? { kind: "adopt", replicas: alike.map(idOf), newVersion: false } : SETTLED;
+  // Whoever is not there has yet to learn of other permissions.
+  const newVersion = unseen !== undefined && wasDirectory(unseen);
+  return unrecorded ? { kind: "adopt", replicas: alike.map(idOf), newVersion } : SETTLED;
 }
 
 const wasDirectory = ({ record }: Situation) => record?.kind === "directory";

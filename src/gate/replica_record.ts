@@ -154,7 +154,7 @@ export function withMadeDirectory(
   made: DirectoryAt,
 ): IndexEntry {
   // What became of a file of that name is decided when it is looked at.
-  if (entry.records.some(({ kind }) => kind === "file")) return entry;
+  if (entry.records.some(({ kind, status }) => kind === "file" && status !== "own")) return entry;
   const noted = withRecord(entry, recordOf(made.id, made.status, "current", entry.version));
   // A change of the model's attributes is still to travel.
   if (model === undefined || recordIn(entry, model.id) !== undefined) return noted;

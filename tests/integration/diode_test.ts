@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess } from "@std/assert";
+import { AbsentShare } from "../support/absent_share.ts";
 import { DEBOUNCE_MS } from "../support/channel.ts";
 import { must } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
@@ -272,5 +273,54 @@ testOnEachFilesystem(
     await gate.reload();
     await waitFor("it is gone", () => !only.share("web").has("letter"));
     assertEquals(await only.export.readText("letter"), "by ann");
+  },
+);
+
+testOnEachFilesystem(
+  "I3: a diode's directory in place of its own former file reaches who was away",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { producers: ["ann", "web"], diodeProducers: ["web"] } },
+    });
+    const { only } = world;
+    await only.share("ann").write("f", "ann's");
+    await waitFor("the export has it", () => only.export.has("f"));
+    await only.share("web").write("f", "web's");
+    await only.quiet();
+    await only.share("ann").shell("rm f");
+    await waitFor("it is gone", () => !only.export.has("f"));
+    await only.quiet();
+    const ann = await AbsentShare.take(world, "ann");
+    await only.share("web").shell("rm f; mkdir f");
+    await waitFor("the export has the directory", () => only.export.has("f"));
+    await ann.back();
+    await waitFor("ann has it", () => only.share("ann").has("f"));
+    await only.settled();
+  },
+);
+
+testOnEachFilesystem(
+  "I6: a diode's large file that is appended to is scanned no more often than another's",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { producers: ["ann", "web"], diodeProducers: ["web"] } },
+    });
+    const { only, clamd } = world;
+    const scansOf = async (name: string) => {
+      const log = only.share(name).at(`${name}.log`);
+      await Deno.writeFile(log, crypto.getRandomValues(new Uint8Array(65_536)));
+      await Deno.truncate(log, 20_000_000);
+      const before = clamd.scans;
+      const start = performance.now();
+      while (performance.now() - start < 5_000) {
+        await Deno.writeTextFile(log, "one more line\n", { append: true });
+        await sleep(10);
+      }
+      await waitFor("it travels", () => only.export.has(`${name}.log`));
+      await only.quiet();
+      return clamd.scans - before;
+    };
+    const [usual, diode] = [await scansOf("ann"), await scansOf("web")];
+    assertLess(diode, 1.3 * usual + 3);
   },
 );

@@ -24,8 +24,8 @@ import {
   knownIn,
   recordIn,
   type ReplicaId,
-  withDeletion,
   withMadeDirectory,
+  withoutDirectory,
   withoutRecords,
 } from "./replica_record.ts";
 
@@ -113,8 +113,7 @@ export class DirectorySteps {
       return job.rest;
     }
     if (left.length === 0) {
-      // Whoever is not there has yet to learn of it.
-      this.#parts.index.put(job.path, withDeletion(withoutRecords(entry, look.receivers)));
+      this.#parts.index.put(job.path, withoutDirectory(entry, look.receivers));
       return undefined;
     }
     const rest = await this.#notEmpty(left, look, job);

@@ -166,6 +166,24 @@ export function withDeletion(entry: IndexEntry): IndexEntry {
   return { ...entry, version: entry.version + 1, deleted: entry.records.length > 0 };
 }
 
+/**
+ * The entry after the removal of a directory from `receivers`. Whoever is not there has yet to learn of it; of a file that has
+ * taken its place since only the directory's last trace was removed.
+ */
+export function withoutDirectory(
+  entry: IndexEntry,
+  receivers: ReadonlySet<ReplicaId>,
+): IndexEntry {
+  const isReplaced = entry.records.some(({ replica, kind, status, version }) =>
+    receivers.has(replica) && kind === "file" && status === "current" && version === entry.version
+  );
+  if (!isReplaced) return withDeletion(withoutRecords(entry, receivers));
+  const records = entry.records.filter(({ replica, kind }) =>
+    kind === "file" || !receivers.has(replica)
+  );
+  return { ...entry, records };
+}
+
 /** The entry without any memory of a replica. */
 export function withoutRecord(entry: IndexEntry, replica: ReplicaId): IndexEntry {
   return { ...entry, records: entry.records.filter((other) => other.replica !== replica) };

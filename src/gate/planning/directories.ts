@@ -44,8 +44,9 @@ export function planDirectories(
   if (unlike.length > 0) return SETTLED;
   const alike = replicas.filter(isDirectory);
   const unrecorded = alike.some(({ state }) => state === "changed" || state === "stale");
-  // Whoever is not there has yet to learn of other permissions.
-  const newVersion = unseen !== undefined && wasDirectory(unseen);
+  // Whoever is not there has yet to learn of other permissions; who has a file there, not that it was replaced.
+  const newVersion = unseen !== undefined && wasDirectory(unseen) &&
+    entry.records.every(({ kind }) => kind === "directory");
   return unrecorded ? { kind: "adopt", replicas: alike.map(idOf), newVersion } : SETTLED;
 }
 
@@ -81,8 +82,8 @@ export function planVanishedDirectory(
     : SETTLED;
 }
 
-/** A directory that only the export has goes where nothing is. */
-function planFilling(
+/** A directory that no share has, but the export, goes where nothing is. */
+export function planFilling(
   exported: Situation,
   shares: readonly Situation[],
   { postponed }: Findings,

@@ -1,8 +1,10 @@
 /** What is to be done about a path that is a file, or was one. */
 
 import { type IndexEntry, sameAttributes } from "../replica_record.ts";
+import { planFilling } from "./directories.ts";
 import {
   type Findings,
+  holdersBeside,
   idOf,
   isDirectory,
   isFile,
@@ -59,6 +61,15 @@ function planDistribution(
     if (source.state === "stale") {
       // It was deleted while this share was not there.
       if (entry.deleted) return planDeletion([], shares, exported);
+      const later = holdersBeside(entry, all);
+      // What has become write-only since has none of the channel's any more; others will come back with it.
+      const diode = diodes.find((diode) =>
+        diode.state === "current" && later.includes(idOf(diode))
+      );
+      if (diode !== undefined) {
+        return { kind: "adopt", replicas: [idOf(diode)], newVersion: false };
+      }
+      if (later.length > 0) return SETTLED;
       return { kind: "adopt", replicas: [idOf(source)], newVersion: true };
     }
     const targets = all.filter((replica) =>
@@ -79,7 +90,10 @@ function planDistribution(
   }
   const isAlike = isDirectory(exported) ? isDirectory : isFile;
   const somebodyHasIt = [...shares, ...diodes].some(isAlike);
-  if (exported.state !== "changed" || shares.length === 0 || somebodyHasIt) return SETTLED;
+  if (exported.state !== "changed" || shares.length === 0) return SETTLED;
+  if (somebodyHasIt) {
+    return isDirectory(exported) ? planFilling(exported, shares, findings) : SETTLED;
+  }
   if (!options.orphansMayGo || findings.directoryStays) return SETTLED;
   return isDirectory(exported)
     ? { kind: "remove-directory", replicas: [idOf(exported)] }
@@ -150,10 +164,8 @@ function planChanges(
   const published = [...shares, ...(exported ? [exported] : [])].find((replica) =>
     isFile(replica) && isPublished(replica)
   );
-  const divergent = published !== undefined &&
-    changed.some(({ record }) =>
-      record === undefined || record.kind !== "file" || record.version !== entry.version
-    );
+  const hasOtherBase = !changed.every((replica) => isBasedOnLast(replica, entry));
+  const divergent = published !== undefined && hasOtherBase;
 
   const rivals = divergent ? [...changed, published] : changed;
   const groups = groupEqual(rivals, findings);
@@ -176,9 +188,13 @@ function planChanges(
     .filter((loser) => !isEmpty(loser) && (loser !== published || !findings.unchangedSinceExport));
   const kept = losers.filter((loser) => !findings.postponed.has(idOf(loser)));
   const unkept = losers.filter((loser) => !kept.includes(loser));
-  // What only the export has is nobody's change, and would be replaced.
-  if (options.conflictCopies && exported !== undefined && unkept.includes(exported)) return SETTLED;
+  // What only the export has is nobody's change, and would be replaced; and of equals that stay each would win in turn.
+  const mayNotLose = (loser: Situation) =>
+    loser === exported || timeOf(loser, options.nowNs) === timeOf(winner, options.nowNs);
+  if (options.conflictCopies && unkept.some(mayNotLose)) return SETTLED;
   const others = exported === undefined ? shares : [...shares, exported];
+  // Who has it will be in conflict with this one.
+  const unseen = published === undefined && hasOtherBase ? holdersBeside(entry, others) : [];
   return {
     kind: "offer",
     author: idOf(winner),
@@ -186,8 +202,13 @@ function planChanges(
       replica !== winner && takesOffer(replica, winner, winners, findings)
     ).map(idOf),
     setAside: options.conflictCopies ? kept.map(idOf) : [],
-    forgotten: options.conflictCopies ? unkept.map(idOf) : [],
+    forgotten: options.conflictCopies ? [...unkept.map(idOf), ...unseen] : [],
   };
+}
+
+/** Whether the change was made on the channel's version. */
+function isBasedOnLast({ record }: Situation, { version }: IndexEntry): boolean {
+  return record?.kind === "file" && record.version === version;
 }
 
 /** Whether it has the channel's version, as far as its content goes. */
@@ -267,9 +288,8 @@ function latest(candidates: readonly Situation[], nowNs: bigint): Situation | un
   let best: Situation | undefined;
   let bestTime = 0n;
   for (const candidate of candidates) {
-    const { seen } = candidate.observation;
-    if (seen.kind !== "file") continue;
-    const time = seen.status.mtimeNs > nowNs ? nowNs : seen.status.mtimeNs;
+    const time = timeOf(candidate, nowNs);
+    if (time === undefined) continue;
     const isLater = best === undefined || time > bestTime;
     if (isLater || (time === bestTime && best !== undefined && isEmpty(best))) {
       best = candidate;
@@ -277,4 +297,10 @@ function latest(candidates: readonly Situation[], nowNs: bigint): Situation | un
     }
   }
   return best;
+}
+
+/** Of its last modification; the future is now. */
+function timeOf({ observation: { seen } }: Situation, nowNs: bigint): bigint | undefined {
+  if (seen.kind !== "file") return undefined;
+  return seen.status.mtimeNs > nowNs ? nowNs : seen.status.mtimeNs;
 }

@@ -73,7 +73,7 @@ export type Step =
     readonly targets: readonly ReplicaId[];
     /** Losers of a conflict: to be kept under another name first, in their own share. */
     readonly setAside: readonly ReplicaId[];
-    /** Others of them, that cannot be kept now: what they have counts as a change of their own from now on. */
+    /** Others of them, that cannot be kept now, or are not there: what they have counts as a change from now on. */
     readonly forgotten: readonly ReplicaId[];
   }
   /** Have a file scanned that cannot go anywhere before a directory has left its place elsewhere. */
@@ -145,7 +145,8 @@ export function stateOf(
 
 function isTouched(seen: Seen, record: ReplicaRecord, entry: IndexEntry): boolean {
   return seen.kind === "file" && record.kind === "file" && record.status === "current" &&
-    record.version === entry.version && sameContentIdentity(record, seen.status);
+    record.version === entry.version && sameContentIdentity(record, seen.status) &&
+    seen.status.links === 1; // else it may have been written to elsewhere
 }
 
 /** Whether there may be another verdict than the last time. */
@@ -177,6 +178,17 @@ export function isOutdated(record: ReplicaRecord, entry: IndexEntry): boolean {
 export function isSameInode(a: Seen, b: Seen): boolean {
   return a.kind === "file" && b.kind === "file" && a.status.links > 1 &&
     a.status.inode === b.status.inode && a.status.device === b.status.device;
+}
+
+/** Replicas that are not looked at, or are write-only by now, and have the channel's version as far as is known. */
+export function holdersBeside(
+  { records, version }: IndexEntry,
+  looked: readonly Situation[],
+): readonly ReplicaId[] {
+  return records.filter((record) =>
+    record.kind === "file" && record.status === "current" && record.version === version &&
+    !looked.some((situation) => idOf(situation) === record.replica)
+  ).map(({ replica }) => replica);
 }
 
 export const isDirectory = ({ observation }: Situation) => observation.seen.kind === "directory";

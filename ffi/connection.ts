@@ -261,6 +261,11 @@ export class Listener implements Disposable {
     }
   }
 
+  /** Whether who connects to the address comes here: not, where somebody has removed or replaced a Unix socket's file. */
+  isReachable(): boolean {
+    return this.#listening.isReachable();
+  }
+
   close(): void {
     if (!this.#socket.isOpen) return;
     clearTimeout(this.#pause);

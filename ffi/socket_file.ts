@@ -7,6 +7,8 @@ import { asFileName, type FileName, fromText } from "./byte_string.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { Directory } from "./directory.ts";
 import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
+import { sameInode } from "./file_content.ts";
+import { statusOf } from "./file_status.ts";
 import { libc } from "./libc.ts";
 import { AT, S_IFMT, STATX_BASIC_AND_MOUNT, STATX_SIZE } from "./platform.ts";
 import {
@@ -24,6 +26,8 @@ const SOCKET_MODE = 0o660;
 
 export interface Listening {
   readonly socket: StreamSocket;
+  /** Whether who connects to the address comes here: not, where somebody has removed or replaced the file. */
+  isReachable(): boolean;
   /** Closes the socket and removes its file, if it still is ours. */
   close(): void;
 }
@@ -32,40 +36,63 @@ export interface Listening {
 export function startListening(address: Address): Listening {
   if (address.family === "vsock" || address.path.startsWith("@")) {
     const socket = listenOn(address);
-    return { socket, close: () => socket.close() };
+    return { socket, isReachable: () => true, close: () => socket.close() };
   }
   const slash = address.path.lastIndexOf("/");
   const name = asFileName(fromText(address.path.slice(slash + 1)));
   if (name === undefined) throw new SystemError("listen", ERRNO.EISDIR, showAddress(address));
   const folder = slash < 0 ? "." : address.path.slice(0, slash) || "/";
-  const parent = Directory.openTrusted(fromText(folder));
+  const open = () => Directory.openTrusted(fromText(folder));
+  const parent = open();
   try {
-    return listenIn(parent, name, address);
+    return listenIn(parent, name, address, open);
   } catch (error) {
     parent.close();
     throw error;
   }
 }
 
-/** `parent` is closed with the listener. */
-function listenIn(parent: Directory, name: FileName, address: Address): Listening {
+/** `parent` is closed with the listener; `open` opens what has its path by then. */
+function listenIn(
+  parent: Directory,
+  name: FileName,
+  address: Address,
+  open: () => Directory,
+): Listening {
   if (isAbandoned(parent, name, address)) parent.removeFile(name);
   using owned = new DisposableStack();
   const socket = owned.use(listenOn(address, SOCKET_MODE));
-  const ours = parent.status(name)?.inode;
+  // Held open, or another file could get its number.
+  const ours = owned.use(parent.openHandle(name));
   owned.move(); // to the listener
   return {
     socket,
+    isReachable() {
+      using there = ifPossible(open);
+      return there !== undefined && isAt(ours, there, name);
+    },
     close() {
       using _ = parent;
+      using _ours = ours;
       socket.close();
-      try {
-        if (ours !== undefined && parent.status(name)?.inode === ours) parent.removeFile(name);
-      } catch (error) {
-        if (!(error instanceof SystemError)) throw error; // whoever listens there next replaces it
-      }
+      // Whoever listens there next replaces it.
+      if (isAt(ours, parent, name)) ifPossible(() => parent.removeFile(name));
     },
   };
+}
+
+function isAt(file: Descriptor | undefined, directory: Directory, name: FileName): boolean {
+  using there = ifPossible(() => directory.openHandle(name));
+  return file !== undefined && there !== undefined && sameInode(statusOf(file), statusOf(there));
+}
+
+function ifPossible<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return undefined;
+  }
 }
 
 /** Whether `name` is a socket that nobody listens on. */

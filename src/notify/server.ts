@@ -1,12 +1,13 @@
 /** Takes notifications and refreshes the channels that they name. */
 
 import { type ByteString, display, fromText, toBytes } from "../../ffi/byte_string.ts";
-import { type Connection, Listener } from "../../ffi/connection.ts";
+import type { Connection } from "../../ffi/connection.ts";
 import { messageOf, SystemError } from "../../ffi/errno.ts";
 import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Address } from "../../ffi/socket.ts";
 import type { Logger } from "../logging/logging.ts";
 import { portAskedFor } from "../transport/hybrid_vsock.ts";
+import { LastingListener } from "../transport/lasting_listener.ts";
 import { LineReader } from "./channel_lines.ts";
 import type { ChannelMap } from "./options.ts";
 import { Peers } from "./peers.ts";
@@ -29,7 +30,7 @@ const BUFFER_SIZE = 1024;
 export class NotificationServer implements Disposable {
   readonly #reactor: Reactor;
   readonly #options: ServerOptions;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: LastingListener[] = [];
   readonly #peers: Peers<Connection>;
 
   constructor(reactor: Reactor, options: ServerOptions) {
@@ -45,12 +46,13 @@ export class NotificationServer implements Disposable {
 
   /** `port` is the vsock port that a Unix socket stands for. */
   listen(address: Address, port: number): void {
-    const listener = new Listener(this.#reactor, address, (connection, cid) => {
+    const { allowedCids, log } = this.#options;
+    const listener = new LastingListener(this.#reactor, address, log, (connection, cid) => {
       if (cid === undefined) this.#serve(connection, "a local peer", port);
-      else if (this.#options.allowedCids.has(cid)) this.#serve(connection, `CID ${cid}`, undefined);
+      else if (allowedCids.has(cid)) this.#serve(connection, `CID ${cid}`, undefined);
       else {
         connection.close();
-        this.#options.log.warn("CID {guest} may not notify (see --allow-cid)", { guest: cid });
+        log.warn("CID {guest} may not notify (see --allow-cid)", { guest: cid });
       }
     });
     this.#listeners.push(listener);

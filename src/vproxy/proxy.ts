@@ -1,10 +1,11 @@
 /** Serves guests within limits: one request a connection, others' places never taken by one guest. */
 
 import { display, fromBytes } from "../../ffi/byte_string.ts";
-import { type Connection, Listener } from "../../ffi/connection.ts";
+import type { Connection } from "../../ffi/connection.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import type { Logger } from "../logging/logging.ts";
+import { LastingListener } from "../transport/lasting_listener.ts";
 import { Admission, type ConnectionLimits, type Place } from "./admission.ts";
 import { ANSWERS } from "./answers.ts";
 import { Farewells } from "./farewell.ts";
@@ -28,7 +29,7 @@ export class Proxy implements Disposable {
   readonly #log: Logger;
   readonly #admission: Admission;
   readonly #farewells = new Farewells();
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: LastingListener[] = [];
   /** Whose request each is. */
   readonly #requests = new Map<Request, Connection>();
   readonly #serving = new Set<Promise<void>>();
@@ -49,7 +50,7 @@ export class Proxy implements Disposable {
   listen(address: Address): void {
     const place = display(showAddress(address));
     this.#listeners.push(
-      new Listener(this.#context.reactor, address, (connection, cid) => {
+      new LastingListener(this.#context.reactor, address, this.#log, (connection, cid) => {
         this.#accept(connection, cid === undefined ? place : `guest ${cid}`);
       }),
     );

@@ -178,6 +178,24 @@ Deno.test("a peer that stays silent is dropped, one that talks now and then is n
   await reactor.stop();
 });
 
+Deno.test("a socket that is removed comes back", async () => {
+  const folder = scratchDirectory("notify");
+  const path = `${folder}/vm_3401`;
+  await using daemon = await Daemon.start("notify", [
+    "--uds",
+    `${folder}/vm`,
+    "--map",
+    `docs=${folder}`,
+  ]);
+  Deno.removeSync(path);
+  await daemon.logged(/vm_3401 was removed or replaced: listening there anew/);
+  using peer = await Peer.connect(path);
+  await peer.send("docs\n");
+  await peer.endSending();
+  assertEquals(await peer.answer(), "");
+  assert(exists(`${folder}/.virtiofs-refresh`));
+});
+
 Deno.test("I8: it asks Deno for nothing but libc and the service manager's variables", async () => {
   const folder = scratchDirectory("notify");
   const audit = `${folder}/permissions`;

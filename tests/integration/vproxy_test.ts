@@ -262,3 +262,30 @@ Deno.test("mistakes are told in words, with what to do", async (t) => {
     });
   }
 });
+
+Deno.test(
+  "a socket that is removed, or whose folder is, comes back",
+  { ignore: !hasClamd },
+  async () => {
+    await using clamd = await Clamd.start();
+    const folder = scratchDirectory("vproxy");
+    const path = `${folder}/machine/vm_3400`;
+    Deno.mkdirSync(`${folder}/machine`);
+    const args = ["--uds", `${folder}/machine/vm`, "--clamd", clamd.socket];
+    await using proxy = await Daemon.start("vproxy", args);
+    const isServed = async () =>
+      exists(path) && await ask(path, "zPING\0").catch(() => "") === "PONG\0";
+    assert(await isServed());
+    Deno.removeSync(path);
+    await waitFor("it is served again", isServed);
+    await proxy.logged(/vm_3400 was removed or replaced: listening there anew/);
+    Deno.removeSync(`${folder}/machine`, { recursive: true });
+    await proxy.logged(
+      /was removed or replaced; cannot listen on .*its folder does not exist; create it/,
+    );
+    Deno.mkdirSync(`${folder}/machine`);
+    await waitFor("it is served again", isServed);
+    assertEquals(await proxy.stop(), 0);
+    assert(!exists(path));
+  },
+);

@@ -42,6 +42,24 @@ Deno.test("a listener that is closed leaves the file of its successor alone", ()
   second.close();
 });
 
+Deno.test("a listener knows whether those who connect come to it", () => {
+  const address = newAddress();
+  const folder = address.path.slice(0, -2);
+  const listening = startListening(address);
+  assert(listening.isReachable());
+  Deno.renameSync(folder, `${folder}.moved`);
+  assertFalse(listening.isReachable(), "its folder is elsewhere");
+  Deno.renameSync(`${folder}.moved`, folder);
+  assert(listening.isReachable());
+  Deno.removeSync(address.path);
+  assertFalse(listening.isReachable(), "its file is gone");
+  const successor = startListening(address);
+  assertFalse(listening.isReachable(), "another has its place");
+  listening.close();
+  assert(successor.isReachable());
+  successor.close();
+});
+
 Deno.test("a socket that a dead process left is replaced", () => {
   const address = newAddress();
   const crashed = startListening(address);

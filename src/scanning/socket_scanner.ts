@@ -9,6 +9,8 @@ import type { ClamdClientOptions } from "./clamd_client.ts";
 import type { Availability, ScanLimits, Scanner, Verdict } from "./scanner.ts";
 import { StreamScanner } from "./stream_scanner.ts";
 
+/** For so long a socket that only a stream has brought a verdict from is not tried otherwise: it may have been a mishap. */
+const STREAMING_MS = 60_000;
 /** Whoever does not understand says so at once; an error that took longer, in ms, is of another kind. */
 const AT_ONCE_MS = 5_000;
 
@@ -22,17 +24,17 @@ export interface SocketScannerOptions extends ClamdClientOptions {
 export class SocketScanner implements Scanner {
   readonly #byDescriptor: ClamdScanner;
   readonly #byStream: StreamScanner;
-  /** Only a stream has brought a verdict so far. */
-  #mustStream = false;
+  /** In ms of the process's time: until then nothing but streams is tried. */
+  #streamsUntil = -Infinity;
 
-  constructor(options: SocketScannerOptions) {
+  constructor(options: SocketScannerOptions, private readonly streamingMs = STREAMING_MS) {
     this.#byDescriptor = new ClamdScanner(options);
     this.#byStream = new StreamScanner({
       ...options,
       address: { family: "unix", path: options.socket },
     });
     // Another may listen there now.
-    this.onRecovery(() => this.#mustStream = false);
+    this.onRecovery(() => this.#streamsUntil = -Infinity);
   }
 
   get concurrency(): number {
@@ -40,14 +42,15 @@ export class SocketScanner implements Scanner {
   }
 
   async scan(file: Descriptor, size: number, limits?: ScanLimits): Promise<Verdict> {
-    if (this.#mustStream) return await this.#byStream.scan(file, size, limits);
     const begin = performance.now();
+    if (begin < this.#streamsUntil) return await this.#byStream.scan(file, size, limits);
     const verdict = await this.#byDescriptor.scan(file, size, limits);
     if (verdict.kind !== "error" || performance.now() - begin > AT_ONCE_MS) return verdict;
     if (!(await this.check()).available) return verdict;
     const streamed = await this.#byStream.scan(file, size, limits);
     if (streamed.kind === "error") return verdict;
-    this.#mustStream = true;
+    const isVerdict = streamed.kind !== "unscannable";
+    if (isVerdict) this.#streamsUntil = performance.now() + this.streamingMs;
     return streamed;
   }
 

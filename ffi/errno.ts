@@ -69,7 +69,7 @@ const MEANINGS: Partial<Record<ErrnoName, string>> = {
   EINVAL: "invalid argument",
   ENFILE: "too many open files on this machine",
   EMFILE: "too many open files (raise LimitNOFILE)",
-  ENOSPC: "no space left, or the limit fs.inotify.max_user_watches reached",
+  ENOSPC: "no space left",
   EROFS: "read-only file system",
   ENOTEMPTY: "directory not empty",
   ELOOP: "a symbolic link, which is never followed",
@@ -78,6 +78,13 @@ const MEANINGS: Partial<Record<ErrnoName, string>> = {
   ECONNREFUSED: "nobody listens there",
   ETIMEDOUT: "timed out",
   EDQUOT: "quota exceeded",
+};
+
+/** What they mean for these calls. */
+const SPECIAL_MEANINGS: Readonly<Record<string, string>> = {
+  "inotify_add_watch ENOSPC": "the limit fs.inotify.max_user_watches is reached",
+  "inotify_init1 EMFILE":
+    "too many open files (raise LimitNOFILE), or the limit fs.inotify.max_user_instances is reached",
 };
 
 /** The errno's symbolic name (`ENOENT`), or `errno N`. */
@@ -91,7 +98,7 @@ export class SystemError extends Error {
   readonly code: string;
   constructor(readonly call: string, readonly errno: number, readonly subject?: ByteString) {
     const code = errnoName(errno);
-    const meaning = MEANINGS[code as ErrnoName];
+    const meaning = SPECIAL_MEANINGS[`${call} ${code}`] ?? MEANINGS[code as ErrnoName];
     super(
       `${call}${subject === undefined ? "" : ` ${display(subject)}`}: ${code}` +
         (meaning === undefined ? "" : ` (${meaning})`),

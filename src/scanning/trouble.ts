@@ -19,7 +19,7 @@ export function inWords(error: unknown, address: Address): string {
     return `there is no socket ${at}: is clamd running, and is this the LocalSocket of its configuration?`;
   }
   if (isErrno(error, "ECONNREFUSED")) {
-    return `nobody listens at ${at}: clamd does not run, or is still starting`;
+    return `nobody listens at ${at}: clamd does not run, is still starting, or that is no socket`;
   }
   if (isErrno(error, "EACCES", "EPERM")) {
     return `no permission for ${at}: join its group, or change LocalSocketMode in clamd's configuration`;

@@ -38,6 +38,15 @@ Deno.test("the kernel's own errors have the names that we give them", () => {
 Deno.test("a message names the call, what it was about, and what the error means", () => {
   const error = new SystemError("open", ERRNO.EMFILE, fromText("a/b"));
   assertEquals(error.message, "open a/b: EMFILE (too many open files (raise LimitNOFILE))");
+  assertStringIncludes(new SystemError("pwrite", ERRNO.ENOSPC).message, "(no space left)");
+  for (
+    const [call, code, limit] of [
+      ["inotify_add_watch", "ENOSPC", "max_user_watches"],
+      ["inotify_init1", "EMFILE", "max_user_instances"],
+    ] as const
+  ) {
+    assertStringIncludes(new SystemError(call, ERRNO[code]).message, `fs.inotify.${limit}`);
+  }
   assertEquals(new SystemError("sendmsg", 109).message, "sendmsg: errno 109");
   assertEquals([errnoName(2), errnoName(9999)], ["ENOENT", "errno 9999"]);
 });

@@ -22,6 +22,7 @@ const SYMBOLS = {
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
 
   // This process
+  geteuid: { parameters: [], result: "u32" },
   // path, char *const argv[], char *const envp[]
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   // int, sighandler_t

@@ -67,6 +67,11 @@ function pointers(list: readonly Bytes[]): Bytes {
   return new Uint8Array(new BigUint64Array([...list.map(addressOf), 0n]).buffer);
 }
 
+/** The user as whom it acts (credentials(7)): the owner of what it creates. */
+export function effectiveUser(): number {
+  return libc.geteuid();
+}
+
 export const SIGHUP = 1;
 export const SIGINT = 2;
 export const SIGTERM = 15;

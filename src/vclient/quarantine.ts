@@ -3,13 +3,7 @@
  * where it came from. A file is moved where it can be, and else copied, compared, and removed (both by identity).
  */
 
-import {
-  type ByteString,
-  display,
-  type FileName,
-  fileName,
-  fromText,
-} from "../../ffi/byte_string.ts";
+import type { ByteString, FileName } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
@@ -17,7 +11,6 @@ import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   cloneOrCopy,
   sameInode,
-  setMode,
   setModificationTime,
   setOwnerAndMode,
 } from "../../ffi/file_content.ts";
@@ -25,14 +18,15 @@ import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { sameContent } from "../../ffi/same_content.ts";
 import {
   claim,
-  describedBy,
   descriptionOf,
   type Finding,
   finish,
-  readPath,
   UNFINISHED_MODE,
   writeDescription,
 } from "./quarantine_description.ts";
+import { partialOf, quarantineName } from "./quarantine_names.ts";
+import { LOCKED, recover } from "./quarantine_recovery.ts";
+import { ignoringRefusal } from "./refusal.ts";
 import {
   hide,
   lookAtTaken,
@@ -51,7 +45,6 @@ export type Kept =
   | { readonly kind: "changed" };
 
 const MOST_ATTEMPTS = 1000;
-const LOCKED = 0;
 const DIRECTORY_MODE = 0o700;
 
 export class Quarantine {
@@ -105,38 +98,7 @@ export class Quarantine {
    * knows what is there by now.
    */
   recover(): ByteString[] {
-    const names = ignoringRefusal(() => Array.from(this.#directory.entries(), ({ name }) => name));
-    const left = names?.filter((name) =>
-      describedBy(name) !== undefined && ignoringRefusal(() => this.#isUnfinished(name))
-    );
-    return left?.flatMap((name) => ignoringRefusal(() => this.#recoverOne(name)) ?? []) ?? [];
-  }
-
-  #isUnfinished(name: FileName): boolean {
-    const status = this.#directory.status(name);
-    return status?.kind === "file" && (status.mode & 0o777) === UNFINISHED_MODE;
-  }
-
-  #recoverOne(descriptionName: FileName): ByteString | undefined {
-    const name = describedBy(descriptionName);
-    using description = this.#directory.openOrCreateFile(descriptionName, UNFINISHED_MODE);
-    if (name === undefined || !claim(description)) return undefined;
-    const path = readPath(description);
-    this.#directory.removeFile(partialOf(name));
-    if (this.#directory.status(name) === undefined) this.#directory.removeFile(descriptionName);
-    else {
-      this.#lock(name, statusOf(description));
-      finish(description);
-    }
-    return path;
-  }
-
-  #lock(name: FileName, { uid, gid }: FileStatus): void {
-    const opened = this.#directory.openRegular(name);
-    using file = opened?.file;
-    if (file === undefined || opened?.status.links !== 1) return;
-    setMode(file, LOCKED);
-    ignoringRefusal(() => setOwnerAndMode(file, uid, gid, LOCKED));
+    return recover(this.#directory);
   }
 
   close(): void {
@@ -230,16 +192,6 @@ function onSameFilesystem(a: FileStatus, b: FileStatus): boolean {
   return a.device === b.device && a.mountId === b.mountId;
 }
 
-/** What cannot be done is done at another time, or is not worth more. */
-function ignoringRefusal<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    return undefined;
-  }
-}
-
 /** After half of it. */
 function unlock({ file, status: { uid, gid, mode } }: ScannedFile): void {
   try {
@@ -258,20 +210,4 @@ function openOrMake(path: ByteString): Directory {
   const made = openCanonical(path);
   if (made === undefined) throw new SystemError("open", ERRNO.ENOTDIR, path);
   return made;
-}
-
-const LONGEST_NAME = 150;
-
-/** `20261121T104955-report.pdf`, in harmless characters, and never like a description or a copy that is being made. */
-function quarantineName(path: ByteString, time: Date, attempt: number): FileName {
-  const stamp = time.toISOString().replaceAll(/[-:]/g, "").slice(0, 15);
-  const original = display(path.slice(path.lastIndexOf("/") + 1) as ByteString);
-  const harmless = original.replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(0, LONGEST_NAME)
-    .replace(/\.(json|partial)$/, "_$1");
-  return fileName(`${stamp}${attempt === 0 ? "" : `-${attempt + 1}`}-${harmless}`);
-}
-
-/** Where a copy is made. A short name and harmless characters. */
-function partialOf(name: FileName): FileName {
-  return `${name}${fromText(".partial")}` as FileName;
 }

@@ -75,13 +75,31 @@ export function finish(description: Descriptor): void {
   setMode(description, FINISHED_MODE);
 }
 
-/** The file's original path; `undefined` if the description was cut off. Throws SystemError. */
-export function readPath(description: Descriptor): ByteString | undefined {
+export type Description =
+  /** `path`: the file's original one. */
+  | { readonly kind: "whole"; readonly path: ByteString }
+  /** It was not written to its end. */
+  | { readonly kind: "cut off" }
+  /** Nothing that this client would write. */
+  | { readonly kind: "foreign" };
+
+const CUT_OFF: Description = { kind: "cut off" };
+const FOREIGN: Description = { kind: "foreign" };
+/** As `writeDescription` begins. */
+const BEGINNING = '{\n  "path": "';
+
+/** Throws SystemError. */
+export function readDescription(description: Descriptor): Description {
   const text = new TextDecoder().decode(readSmall(description, LONGEST));
   try {
     const { pathBytes } = JSON.parse(text);
-    return fromBytes(Uint8Array.fromHex(String(pathBytes)));
-  } catch {
-    return undefined;
+    return { kind: "whole", path: fromBytes(Uint8Array.fromHex(pathBytes)) };
+  } catch (error) {
+    return error instanceof SyntaxError && isCutOff(text) ? CUT_OFF : FOREIGN;
   }
+}
+
+/** Zeros are what a power failure may leave. */
+function isCutOff(text: string): boolean {
+  return BEGINNING.startsWith(text) || text.startsWith(BEGINNING) || /^\0*$/.test(text);
 }

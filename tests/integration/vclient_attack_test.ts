@@ -173,7 +173,9 @@ Deno.test(
     const description = `${quarantine}/20261121T104955-evil.json`;
     Deno.writeTextFileSync(description, JSON.stringify({ pathBytes }));
     Deno.chmodSync(description, 0o600);
-    Deno.writeTextFileSync(`${quarantine}/20261121T104955-evil.partial`, "the beginning");
+    const copy = `${quarantine}/20261121T104955-evil.partial`;
+    Deno.writeTextFileSync(copy, "the beginning");
+    Deno.chmodSync(copy, 0);
     await waitFor("what is there is old", () => isOld(`${world.watched}/old`));
     await world.startClient();
     await world.gone("evil");

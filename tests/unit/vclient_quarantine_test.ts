@@ -180,3 +180,108 @@ Deno.test("the longest names are kept too, whatever bytes they have", async () =
   }
   assertEquals(bench.watched, []);
 });
+
+const OWN = "20261121T104955-evil";
+const DESCRIPTION = JSON.stringify({ path: "/x/evil", pathBytes: "2f782f6576696c" }, null, 2);
+const ANOTHER = 65534;
+
+interface Left {
+  readonly text: string;
+  readonly mode: number;
+  readonly owner?: number;
+}
+
+/** What the next start makes of what lies in the quarantine: paths that are looked at again, and what is left. */
+function recovered(files: Readonly<Record<string, Left>>): {
+  readonly told: readonly ByteString[];
+  readonly left: Readonly<Record<string, Left>>;
+} {
+  using bench = new Bench();
+  for (const [name, { text, mode, owner }] of Object.entries(files)) {
+    const path = `${bench.directory}/${name}`;
+    Deno.writeTextFileSync(path, text);
+    if (owner !== undefined) Deno.chownSync(path, owner, owner);
+    Deno.chmodSync(path, mode);
+  }
+  const told = bench.quarantine.recover();
+  const left = Object.fromEntries(bench.kept.map((name) => {
+    const path = `${bench.directory}/${name}`;
+    const { mode, uid } = Deno.statSync(path);
+    const owner = uid === Deno.uid() ? {} : { owner: uid ?? -1 };
+    Deno.chmodSync(path, 0o600);
+    return [name, { text: Deno.readTextFileSync(path), mode: (mode ?? 0) & 0o777, ...owner }];
+  }));
+  return { told, left };
+}
+
+Deno.test("files of somebody who uses the directory are left as they are", () => {
+  for (
+    const files of [
+      { "settings.json": { text: '{"my":"settings"}', mode: 0o600 } },
+      { "report.json": { text: "{}", mode: 0o600 }, report: { text: "data", mode: 0o600 } },
+      { "x.json": { text: "", mode: 0o600 }, "x.partial": { text: "part", mode: 0o600 } },
+      { "x.json": { text: DESCRIPTION, mode: 0o600 } },
+      { [`${OWN}.json`]: { text: '{"my":"settings"}', mode: 0o600 } },
+      { [`${OWN}.json`]: { text: "my notes", mode: 0o600 } },
+      { [`${OWN}.json`]: { text: '{\n  "path": "mine"\n}', mode: 0o600 } },
+      { [`${OWN}.json`]: { text: '{"pathBytes":"zz"}', mode: 0o600 } },
+      { [`${OWN}.json`]: { text: DESCRIPTION, mode: 0o644 } },
+      {
+        [`${OWN}.json`]: { text: "{}", mode: 0o600 },
+        [OWN]: { text: "data", mode: 0o600 },
+        [`${OWN}.partial`]: { text: "", mode: 0 },
+      },
+      { [`${OWN}.partial`]: { text: "", mode: 0 } },
+    ]
+  ) {
+    assertEquals(recovered(files), { told: [], left: files });
+  }
+});
+
+Deno.test({ name: "files of another owner are left as they are", ignore: Deno.uid() !== 0 }, () => {
+  for (const text of ["", DESCRIPTION]) {
+    const files = {
+      [`${OWN}.json`]: { text, mode: 0o600, owner: ANOTHER },
+      [OWN]: { text: "data", mode: 0o600 },
+      [`${OWN}.partial`]: { text: "", mode: 0 },
+    };
+    assertEquals(recovered(files), { told: [], left: files });
+  }
+});
+
+Deno.test("the next start removes what was begun, and tells where", () => {
+  const path = fromText("/x/evil");
+  const described = { [`${OWN}.json`]: { text: DESCRIPTION, mode: 0o600 } };
+  assertEquals(recovered(described), { told: [path], left: {} });
+  const copied = { ...described, [`${OWN}.partial`]: { text: "the beg", mode: 0 } };
+  assertEquals(recovered(copied), { told: [path], left: {} });
+  const another = { [`${OWN}.partial`]: { text: "somebody's", mode: 0o600 } };
+  assertEquals(recovered({ ...described, ...another }), { told: [path], left: another });
+});
+
+Deno.test("a description that was not written yet is removed, unless more has its name", () => {
+  for (const name of [OWN, `${OWN.slice(0, 15)}-2-evil`]) {
+    for (const text of ["", DESCRIPTION.slice(0, 5), DESCRIPTION.slice(0, -5), "\0\0"]) {
+      const begun = { [`${name}.json`]: { text, mode: 0o600 } };
+      assertEquals(recovered(begun), { told: [], left: {} });
+      const empty = { ...begun, [`${name}.partial`]: { text: "", mode: 0 } };
+      assertEquals(recovered(empty), { told: [], left: {} });
+      const more = { ...begun, [`${name}.partial`]: { text: "more", mode: 0 } };
+      assertEquals(recovered(more), { told: [], left: more });
+    }
+  }
+});
+
+Deno.test("I1: a file that was moved in is locked at the next start, whatever its description tells", () => {
+  for (const text of [DESCRIPTION, DESCRIPTION.slice(0, -5), ""]) {
+    const { told, left } = recovered({
+      [`${OWN}.json`]: { text, mode: 0o600 },
+      [OWN]: { text: "infected", mode: 0o640 },
+    });
+    assertEquals(left, {
+      [OWN]: { text: "infected", mode: 0 },
+      [`${OWN}.json`]: { text, mode: 0o400 },
+    });
+    assertEquals(told, text === DESCRIPTION ? [fromText("/x/evil")] : []);
+  }
+});

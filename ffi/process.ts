@@ -4,7 +4,7 @@ import { type ByteString, fromText, toBytes } from "./byte_string.ts";
 import { canonicalPath } from "./canonical_path.ts";
 import { Descriptor } from "./descriptor.ts";
 import { check, SystemError } from "./errno.ts";
-import { readHostFile } from "./host_file.ts";
+import { readHostFile, readHostText } from "./host_file.ts";
 import { addressOf, errno, libc } from "./libc.ts";
 import { AT, O } from "./platform.ts";
 
@@ -70,6 +70,20 @@ function pointers(list: readonly Bytes[]): Bytes {
 /** The user as whom it acts (credentials(7)): the owner of what it creates. */
 export function effectiveUser(): number {
   return libc.geteuid();
+}
+
+/** Its number in capabilities(7). */
+export const CAP_CHOWN = 0;
+
+/** Whether it has a capability; where /proc does not tell, it is taken to. */
+export function hasCapability(number: number): boolean {
+  try {
+    const [, effective] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readHostText("/proc/self/status")) ?? [];
+    return effective === undefined || (BigInt(`0x${effective}`) >> BigInt(number) & 1n) === 1n;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return true;
+  }
 }
 
 export const SIGHUP = 1;

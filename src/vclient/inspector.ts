@@ -9,6 +9,7 @@ import { ageMs, type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { Disposal } from "./disposal.ts";
+import { ignoringRefusal } from "./refusal.ts";
 import { type Place, restoreHidden, type ScannedFile } from "./removal.ts";
 import { RestlessFiles } from "./restless_files.ts";
 
@@ -184,9 +185,16 @@ export class Inspector {
       return outcome.kind === "gone" && scanned.status.links > 1 ? "elsewhere" : "done";
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
+      this.#rememberAsTold(scanned);
       if (isNews) this.findings.disposalFailed(shown, signature, error.message);
       return "later";
     }
+  }
+
+  /** It was renamed to and fro in vain, which has changed its time of change. */
+  #rememberAsTold({ file, status }: ScannedFile): void {
+    const now = ignoringRefusal(() => statusOf(file));
+    if (now?.mtimeNs === status.mtimeNs && now.size === status.size) this.#told.remember(now);
   }
 
   /** Once for each version. */

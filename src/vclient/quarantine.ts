@@ -11,11 +11,14 @@ import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   cloneOrCopy,
   sameInode,
+  setMode,
   setModificationTime,
   setOwnerAndMode,
 } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { CAP_CHOWN, hasCapability } from "../../ffi/process.ts";
 import { sameContent } from "../../ffi/same_content.ts";
+import { VersionMemory } from "../scanning/version_memory.ts";
 import {
   claim,
   descriptionOf,
@@ -32,6 +35,7 @@ import {
   lookAtTaken,
   type OnStray,
   type Outcome,
+  type Place,
   putBack,
   remove,
   rename,
@@ -51,6 +55,9 @@ export class Quarantine {
   readonly #place: ByteString;
   readonly #onStray: OnStray;
   readonly #owner: number;
+  readonly #mayTakeOver = hasCapability(CAP_CHOWN);
+  /** Versions that could not be moved. */
+  readonly #unmovable = new VersionMemory();
   #directory: Directory;
 
   private constructor(place: ByteString, onStray: OnStray) {
@@ -89,7 +96,7 @@ export class Quarantine {
       if (outcome !== "done") this.#directory.removeFile(descriptionOf(name));
     }
     if (outcome !== "done") return { kind: "changed" };
-    ignoringRefusal(() => finish(description)); // or the next start does it
+    ignoringRefusal(() => this.#finish(name, description));
     return { kind: "kept", name };
   }
 
@@ -99,6 +106,11 @@ export class Quarantine {
    */
   recover(): ByteString[] {
     return recover(this.#directory);
+  }
+
+  /** Or the next start does it. */
+  #finish(name: FileName, description: Descriptor): void {
+    if (this.#directory.status(name)?.mode === LOCKED) finish(description);
   }
 
   close(): void {
@@ -141,30 +153,51 @@ export class Quarantine {
   /** `ours` has the owner that this process gives to files. */
   async #take(scanned: ScannedFile, name: FileName, ours: FileStatus): Promise<Outcome> {
     const { file, status } = scanned;
-    // By another of its names a moved file would still be within reach.
-    if (status.links > 1 || !onSameFilesystem(status, ours)) return await this.#copy(scanned, name);
+    if (!this.#isMovable(status, ours)) return await this.#copy(scanned, name);
     const hidden = hide(scanned, this.#onStray);
     if (hidden === "changed") return "changed";
+    try {
+      return this.#move(scanned, hidden, name, ours);
+    } catch (error) {
+      this.#unmovable.remember(statusOf(file));
+      if (!isErrno(error, "EXDEV", "EPERM", "EACCES", "EINVAL", "EOPNOTSUPP")) throw error;
+    }
+    // It cannot be moved, or is not ours to lock; a copy is. Its time of change is our own doing.
+    const { ctimeNs } = statusOf(file);
+    return await this.#copy({ ...scanned, status: { ...status, ctimeNs } }, name);
+  }
+
+  /**
+   * As far as anybody can tell before. Whoever tries in vain renames the file to and fro, which is told as a change,
+   * so that the next attempt would follow at once.
+   */
+  #isMovable(status: FileStatus, ours: FileStatus): boolean {
+    // By another of its names a moved file would still be within reach.
+    return status.links === 1 && onSameFilesystem(status, ours) &&
+      (status.uid === ours.uid || this.#mayTakeOver) && !this.#unmovable.has(status);
+  }
+
+  /** Throws SystemError; then it is in its own place, as it was. */
+  #move(scanned: ScannedFile, hidden: Place, name: FileName, ours: FileStatus): Outcome {
     const own = { directory: scanned.parent, name: scanned.name };
+    const target = { directory: this.#directory, name };
     let place = hidden;
     try {
-      rename(hidden, { directory: this.#directory, name });
-      place = { directory: this.#directory, name };
+      rename(hidden, target);
+      place = target;
       const found = lookAtTaken(scanned, place);
       if (found === "scanned") {
-        setOwnerAndMode(file, ours.uid, ours.gid, LOCKED);
+        setOwnerAndMode(scanned.file, ours.uid, ours.gid, LOCKED);
         return "done";
       }
       if (found === "another") putBack(place, own, this.#onStray);
       return "changed";
     } catch (error) {
       unlock(scanned);
-      putBack(place, own, this.#onStray);
-      if (!isErrno(error, "EXDEV", "EPERM", "EACCES", "EINVAL", "EOPNOTSUPP")) throw error;
+      if (putBack(place, own, this.#onStray) || place !== target) throw error;
+      ignoringRefusal(() => setMode(scanned.file, LOCKED));
+      return "done";
     }
-    // It cannot be moved, or is not ours to lock; a copy is. Its time of change is our own doing.
-    const { ctimeNs } = statusOf(file);
-    return await this.#copy({ ...scanned, status: { ...status, ctimeNs } }, name);
   }
 
   async #copy(scanned: ScannedFile, name: FileName): Promise<Outcome> {

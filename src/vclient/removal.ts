@@ -117,19 +117,22 @@ function isScanned({ status, isRestless }: ScannedFile, found: FileStatus): bool
 const MOST_ATTEMPTS = 100;
 const LONGEST_NAME = 230;
 
-/** Gives what was taken out its own name again, or one like it. */
-export function putBack(from: Place, to: Place, onStray: OnStray): void {
+/** Gives what was taken out its own name again, or one like it. `false` if it stays where it is. */
+export function putBack(from: Place, to: Place, onStray: OnStray): boolean {
   const replaced = `${display(to.name)} was replaced at the moment when it was to be removed`;
   try {
     const name = renameBeside(from, to);
-    if (name === to.name) return;
-    onStray(`${replaced}: what had been taken out is now ${display(name)}`);
+    if (name !== to.name) {
+      onStray(`${replaced}: what had been taken out is now ${display(name)}`);
+    }
+    return true;
   } catch (error) {
     const reason = messageOf(error);
     onStray(
       `${replaced}, and what had been taken out could not be put back (${reason}): ` +
         `it is ${display(from.name)} now`,
     );
+    return false;
   }
 }
 

@@ -3,10 +3,10 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
 import { SIGNATURE } from "../support/clamd.ts";
-import { marked, must } from "../support/command.ts";
+import { marked, must, run } from "../support/command.ts";
 import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
-import { hasProgram } from "../support/prerequisites.ts";
+import { hasProgram, obstacles } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { endsStream, RawClamd } from "../support/stream_peer.ts";
 import { UserSocket } from "../support/user_socket.ts";
@@ -253,6 +253,49 @@ Deno.test(
     await world.client.logged(/^<3>.*\/evil: .* was found, and the file is still there: .*ENOENT/);
     await sleep(300);
     assertEquals(Deno.readFileSync(`${world.watched}/evil`), EICAR);
+  },
+);
+
+/** What the shipped units leave of root's capabilities. */
+const AS_UNIT = [
+  "setpriv",
+  "--no-new-privs",
+  "--inh-caps=-all",
+  "--bounding-set=-all,+dac_override,+fowner,+lease",
+];
+
+Deno.test(
+  {
+    name:
+      "I6: another user's malware that finds no room in a quarantine on its own disk is told once",
+    ignore: ignore || obstacles().length > 0 || !hasProgram("setpriv"),
+  },
+  async () => {
+    const disk = scratchDirectory("disk");
+    await must("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]);
+    try {
+      for (const name of ["watched", "quarantine"]) Deno.mkdirSync(`${disk}/${name}`);
+      const place = ["--watch", `${disk}/watched`, "--quarantine-dir", `${disk}/quarantine`];
+      await using world = await VclientWorld.start({
+        arguments: () => ["--action", "quarantine", ...place],
+        under: AS_UNIT,
+      });
+      await world.shell(`
+        (cat "$EVIL"; head -c 1200000 /dev/urandom) >${disk}/evil
+        chown 1000:1000 ${disk}/evil
+        fallocate -l 1M ${disk}/full
+        mv ${disk}/evil ${disk}/watched/evil
+      `);
+      await world.client.logged(/evil: .* was found, and the file is still there: .*ENOSPC/);
+      await sleep(5000);
+      assertEquals(world.user.lines.length, 1);
+      assertLess(world.clamd.scans, 6);
+      assertEquals([...Deno.readDirSync(`${disk}/quarantine`)], []);
+      Deno.removeSync(`${disk}/full`);
+      await waitFor("it is kept", () => [...Deno.readDirSync(`${disk}/watched`)].length === 0);
+    } finally {
+      await run("umount", ["-l", disk]);
+    }
   },
 );
 

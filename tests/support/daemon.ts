@@ -25,11 +25,17 @@ export class Daemon implements AsyncDisposable {
   #log = "";
   #ended: Deno.CommandStatus | undefined;
 
-  private constructor(name: ProgramName, args: readonly string[], env: Record<string, string>) {
+  private constructor(
+    name: ProgramName,
+    args: readonly string[],
+    env: Record<string, string>,
+    under: readonly string[],
+  ) {
     const path = `${scratchDirectory(name)}/notify`;
     this.#manager = new ServiceManager(path);
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: [...taskArguments(name), ...args],
+    const [command, ...rest] = [...under, Deno.execPath(), ...taskArguments(name), ...args];
+    this.#child = new Deno.Command(command ?? "", {
+      args: rest,
       cwd: REPOSITORY,
       env: marked({ ...env, NOTIFY_SOCKET: path }),
       stdin: "null",
@@ -40,13 +46,17 @@ export class Daemon implements AsyncDisposable {
     this.#child.status.then((status) => this.#ended = status);
   }
 
-  /** Starts it and waits until it says that it is ready. */
+  /**
+   * Starts it and waits until it says that it is ready. `under`: a program and its arguments that run it in their
+   * turn, such as setpriv(1).
+   */
   static async start(
     name: ProgramName,
     args: readonly string[],
     env: Record<string, string> = {},
+    under: readonly string[] = [],
   ): Promise<Daemon> {
-    const daemon = Daemon.launch(name, args, env);
+    const daemon = Daemon.launch(name, args, env, under);
     try {
       await waitFor(() => `${name} is not ready; its log:\n${daemon.log}`, () => {
         if (daemon.#ended !== undefined) {
@@ -66,8 +76,9 @@ export class Daemon implements AsyncDisposable {
     name: ProgramName,
     args: readonly string[],
     env: Record<string, string> = {},
+    under: readonly string[] = [],
   ): Daemon {
-    return new Daemon(name, args, env);
+    return new Daemon(name, args, env, under);
   }
 
   async #collect(): Promise<void> {

@@ -17,6 +17,8 @@ export interface VclientOptions {
   readonly notifySocket?: string;
   /** More of them, for a client that watches `watched`. */
   readonly arguments?: (watched: string) => readonly string[];
+  /** A program and its arguments that run the client in their turn, such as setpriv(1). */
+  readonly under?: readonly string[];
   /** Runs before the client starts, in the watched directory. */
   readonly before?: string;
 }
@@ -86,7 +88,7 @@ export class VclientWorld implements AsyncDisposable {
   }
 
   async startClient(env: Record<string, string> = {}): Promise<void> {
-    this.#client = await Daemon.start("vclient", this.arguments, env);
+    this.#client = await Daemon.start("vclient", this.arguments, env, this.options.under);
   }
 
   /** Starts it without waiting for anything. */

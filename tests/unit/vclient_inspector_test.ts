@@ -279,3 +279,21 @@ Deno.test("a file that cannot be opened is an error, told at the first attempt",
   ]);
   assertMatch(bench.told.join(), /^error openat2: EACCES[^,]*$/);
 });
+
+Deno.test("I6: what a disposal in vain has done to the file is no news: the user is told once", async () => {
+  using bench = new Bench({
+    ...leaving,
+    dispose({ parent, name }) {
+      parent.rename(name, parent, fileName("hidden"));
+      parent.rename(fileName("hidden"), parent, name);
+      throw new SystemError("renameat2", ERRNO.ENOSPC);
+    },
+  });
+  bench.verdict = EVIL;
+  bench.write();
+  for (let i = 0; i < 3; i++) assertEquals(await bench.inspect(), "later");
+  assertEquals(bench.told.length, 2);
+  bench.write("changed");
+  await bench.inspect();
+  assertEquals(bench.told.length, 4);
+});

@@ -11,7 +11,8 @@ import {
 } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
-import type { FileStatus } from "../../ffi/file_status.ts";
+import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type Kept, Quarantine } from "../../src/vclient/quarantine.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
@@ -43,9 +44,7 @@ class Bench implements Disposable {
   ): Promise<Kept> {
     const created = this.parent.createFile(name, 0o640);
     created.close();
-    const opened = this.parent.openRegular(name);
-    if (opened === undefined) throw new Error("it is not there");
-    using file = opened.file;
+    using file = this.#open(name);
     using writable = await Deno.open(`/proc/self/fd/${file.fd}`, { write: true });
     writable.writeSync(new TextEncoder().encode(CONTENT));
     writable.utimeSync(1_000_000, 2_000_000);
@@ -53,10 +52,38 @@ class Bench implements Disposable {
     const status = this.parent.status(name);
     if (status === undefined) throw new Error("it is not there");
     after?.();
+    return await this.#keep(name, file, status);
+  }
+
+  /** What is there, as it is. */
+  async keepAgain(name: FileName): Promise<Kept> {
+    using file = this.#open(name);
+    return await this.#keep(name, file, statusOf(file));
+  }
+
+  #open(name: FileName): FileDescriptor {
+    const opened = this.parent.openRegular(name);
+    if (opened === undefined) throw new Error("it is not there");
+    return opened.file;
+  }
+
+  async #keep(name: FileName, file: FileDescriptor, status: FileStatus): Promise<Kept> {
     const path = `${fromText(this.shares)}/${name}` as ByteString;
     const scanned = { parent: this.parent, name, file, status };
     return await this.quarantine.keep(scanned, { path, signature: "Bad.\\x1b[31m" });
   }
+
+  /** There is no room for another one in quarantine. */
+  refuseCopies(): void {
+    const { createFile } = Directory.prototype;
+    Directory.prototype.createFile = function (name, mode) {
+      if (name.endsWith(".partial")) throw new SystemError("open", ERRNO.EDQUOT, name);
+      return createFile.call(this, name, mode);
+    };
+    this.#stack.defer(this.admitCopies = () => Directory.prototype.createFile = createFile);
+  }
+
+  admitCopies = (): unknown => undefined;
 
   get kept(): string[] {
     return [...Deno.readDirSync(this.directory)].map(({ name }) => name).sort();
@@ -148,6 +175,52 @@ Deno.test("I6: a quarantine that is refused leaves no trace on the file: that wo
   const after = () => void (before = bench.parent.status(name));
   await assertRejects(() => bench.keep(name, { after }), SystemError, "EPERM");
   assertEquals([bench.parent.status(name), bench.kept], [before, []]);
+});
+
+for (const errno of [ERRNO.EXDEV, ERRNO.EDQUOT]) {
+  Deno.test(`I6: a file that could not be moved (errno ${errno}) is not renamed again in vain`, async () => {
+    using bench = new Bench();
+    const name = fileName("evil");
+    const refuse = () => {
+      throw new SystemError("renameat2", errno); // another project's quota, say
+    };
+    let renames = 0;
+    const { rename } = bench.parent;
+    bench.parent.rename = (from, target, ...rest) => {
+      renames++;
+      if (target === bench.parent) rename.call(bench.parent, from, target, ...rest);
+      else refuse();
+    };
+    bench.refuseCopies();
+    await assertRejects(() => bench.keep(name), SystemError);
+    assertEquals([renames, bench.watched, bench.kept], [3, ["evil"], []]);
+    await assertRejects(() => bench.keepAgain(name), SystemError);
+    assertEquals([renames, bench.watched, bench.kept], [3, ["evil"], []]);
+    bench.admitCopies();
+    assertEquals((await bench.keepAgain(name)).kind, "kept");
+    assertEquals(bench.watched, []);
+  });
+}
+
+Deno.test("a file that can neither be locked nor go back stays in quarantine, described", async () => {
+  using bench = new Bench();
+  const name = fileName("evil");
+  const { rename } = bench.parent;
+  bench.parent.rename = (from, target, ...rest) => {
+    rename.call(bench.parent, from, target, ...rest);
+    if (target === bench.parent) return;
+    target.status = target.rename = () => {
+      throw new SystemError("statx", ERRNO.EIO);
+    };
+  };
+  const kept = await bench.keep(name);
+  assert(kept.kind === "kept");
+  assertEquals([bench.watched, bench.kept], [[], [kept.name, `${kept.name}.json`]]);
+  const modes = bench.kept.map((one) =>
+    (Deno.statSync(`${bench.directory}/${one}`).mode ?? 0) & 0o777
+  );
+  assertEquals(modes, [0, 0o600], "the next start looks after it");
+  assertEquals(bench.strays.length, 1);
 });
 
 Deno.test("a quarantine that was removed and made again is used", async () => {

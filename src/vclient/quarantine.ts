@@ -58,6 +58,8 @@ export class Quarantine {
   readonly #mayTakeOver = hasCapability(CAP_CHOWN);
   /** Versions that could not be moved. */
   readonly #unmovable = new VersionMemory();
+  /** What was made there in vain, and could not be removed yet. */
+  readonly #inVain = new Set<FileName>();
   #directory: Directory;
 
   private constructor(place: ByteString, onStray: OnStray) {
@@ -84,16 +86,17 @@ export class Quarantine {
   /** Throws SystemError where nothing was kept; the file is still in its place then. */
   async keep(scanned: ScannedFile, finding: Finding): Promise<Kept> {
     this.#renew();
+    this.#clear();
     const time = new Date();
     const { name, description } = this.#reserve(finding, time);
     using _ = description;
     claim(description);
     let outcome: Outcome | undefined;
     try {
-      writeDescription(description, scanned.status, finding, time);
+      inQuarantine(() => writeDescription(description, scanned.status, finding, time));
       outcome = await this.#take(scanned, name, statusOf(description));
     } finally {
-      if (outcome !== "done") this.#directory.removeFile(descriptionOf(name));
+      if (outcome !== "done") this.#discard(descriptionOf(name));
     }
     if (outcome !== "done") return { kind: "changed" };
     ignoringRefusal(() => this.#finish(name, description));
@@ -105,7 +108,21 @@ export class Quarantine {
    * knows what is there by now.
    */
   recover(): ByteString[] {
-    return recover(this.#directory);
+    return recover(this.#directory, (name) => this.#discard(name));
+  }
+
+  /** Removes what was made in vain. What stays is tried again before anything more is written. */
+  #discard(name: FileName): void {
+    this.#inVain.add(name);
+    ignoringRefusal(() => this.#clear());
+  }
+
+  /** In their order: a copy that stays keeps its description. Throws SystemError. */
+  #clear(): void {
+    for (const name of this.#inVain) {
+      inQuarantine(() => this.#directory.removeFile(name));
+      this.#inVain.delete(name);
+    }
   }
 
   /** Or the next start does it. */
@@ -131,6 +148,7 @@ export class Quarantine {
     }
     this.#directory.close();
     this.#directory = renewed;
+    this.#inVain.clear();
   }
 
   /** A name that is free for the file, with its description. */
@@ -141,7 +159,9 @@ export class Quarantine {
       try {
         return {
           name,
-          description: this.#directory.createFile(descriptionOf(name), UNFINISHED_MODE),
+          description: inQuarantine(() =>
+            this.#directory.createFile(descriptionOf(name), UNFINISHED_MODE)
+          ),
         };
       } catch (error) {
         if (!isErrno(error, "EEXIST")) throw error;
@@ -204,19 +224,41 @@ export class Quarantine {
     const { file, status } = scanned;
     const directory = this.#directory;
     let place = { directory, name: partialOf(name) };
-    using copy = directory.createFile(place.name, LOCKED);
+    using copy = this.#newCopy(place.name);
     let outcome: Outcome | undefined;
     try {
       await cloneOrCopy(file, copy);
       if (!scanned.isRestless && !await sameContent(file, copy)) return outcome = "changed";
       setModificationTime(copy, status.mtimeNs);
       const whole = { directory, name };
-      rename(place, whole);
+      inQuarantine(() => rename(place, whole));
       place = whole;
       return outcome = remove(scanned, this.#onStray);
     } finally {
-      if (outcome !== "done") directory.removeFile(place.name);
+      if (outcome !== "done") this.#discard(place.name);
     }
+  }
+
+  /**
+   * An empty file of which is known that it could be removed: in a directory that only grows (chattr +a) each attempt
+   * would leave one more copy.
+   */
+  #newCopy(name: FileName): Descriptor {
+    const create = () => inQuarantine(() => this.#directory.createFile(name, LOCKED));
+    create().close();
+    this.#inVain.add(name);
+    this.#clear();
+    return create();
+  }
+}
+
+/** Says of what fails where it does: the file's own place is another one. */
+function inQuarantine<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new SystemError(`in the quarantine, ${error.call}`, error.errno, error.subject);
   }
 }
 

@@ -26,13 +26,20 @@ import { ignoringRefusal } from "./refusal.ts";
 /** Nobody may do anything with what is in quarantine. */
 export const LOCKED = 0;
 
+/** Removes what is left of that name, or sees to it that it is removed later. */
+type Discard = (name: FileName) => void;
+
 /** The paths where it was at work, of which nobody knows what is there by now. */
-export function recover(directory: Directory): ByteString[] {
+export function recover(directory: Directory, discard: Discard): ByteString[] {
   const names = ignoringRefusal(() => Array.from(directory.entries(), ({ name }) => name)) ?? [];
-  return names.flatMap((name) => ignoringRefusal(() => recoverOne(directory, name)) ?? []);
+  return names.flatMap((name) => ignoringRefusal(() => recoverOne(directory, name, discard)) ?? []);
 }
 
-function recoverOne(directory: Directory, descriptionName: FileName): ByteString | undefined {
+function recoverOne(
+  directory: Directory,
+  descriptionName: FileName,
+  discard: Discard,
+): ByteString | undefined {
   const name = describedBy(descriptionName);
   if (name === undefined || !isQuarantineName(name)) return undefined;
   if (!isOwn(directory.status(descriptionName), UNFINISHED_MODE)) return undefined;
@@ -44,14 +51,14 @@ function recoverOne(directory: Directory, descriptionName: FileName): ByteString
   const isThere = directory.status(name) !== undefined;
   const copy = directory.status(partialOf(name));
   if (isOwn(copy, LOCKED) && (path !== undefined || copy.size === 0)) {
-    directory.removeFile(partialOf(name));
+    discard(partialOf(name));
   } else if (copy !== undefined && path === undefined && !isThere) {
     return undefined; // it is not what was begun
   }
   if (isThere) {
     lock(directory, name, statusOf(description));
     finish(description);
-  } else directory.removeFile(descriptionName);
+  } else discard(descriptionName);
   return path;
 }
 

@@ -300,6 +300,38 @@ Deno.test(
 );
 
 Deno.test(
+  {
+    name: "I6: a quarantine from which nothing can be removed is told of once, and does not grow",
+    ignore: ignore || obstacles().length > 0,
+  },
+  async () => {
+    const quarantine = scratchDirectory("quarantine");
+    await must("mount", ["-t", "tmpfs", "tmpfs", quarantine]);
+    const names = () => [...Deno.readDirSync(quarantine)].map(({ name }) => name).sort();
+    try {
+      await using world = await VclientWorld.start({
+        arguments: () => ["--action", "quarantine", "--quarantine-dir", quarantine],
+      });
+      await must("chattr", ["+a", quarantine]);
+      await world.shell(`cp "$EVIL" evil`);
+      await world.client.logged(/evil: .* the file is still there: in the quarantine, .*EPERM/);
+      const before = names();
+      await sleep(4000); // it is tried again
+      assertEquals(world.user.lines.length, 1);
+      assertEquals(names(), before);
+      for (const name of before.filter((one) => !one.endsWith(".json"))) {
+        assertEquals(Deno.statSync(`${quarantine}/${name}`).size, 0);
+      }
+      await must("chattr", ["-a", quarantine]);
+      await world.gone("evil");
+      assertEquals(names().filter((name) => before.includes(name)), []);
+    } finally {
+      await run("umount", ["-l", quarantine]);
+    }
+  },
+);
+
+Deno.test(
   { name: "a notification socket that is not there: a warning, and it goes on", ignore },
   async () => {
     const notifySocket = `${scratchDirectory("nobody")}/notify.sock`;

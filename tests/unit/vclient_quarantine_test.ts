@@ -1,7 +1,7 @@
 /** The quarantine: what goes in, how it lies there, and what stays where it is. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import {
   type ByteString,
   type FileName,
@@ -16,7 +16,11 @@ import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type Kept, Quarantine } from "../../src/vclient/quarantine.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
-const CONTENT = "infected".repeat(100);
+function sizeOf(path: string): number {
+  return Deno.statSync(path).size;
+}
+
+const CONTENT = "infected".repeat(1000);
 
 class Bench implements Disposable {
   readonly shares = scratchDirectory("watched");
@@ -221,6 +225,76 @@ Deno.test("a file that can neither be locked nor go back stays in quarantine, de
   );
   assertEquals(modes, [0, 0o600], "the next start looks after it");
   assertEquals(bench.strays.length, 1);
+});
+
+/** From now on nothing can be removed or renamed in a directory (chattr +a). */
+function makeAppendOnly(path: string): Disposable {
+  const { removeFile, rename } = Directory.prototype;
+  const { ino } = Deno.statSync(path);
+  const refuse = (directory: Directory, call: string, name: FileName) => {
+    if (statusOf(directory).inode === ino) throw new SystemError(call, ERRNO.EPERM, name);
+  };
+  Directory.prototype.removeFile = function (name) {
+    refuse(this, "unlink", name);
+    return removeFile.call(this, name);
+  };
+  Directory.prototype.rename = function (name, ...rest) {
+    refuse(this, "renameat2", name);
+    rename.call(this, name, ...rest);
+  };
+  return { [Symbol.dispose]: () => Object.assign(Directory.prototype, { removeFile, rename }) };
+}
+
+Deno.test("I6: where nothing can be removed from the quarantine, no copy is begun, and nothing more is written", async () => {
+  using bench = new Bench("memory");
+  const name = fileName("evil");
+  const refusal = /^in the quarantine, unlink \S+: EPERM/;
+  const size = () => bench.kept.reduce((sum, one) => sum + sizeOf(`${bench.directory}/${one}`), 0);
+  {
+    using _ = makeAppendOnly(bench.directory);
+    assertMatch((await assertRejects(() => bench.keep(name), SystemError)).message, refusal);
+    const before = bench.kept;
+    assertEquals(before.length, 2);
+    assertLess(size(), CONTENT.length, "nothing was copied");
+    for (let i = 0; i < 3; i++) {
+      assertMatch((await assertRejects(() => bench.keepAgain(name), SystemError)).message, refusal);
+    }
+    assertEquals([bench.kept, bench.watched], [before, ["evil"]]);
+    using stack = new DisposableStack();
+    const next = Quarantine.open(fromText(bench.directory), () => {});
+    stack.defer(() => next.close());
+    next.recover();
+    using file = bench.parent.openRegular(name)?.file;
+    assert(file !== undefined);
+    const scanned = { parent: bench.parent, name, file, status: statusOf(file) };
+    const again = () => next.keep(scanned, { path: fromText("/x"), signature: "Bad" });
+    assertMatch((await assertRejects(again, SystemError)).message, refusal);
+    assertEquals([bench.kept, bench.watched], [before, ["evil"]], "nor after another start");
+  }
+  const kept = await bench.keepAgain(name);
+  assert(kept.kind === "kept");
+  assertEquals([bench.kept, bench.watched], [[kept.name, `${kept.name}.json`], []]);
+});
+
+Deno.test("what failed is told, not what could not be cleared up after it; that is done later", async () => {
+  for (const where of ["disk", "memory"] as const) {
+    using bench = new Bench(where);
+    const name = fileName("evil");
+    {
+      using stack = new DisposableStack();
+      const { rename } = bench.parent;
+      bench.parent.rename = () => {
+        stack.use(makeAppendOnly(bench.directory));
+        throw new SystemError("renameat2", ERRNO.EIO);
+      };
+      await assertRejects(() => bench.keep(name), SystemError, "EIO");
+      bench.parent.rename = rename;
+    }
+    assert(bench.kept.length > 0);
+    const kept = await bench.keepAgain(name);
+    assert(kept.kind === "kept");
+    assertEquals([bench.kept, bench.watched], [[kept.name, `${kept.name}.json`], []]);
+  }
 });
 
 Deno.test("a quarantine that was removed and made again is used", async () => {

@@ -91,9 +91,10 @@ export class Directory extends Descriptor {
 
   /**
    * The directory at `path` below this one, reached without a link or a mount point in between.
-   * `undefined` if there is no such directory. Any depth: long paths are walked in pieces.
+   * `undefined` if there is no such directory. Any depth: long paths are walked in pieces. `onMount` is called if there is
+   * none because something is mounted at one of its components.
    */
-  openBeneath(path: RelativePath): Directory | undefined {
+  openBeneath(path: RelativePath, onMount?: () => void): Directory | undefined {
     let current: Directory | undefined;
     let rest: RelativePath = path;
     do {
@@ -102,7 +103,7 @@ export class Directory extends Descriptor {
       const base: Directory = current ?? this;
       let next: Directory | undefined;
       try {
-        next = base.#openDirectoryPiece(piece);
+        next = base.#openDirectoryPiece(piece, onMount);
       } finally {
         if (base !== this) base.close();
       }
@@ -112,7 +113,7 @@ export class Directory extends Descriptor {
     return current;
   }
 
-  #openDirectoryPiece(path: RelativePath): Directory | undefined {
+  #openDirectoryPiece(path: RelativePath, onMount?: () => void): Directory | undefined {
     if (path === "") {
       return new Directory(check(libc.openat(this.fd, z(DOT), O_WALK, 0), "open"));
     }
@@ -122,16 +123,17 @@ export class Directory extends Descriptor {
       const opened = libc.openat2(SYS_OPENAT2, BigInt(this.fd), z(path), howBuffer, size);
       if (opened >= 0) return this.#onSameMount(opened);
       const number = errno();
+      if (number === ERRNO.EXDEV) onMount?.();
       if (NOT_THERE.has(number)) return undefined;
       if (number === ERRNO.ENOSYS || number === ERRNO.EPERM) openat2Works = false;
       // EAGAIN: a rename or a mount somewhere came in between. Singly, nothing can.
       else if (number !== ERRNO.EAGAIN) throw new SystemError("openat2", number, path);
     }
-    return this.#walk(path);
+    return this.#walk(path, onMount);
   }
 
   /** The same without openat2: component by component, each checked to be on the same mount. */
-  #walk(path: RelativePath): Directory | undefined {
+  #walk(path: RelativePath, onMount?: () => void): Directory | undefined {
     const { mountId } = this;
     let current: Directory | undefined;
     for (const name of path.split("/") as FileName[]) {
@@ -142,7 +144,10 @@ export class Directory extends Descriptor {
       if (NOT_THERE.has(number)) return undefined;
       if (number !== 0) throw new SystemError("openat", number, path);
       current = ifOnMount(new Directory(opened), mountId);
-      if (current === undefined) return undefined;
+      if (current === undefined) {
+        onMount?.();
+        return undefined;
+      }
     }
     return current;
   }

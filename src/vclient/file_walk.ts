@@ -1,13 +1,6 @@
 /** Reads a tree and tells of its regular files. Memory is bounded by the largest directory, not by the tree. */
 
-import {
-  type FileName,
-  join,
-  nameOf,
-  parentOf,
-  type RelativePath,
-  ROOT,
-} from "../../ffi/byte_string.ts";
+import { type FileName, join, type RelativePath } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import type { DirectoryEntry } from "../../ffi/dirent.ts";
@@ -20,8 +13,6 @@ import { pathOf, type Place, ReachedDirectories } from "./reached_directories.ts
 const SLICE_MS = 5;
 /** Others will be done with their descriptors by then. */
 const AFTER_SHORTAGE_MS = 100;
-
-const MOUNTED = "another file system is mounted there (name it to have it watched, too)";
 
 export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
@@ -37,8 +28,10 @@ export interface FileVisitor {
     name: FileName,
     isMoved: boolean,
   ): Promise<void> | void;
-  /** A directory or an entry cannot be read, and why. Another file system that is mounted below is not entered. */
+  /** A directory or an entry cannot be read, and why. */
   onTrouble(path: RelativePath, reason: string): void;
+  /** Something else is mounted at `path`, or above it, which is not entered. */
+  covered(path: RelativePath): void;
   isStopped(): boolean;
 }
 
@@ -82,9 +75,8 @@ export async function walkFiles(
     if (visitor.isStopped()) return;
     const path = pathOf(place);
     try {
-      using directory = reached.open(place);
+      using directory = reached.open(place, () => visitor.covered(path));
       if (directory !== undefined) await readDirectory(directory, place, path, walk);
-      else if (isMountPoint(root, reached, place)) visitor.onTrouble(path, MOUNTED);
     } catch (error) {
       if (isErrno(error, "ENOENT")) continue; // removed meanwhile
       if (lacksDescriptors(error)) {
@@ -106,14 +98,6 @@ function isRenamed(directory: Directory, { above }: Place, sinceNs: bigint | und
   return ctimeNs >= sinceNs && mtimeNs < ctimeNs;
 }
 
-function isMountPoint(root: Directory, reached: ReachedDirectories, place: Place): boolean {
-  const { above, name } = place;
-  if (name === ROOT) return false;
-  // The topmost one may have a path of several names.
-  using parent = above === undefined ? root.openBeneath(parentOf(name)) : reached.open(above);
-  return parent?.isMountPoint(nameOf(name)) === true;
-}
-
 async function readDirectory(
   directory: Directory,
   place: Unread,
@@ -124,7 +108,7 @@ async function readDirectory(
   for (const entry of directory.entries()) {
     const below = join(path, entry.name);
     if (!visitor.isExcluded(below)) {
-      const found = look(directory, entry, (reason) => visitor.onTrouble(below, reason));
+      const found = look(directory, entry, below, visitor);
       if (found === "directory") places.push({ above: place, name: entry.name, isMoved });
       else if (found !== undefined) {
         const isTaken = visitor.file(below, found, entry.name, isMoved);
@@ -141,14 +125,15 @@ async function readDirectory(
 function look(
   directory: Directory,
   { name, kind }: DirectoryEntry,
-  onTrouble: (reason: string) => void,
+  path: RelativePath,
+  visitor: FileVisitor,
 ): FileStatus | "directory" | undefined {
   if (kind === "directory") return "directory";
   if (kind === "link" || kind === "other") return undefined;
   try {
     // Anybody may mount what never answers over a file of his own (fusermount(1)).
     if (directory.isMountPoint(name)) {
-      onTrouble(MOUNTED);
+      visitor.covered(path);
       return undefined;
     }
     const status = directory.status(name);
@@ -156,7 +141,7 @@ function look(
     return status?.kind === "file" ? status : undefined;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    onTrouble(error.message);
+    visitor.onTrouble(path, error.message);
     return undefined;
   }
 }

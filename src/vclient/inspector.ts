@@ -16,9 +16,9 @@ import { RestlessFiles } from "./restless_files.ts";
 /**
  * When the path is to be looked at again: never as it is now, as soon as it is quiet, when it may have become
  * possible to scan it, or when somebody may have raised the scanner's limits. `elsewhere`: never, but the file has other
- * names, which nobody tells.
+ * names, which nobody tells. `covered`: when what is mounted at the path, or above it, is gone.
  */
-export type Next = "done" | "elsewhere" | "soon" | "later" | "much-later";
+export type Next = "done" | "elsewhere" | "covered" | "soon" | "later" | "much-later";
 
 /** Why a file is looked at. */
 export interface Occasion {
@@ -93,11 +93,14 @@ export class Inspector {
     { again, closed, used }: Occasion,
   ): Promise<Next> {
     try {
-      using parent = root.openBeneath(parentOf(path));
-      if (parent === undefined || this.disposal.keepsIn(parent)) return "done";
+      let isCovered = false;
+      using parent = root.openBeneath(parentOf(path), () => isCovered = true);
+      if (parent === undefined) return isCovered ? "covered" : "done";
+      if (this.disposal.keepsIn(parent)) return "done";
       const name = nameOf(path);
       const opened = parent.openRegular(name);
       if (opened === undefined) {
+        if (parent.isMountPoint(name)) return "covered";
         return used && !parent.has(name) ? "elsewhere" : "done"; // or it is no file
       }
       using file = opened.file;

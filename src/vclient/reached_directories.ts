@@ -35,19 +35,21 @@ export class ReachedDirectories implements Disposable {
    * The directory, to be closed by whoever asked; `undefined` if it is not there (see `Directory.openBeneath`). What was
    * moved since is the same directory still: events tell of its new place. Throws SystemError.
    */
-  open(place: Place): Directory | undefined {
+  open(place: Place, onMount?: () => void): Directory | undefined {
     const levels: Place[] = [];
     let at: Place | undefined = place;
     for (; at !== undefined && !this.#open.has(at); at = at.above) levels.push(at);
     let current = (at === undefined ? undefined : this.#use(at)) ?? this.root;
     while (levels.length > STEP) {
       const kept = levels.at(-STEP) ?? place;
-      const next = current.openBeneath(namesOf(levels.splice(-STEP)));
+      const next = current.openBeneath(namesOf(levels.splice(-STEP)), onMount);
       if (next === undefined) return undefined;
       this.#keep(kept, next);
       current = next;
     }
-    return levels.length === 0 ? current.duplicate() : current.openBeneath(namesOf(levels));
+    return levels.length === 0
+      ? current.duplicate()
+      : current.openBeneath(namesOf(levels), onMount);
   }
 
   /** Keeps it from being the next that is closed. */

@@ -27,6 +27,8 @@ export interface TreeReaderParts {
   /** A promise is waited for before more is read. */
   offer(path: RelativePath): Promise<void> | void;
   onTrouble(path: RelativePath, reason: string): void;
+  /** See `FileVisitor`. */
+  covered(path: RelativePath): void;
 }
 
 export class TreeReader {
@@ -96,12 +98,13 @@ export class TreeReader {
   }
 
   async #readOne(directory: RelativePath, sinceNs: bigint): Promise<void> {
-    const { openRoot, isExcluded, isKnown, offer, onTrouble } = this.#parts;
+    const { openRoot, isExcluded, isKnown, offer, onTrouble, covered } = this.#parts;
     using root = openRoot();
     if (root === undefined) return; // read as a whole when it is there again
     await walkFiles(root, directory, {
       isExcluded,
       onTrouble,
+      covered,
       isStopped: () => this.#stopped,
       renamedSinceNs: sinceNs === EVERYTHING ? undefined : sinceNs,
       file: (path, status, name, isMoved) => {

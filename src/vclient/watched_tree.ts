@@ -16,6 +16,7 @@ import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
+import { CoveredPlaces } from "./covered_places.ts";
 import type { Inspector, Next } from "./inspector.ts";
 import { Retries } from "./retries.ts";
 import { type Doing, type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
@@ -26,7 +27,7 @@ import { absolutePath, type PlannedTree, relativeTo } from "./watched_places.ts"
 /** A path must be quiet for so long before it is scanned: programs close a file and write it again at once. */
 const DEBOUNCE_MS = 50;
 /** Before it is tried again; the pauses grow from there. */
-const DELAY_MS: Readonly<Record<Exclude<Next, "done" | "elsewhere">, number>> = {
+const DELAY_MS: Readonly<Record<Exclude<Next, "done" | "elsewhere" | "covered">, number>> = {
   soon: DEBOUNCE_MS,
   later: 1_000,
   "much-later": 600_000,
@@ -35,6 +36,8 @@ const DELAY_MS: Readonly<Record<Exclude<Next, "done" | "elsewhere">, number>> = 
 const MOST_AHEAD = 1_000;
 /** When retries that found no place are looked for. */
 const REPAIR_MS = 15_000;
+/** How often it is looked whether what was mounted is gone. */
+const COVERED_MS = 1_000;
 
 export interface TreeParts {
   readonly reactor: Reactor;
@@ -59,6 +62,7 @@ export class WatchedTree implements WatchSink {
   readonly #reader: TreeReader;
   readonly #queue: ScanQueue;
   readonly #retries = new Retries();
+  readonly #covered = new CoveredPlaces();
   readonly #troubles = new RepeatLimit();
   #root: Directory | undefined;
   #wasFound = false;
@@ -67,6 +71,7 @@ export class WatchedTree implements WatchSink {
   #whenRoom = Promise.withResolvers<void>();
   #retryTimer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
   #repairTimer: ReturnType<typeof setTimeout> | undefined;
+  #coveredTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
   constructor(plan: PlannedTree, parts: TreeParts) {
@@ -86,11 +91,8 @@ export class WatchedTree implements WatchSink {
       isExcluded,
       isKnown: (path, status) => this.#isKnown(path, status),
       offer: (path) => this.#offer(path),
-      onTrouble: (path, reason) => {
-        const place = displayPath(absolutePath(plan.path, path));
-        if (!this.#troubles.admits(`${place}: ${reason}`)) return;
-        parts.log.warn("{place} cannot be read, so it is not scanned: {reason}", { place, reason });
-      },
+      onTrouble: (path, reason) => this.#notScanned(path, reason),
+      covered: (path) => this.covered(path),
     });
   }
 
@@ -156,6 +158,7 @@ export class WatchedTree implements WatchSink {
     this.#reader.stop();
     clearTimeout(this.#retryTimer?.id);
     clearTimeout(this.#repairTimer);
+    clearTimeout(this.#coveredTimer);
     this.#whenRoom.resolve();
     this.#root?.close();
     this.#root = undefined;
@@ -168,6 +171,18 @@ export class WatchedTree implements WatchSink {
   reread(directory: RelativePath, reason: RereadReason): void {
     // What is in a new directory is told one by one, too.
     if (reason !== "created") this.#reader.read(directory);
+  }
+
+  covered(path: RelativePath): void {
+    if (this.#stopped || this.#isExcluded(path)) return;
+    const place = this.#covered.add(this.#root, path);
+    if (place !== undefined) {
+      this.#notScanned(
+        place,
+        "another file system is mounted there (name it to have it watched, too)",
+      );
+    }
+    this.#coveredTimer ??= setTimeout(() => this.#lookAtCovered(), COVERED_MS);
   }
 
   /** Both names are told as changed, too. */
@@ -186,7 +201,28 @@ export class WatchedTree implements WatchSink {
   rootLost(): void {
     this.#root?.close();
     this.#root = undefined;
+    this.#covered.clear(); // what is there when it is back is met then
     this.#warn("{path} is gone, or leads elsewhere: waiting until it is back");
+  }
+
+  #notScanned(path: RelativePath, reason: string): void {
+    const place = displayPath(absolutePath(this.path, path));
+    if (!this.#troubles.admits(`${place}: ${reason}`)) return;
+    const { log } = this.#parts;
+    log.warn("{place} cannot be read, so it is not scanned: {reason}", { place, reason });
+  }
+
+  #lookAtCovered(): void {
+    this.#coveredTimer = undefined;
+    const uncovered = this.#root === undefined ? [] : this.#covered.takeUncovered(this.#root);
+    for (const path of uncovered) {
+      this.#parts.log.info("{place}: what was mounted there is gone, its files are scanned", {
+        place: displayPath(absolutePath(this.path, path)),
+      });
+      this.#watcher.uncovered(path);
+    }
+    if (this.#covered.size === 0) return;
+    this.#coveredTimer = setTimeout(() => this.#lookAtCovered(), COVERED_MS);
   }
 
   #isExcluded(path: RelativePath): boolean {
@@ -251,7 +287,8 @@ export class WatchedTree implements WatchSink {
   }
 
   #settle(path: RelativePath, next: Next): void {
-    if (next === "done" || next === "elsewhere") this.#retries.forget(path);
+    if (next === "covered") this.covered(path);
+    if (next === "done" || next === "elsewhere" || next === "covered") this.#retries.forget(path);
     else if (!this.#retryLater(path, next)) {
       this.#repairTimer ??= setTimeout(() => this.#repair(), REPAIR_MS);
     }

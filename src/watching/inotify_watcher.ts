@@ -1,6 +1,6 @@
 /** Watches one directory tree with inotify(7), and waits for its root wherever there is none. */
 
-import { ROOT } from "../../ffi/byte_string.ts";
+import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
@@ -78,6 +78,10 @@ export class InotifyWatcher implements Watcher {
 
   catchUp(): boolean {
     return this.#root?.watch?.catchUp() ?? true; // where nothing is told, nothing more will be
+  }
+
+  uncovered(path: RelativePath): void {
+    this.#root?.watch?.uncovered(path); // where nothing is watched, everything is read anyway
   }
 
   close(): void {

@@ -4,7 +4,7 @@
  */
 
 import { Alarm } from "../../ffi/alarm.ts";
-import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { nameOf, parentOf, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { messageOf } from "../../ffi/errno.ts";
 import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
@@ -119,6 +119,15 @@ export class TreeWatch {
     }
   }
 
+  /** See `Watcher`. */
+  uncovered(path: RelativePath): void {
+    if (this.#closed) return;
+    const parent = this.#watches.tree.at(parentOf(path));
+    if (parent === undefined) this.#touch(path, { event: "settled", below: "moved" });
+    else this.#armer.request(parent, nameOf(path), "moved");
+    this.#work();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -138,6 +147,7 @@ export class TreeWatch {
       met: (path) => {
         if (this.#telling) this.sink.found?.(path);
       },
+      covered: (path) => this.sink.covered?.(path),
       touch: (path, touch) => this.#touch(path, touch),
       found: (path) => {
         if (this.#telling) this.sink.found?.(path);

@@ -25,7 +25,8 @@ const ROOT_MASK = MASK | IN.DELETE_SELF | IN.MOVE_SELF;
 export interface WatchableDirectory extends Disposable {
   readonly fd: number;
   readonly isOpen: boolean;
-  openBeneath(path: RelativePath): WatchableDirectory | undefined;
+  /** See `Directory`. */
+  openBeneath(path: RelativePath, onMount?: () => void): WatchableDirectory | undefined;
   entries(): Iterable<DirectoryEntry>;
   subdirectories(): Iterable<readonly FileName[]>;
   duplicate(): WatchableDirectory;
@@ -49,6 +50,8 @@ export interface WatchSetOptions {
   catchUp?(): boolean;
   /** A directory that was known in another place is at `path`; that it left that one is told by now. */
   met?(path: RelativePath): void;
+  /** Something is mounted at `path`, or above it: the directory is not entered. */
+  covered?(path: RelativePath): void;
   readonly mostWatches: number;
   /** The directory is not watched, or not all of it was read: it is in `polled` from now on. */
   unwatched(path: RelativePath): void;
@@ -121,7 +124,7 @@ export class WatchSet {
     if (path === undefined) return undefined;
     let directory: WatchableDirectory | undefined;
     try {
-      directory = this.root.openBeneath(path);
+      directory = this.root.openBeneath(path, () => this.options.covered?.(path));
       if (directory === undefined) return undefined;
       const watch = this.#watch(directory, path === ROOT ? ROOT_MASK : MASK);
       if (watch === node.watch) return directory;
@@ -162,7 +165,7 @@ export class WatchSet {
     const known = this.tree.child(parentNode, name);
     let directory: WatchableDirectory | undefined;
     try {
-      directory = parent.openBeneath(name);
+      directory = parent.openBeneath(name, () => this.#covered(parentNode, name));
       const watch = directory === undefined ? "gone" : this.#watch(directory, MASK);
       if (!isLast && this.#contradicts(parentNode, name, watch) && this.options.catchUp?.()) {
         directory?.close();
@@ -189,6 +192,11 @@ export class WatchSet {
     }
     directory?.close();
     return undefined;
+  }
+
+  #covered(parent: WatchNode, name: FileName): void {
+    const path = this.tree.pathIn(parent, name);
+    if (path !== undefined) this.options.covered?.(path);
   }
 
   /** Whether a directory would lose its place to what is found. */

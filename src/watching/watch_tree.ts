@@ -71,6 +71,14 @@ export class WatchTree {
     return parent.children?.get(name);
   }
 
+  /** The directory at `path`, as far as that is known. */
+  at(path: RelativePath): WatchNode | undefined {
+    let node: WatchNode | undefined = this.root;
+    if (path === ROOT) return node;
+    for (const name of path.split("/") as FileName[]) node = node && this.child(node, name);
+    return node;
+  }
+
   /** Whether `node` was removed; a detached one was not. */
   isForgotten(node: WatchNode): boolean {
     return node.generation === FORGOTTEN;

@@ -63,6 +63,12 @@ export interface WatchSink {
    */
   found?(path: RelativePath): void;
 
+  /**
+   * Something is mounted at `path`, or above it: what is below is not watched. When that is gone, nobody tells; the watcher
+   * wants to hear of it (`uncovered`). Told also before `rootFound`.
+   */
+  covered?(path: RelativePath): void;
+
   /** The root directory vanished, was moved away or unmounted. The watcher waits for it to come back. */
   rootLost(): void;
 
@@ -106,6 +112,9 @@ export interface Watcher {
    * or `departed`. `false`: not yet, to be asked again in a moment.
    */
   catchUp(): boolean;
+
+  /** What was mounted at `path` is gone: what is there is watched, and told as if it had been moved in. */
+  uncovered(path: RelativePath): void;
 
   /** Stops telling anything; waiting paths are forgotten. */
   close(): void;

@@ -45,6 +45,7 @@ async function walk(root: Directory, before: (files: number) => void = () => {})
   });
   try {
     await walkFiles(root, ROOT, {
+      covered: () => {},
       isExcluded: () => false,
       file: () => before(++files),
       onTrouble: (_, reason) => {

@@ -125,6 +125,7 @@ Deno.test("I3: no file is passed over while a tree is read with too few descript
   const walked = async (from: number, found: Set<ByteString>) =>
     await refused(from, ERRNO.EMFILE, () =>
       walkFiles(root, ROOT, {
+        covered: () => {},
         isExcluded: () => false,
         file: (file) => void found.add(file),
         onTrouble: (_, reason) => void found.add(fromText(reason)),

@@ -80,6 +80,13 @@ function reaches(share: Directory, text: string): boolean {
   return opened !== undefined;
 }
 
+/** Whether something that is mounted keeps this process from `path` beneath the share. */
+function meetsMount(share: Directory, text: string): boolean {
+  let meets = false;
+  share.openBeneath(path(text), () => meets = true)?.close();
+  return meets;
+}
+
 Deno.test("a directory is opened at any depth beneath another one", () => {
   using place = new Place();
   Deno.mkdirSync(place.inside("a/b/c"), { recursive: true });
@@ -172,6 +179,10 @@ Deno.test({
       await mount(place.outside("secret"), place.inside("file"));
       for (const name of ["mount", "mount/deep", "parent/mount", "parent/mount/deep"]) {
         assert(!reaches(place.share, name), name);
+        assert(meetsMount(place.share, name), name);
+      }
+      for (const name of ["parent", "none", "parent/none"]) {
+        assert(!meetsMount(place.share, name), name);
       }
       assertEquals(place.share.openSubdirectory(fileName("mount")), undefined);
       assertEquals(place.share.openRegular(fileName("file")), undefined);

@@ -23,6 +23,7 @@ Deno.test("I7: others get their turn while a tree of many small directories is r
   let files = 0;
   let isWalking = true;
   const walking = walkFiles(root, ROOT, {
+    covered: () => {},
     isExcluded: () => false,
     file: () => void files++,
     onTrouble: () => {},

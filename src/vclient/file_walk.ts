@@ -16,6 +16,8 @@ const AFTER_SHORTAGE_MS = 100;
 
 export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
+  /** Whether a directory at `path` is to be read: each that is not excluded, by default. */
+  enters?(path: RelativePath): boolean;
   /** Since when it is to be told of directories that were renamed (ns since 1970); nothing if it is not. */
   readonly renamedSinceNs?: bigint | undefined;
   /**
@@ -109,8 +111,10 @@ async function readDirectory(
     const below = join(path, entry.name);
     if (!visitor.isExcluded(below)) {
       const found = look(directory, entry, below, visitor);
-      if (found === "directory") places.push({ above: place, name: entry.name, isMoved });
-      else if (found !== undefined) {
+      if (found === "directory") {
+        const isEntered = visitor.enters?.(below) !== false;
+        if (isEntered) places.push({ above: place, name: entry.name, isMoved });
+      } else if (found !== undefined) {
         const isTaken = visitor.file(below, found, entry.name, isMoved);
         if (isTaken !== undefined) await isTaken;
       }

@@ -17,7 +17,7 @@ import { Client } from "./client.ts";
 import { deleting, type Disposal, leaving, quarantining } from "./disposal.ts";
 import { VCLIENT, type VclientOptions } from "./options.ts";
 import { Quarantine } from "./quarantine.ts";
-import { existingDirectory, placeOf, reaches } from "./trusted_path.ts";
+import { existingDirectory, placeOf } from "./trusted_path.ts";
 import { type PlannedTree, planTrees } from "./watched_places.ts";
 
 const STARTING_EVERY_MS = 2_000;
@@ -104,7 +104,7 @@ function findTrees(
   const excluded = options.exclude.map((path) => placeOf("--exclude", path));
   // What lies in quarantine is known to be infected.
   const own = quarantine === undefined ? [] : [quarantine.path];
-  const plan = planTrees(watched, [...excluded, ...own], reaches);
+  const plan = planTrees(watched, [...excluded, ...own]);
   const [contradiction] = plan.contradictions;
   if (contradiction !== undefined) {
     const other = own.includes(contradiction) ? "the quarantine" : "excluded";

@@ -23,6 +23,8 @@ export interface TreeReaderParts {
   /** A descriptor for the reader alone; `undefined` while there is no tree. */
   openRoot(): Directory | undefined;
   isExcluded(path: RelativePath): boolean;
+  /** See `FileVisitor`. */
+  enters(path: RelativePath): boolean;
   isKnown(path: RelativePath, status: FileStatus): boolean;
   /** A promise is waited for before more is read. */
   offer(path: RelativePath): Promise<void> | void;
@@ -98,11 +100,12 @@ export class TreeReader {
   }
 
   async #readOne(directory: RelativePath, sinceNs: bigint): Promise<void> {
-    const { openRoot, isExcluded, isKnown, offer, onTrouble, covered } = this.#parts;
+    const { openRoot, isExcluded, enters, isKnown, offer, onTrouble, covered } = this.#parts;
     using root = openRoot();
     if (root === undefined) return; // read as a whole when it is there again
     await walkFiles(root, directory, {
       isExcluded,
+      enters,
       onTrouble,
       covered,
       isStopped: () => this.#stopped,

@@ -1,18 +1,10 @@
 /** Directories by the paths of the command line, and whether they still are what they were. */
 
-import {
-  asFileName,
-  type ByteString,
-  display,
-  fromText,
-  type RelativePath,
-} from "../../ffi/byte_string.ts";
+import { asFileName, type ByteString, display, fromText } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
-import { sameInode } from "../../ffi/file_content.ts";
-import { statusOf } from "../../ffi/file_status.ts";
 import { StartFailure } from "../daemon/daemon.ts";
 import { absolutePath } from "./watched_places.ts";
 
@@ -62,16 +54,6 @@ export function openCanonical(path: ByteString): Directory | undefined {
     throw error;
   }
   return keptIf(directory, (opened) => canonicalPath(opened) === path);
-}
-
-/** Whether a walk from `directory` down `path` ends in the directory that has this path. */
-export function reaches(directory: ByteString, path: RelativePath): boolean {
-  using top = openCanonical(directory);
-  using walked = top?.openBeneath(path);
-  using named = openCanonical(absolutePath(directory, path));
-  if (walked === undefined || named === undefined) return false;
-  const [a, b] = [statusOf(walked), statusOf(named)];
-  return sameInode(a, b) && a.mountId === b.mountId;
 }
 
 function reasonOf(error: unknown): string {

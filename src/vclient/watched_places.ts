@@ -3,12 +3,14 @@
  * paths are absolute and canonical.
  */
 
-import { type ByteString, isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { type ByteString, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 
 export interface PlannedTree {
   readonly path: ByteString;
-  /** Below it, and never itself. Trees of their own count as excluded. */
+  /** Below it, and never itself. */
   readonly excludes: readonly RelativePath[];
+  /** Other trees that lie in it. What has come in the place of such a directory, and is none, belongs to this one. */
+  readonly others: readonly RelativePath[];
 }
 
 export interface Plan {
@@ -34,44 +36,26 @@ export function absolutePath(directory: ByteString, path: RelativePath): ByteStr
 }
 
 /**
- * `reaches` tells whether a walk from one directory gets to another below it: not where a mount point lies
- * between. A directory that is named is watched also where one above it is excluded.
+ * A directory that is named has a tree of its own also below another one, or one that is excluded: something may be mounted
+ * there at any time, which a walk from above does not enter.
  */
-export function planTrees(
-  watched: readonly ByteString[],
-  excluded: readonly ByteString[],
-  reaches: (directory: ByteString, path: RelativePath) => boolean,
-): Plan {
+export function planTrees(watched: readonly ByteString[], excluded: readonly ByteString[]): Plan {
   const outerFirst = [...new Set(watched)].sort((a, b) => a.length - b.length);
-  const trees: PlannedTree[] = [];
-  for (const path of outerFirst) {
-    const isCovered = trees.some((tree) => {
-      const below = relativeTo(path, tree.path);
-      return below !== undefined && !tree.excludes.some((one) => isWithin(below, one)) &&
-        reaches(tree.path, below);
-    });
-    if (!isCovered) trees.push({ path, excludes: excludesIn(path, excluded) });
-  }
   return {
-    trees: trees.map((tree) => ({ ...tree, excludes: withoutOthers(tree, trees) })),
+    trees: outerFirst.map((path) => ({
+      path,
+      excludes: placesIn(path, excluded),
+      others: placesIn(path, outerFirst),
+    })),
     contradictions: outerFirst.filter((path) => excluded.includes(path)),
     idleExcludes: excluded.filter((one) =>
-      !trees.some((tree) => relativeTo(one, tree.path) !== undefined)
+      !outerFirst.some((path) => relativeTo(one, path) !== undefined)
     ),
   };
 }
 
-/** Its excludes, and the other trees that lie in it. */
-function withoutOthers(
-  { path, excludes }: PlannedTree,
-  trees: readonly PlannedTree[],
-): readonly RelativePath[] {
-  const others = excludesIn(path, trees.map((tree) => tree.path));
-  return [...excludes, ...others.filter((one) => !excludes.some((other) => isWithin(one, other)))];
-}
-
-function excludesIn(tree: ByteString, excluded: readonly ByteString[]): RelativePath[] {
-  return excluded.flatMap((path) => {
+function placesIn(tree: ByteString, places: readonly ByteString[]): RelativePath[] {
+  return places.flatMap((path) => {
     const below = relativeTo(path, tree);
     return below === undefined || below === ROOT ? [] : [below];
   });

@@ -79,16 +79,18 @@ export class WatchedTree implements WatchSink {
     this.#plan = plan;
     this.#parts = parts;
     this.#queue = new ScanQueue(parts.queueLimits);
-    const isExcluded = (path: RelativePath) => this.#isExcluded(path);
     this.#watcher = new InotifyWatcher(parts.reactor, this, {
       debounceMs: DEBOUNCE_MS,
       openRoot: () => openCanonical(plan.path),
-      ...(plan.excludes.length === 0 ? {} : { excludes: isExcluded }),
+      ...(plan.excludes.length + plan.others.length === 0
+        ? {}
+        : { excludes: (path) => !this.#enters(path) }),
       onTrouble: (trouble) => this.#warn("{path}: {trouble}", { trouble }),
     });
     this.#reader = new TreeReader({
       openRoot: () => this.#root?.duplicate(),
-      isExcluded,
+      isExcluded: (path) => this.#isExcluded(path),
+      enters: (path) => this.#enters(path),
       isKnown: (path, status) => this.#isKnown(path, status),
       offer: (path) => this.#offer(path),
       onTrouble: (path, reason) => this.#notScanned(path, reason),
@@ -174,7 +176,7 @@ export class WatchedTree implements WatchSink {
   }
 
   covered(path: RelativePath): void {
-    if (this.#stopped || this.#isExcluded(path)) return;
+    if (this.#stopped || !this.#enters(path)) return;
     const place = this.#covered.add(this.#root, path);
     if (place !== undefined) {
       this.#notScanned(
@@ -226,7 +228,14 @@ export class WatchedTree implements WatchSink {
   }
 
   #isExcluded(path: RelativePath): boolean {
-    return this.#plan.excludes.some((one) => isWithin(path, one));
+    const { excludes, others } = this.#plan;
+    return excludes.some((one) => isWithin(path, one)) ||
+      others.some((one) => one !== path && isWithin(path, one));
+  }
+
+  /** Whether a directory at `path` belongs to this tree. */
+  #enters(path: RelativePath): boolean {
+    return !this.#isExcluded(path) && !this.#plan.others.includes(path);
   }
 
   /** What could not be scanned may have another name by now, under which it is tried again. */

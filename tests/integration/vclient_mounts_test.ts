@@ -129,3 +129,66 @@ Deno.test(
     await world.gone("renamed/sub/evil");
   },
 );
+
+Deno.test(
+  { name: "I1: in a directory that is named, what is mounted after the start is scanned", ignore },
+  async () => {
+    await using world = await VclientWorld.start({
+      before: "mkdir -p above/usb",
+      arguments: (watched) => ["--watch", `${watched}/above/usb`],
+    });
+    for (const round of [1, 2]) {
+      await world.shell("mount -t tmpfs tmpfs above/usb");
+      try {
+        await world.shell('mkdir above/usb/deep; cp "$EVIL" above/usb/evil');
+        await world.shell('cp "$EVIL" above/usb/deep/evil');
+        await world.gone("above/usb/evil", "above/usb/deep/evil");
+      } finally {
+        await world.shell("umount -l above/usb"); // the client holds it
+      }
+      const below = `above/usb/below-${round}`;
+      await world.shell(`cp "$EVIL" ${below}; cp "$EVIL" above/evil`);
+      await world.gone(below, "above/evil");
+    }
+  },
+);
+
+Deno.test(
+  {
+    name: "I1: a directory that is named is scanned whatever moves in its place or into it",
+    ignore,
+  },
+  async () => {
+    await using world = await VclientWorld.start({
+      before: "mkdir -p above/in",
+      arguments: (watched) => ["--watch", `${watched}/above/in`],
+    });
+    await world.shell(`
+      mkdir tree; cp "$EVIL" tree/evil; mv tree above/in/tree
+      cp "$EVIL" evil; mv evil above/in/evil
+    `);
+    await world.gone("above/in/tree/evil", "above/in/evil");
+    await world.shell('mv above/in above/out; mkdir -p above/in; cp "$EVIL" above/in/evil');
+    await world.shell('cp "$EVIL" above/out/evil; cp "$EVIL" above/out/tree/evil');
+    await world.gone("above/in/evil", "above/out/evil", "above/out/tree/evil");
+    await world.shell('mv above renamed; mkdir -p above/in; cp "$EVIL" above/in/evil');
+    await world.shell('cp "$EVIL" renamed/in/evil');
+    await world.gone("above/in/evil", "renamed/in/evil");
+  },
+);
+
+Deno.test(
+  { name: "I1: a file in the place of a directory that is named is scanned", ignore },
+  async () => {
+    await using world = await VclientWorld.start({
+      before: "mkdir in",
+      arguments: (watched) => ["--watch", `${watched}/in`],
+    });
+    await world.shell('rmdir in; cp "$EVIL" in');
+    await world.gone("in");
+    await world.shell('cp "$EVIL" evil; mv evil in; mkdir in-tree; cp "$EVIL" in-tree/evil');
+    await world.gone("in", "in-tree/evil");
+    await world.shell('mv in-tree in; cp "$EVIL" in/evil');
+    await world.gone("in/evil");
+  },
+);

@@ -75,6 +75,7 @@ class Bench implements AsyncDisposable {
       trees: [{
         path: fromText(`${this.path}/in`),
         excludes: excludes.map((path) => fromText(path) as RelativePath),
+        others: [],
       }],
       scanner: this.scanner,
       disposal: deleting(() => {}),

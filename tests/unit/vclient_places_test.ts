@@ -10,34 +10,30 @@ import { existingDirectory, openCanonical, placeOf } from "../../src/vclient/tru
 import { absolutePath, planTrees, relativeTo } from "../../src/vclient/watched_places.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
-const everywhere = () => true;
-
 function paths(...texts: string[]): ByteString[] {
   return texts.map(fromText);
 }
 
-function treesOf(watched: string[], excluded: string[] = [], reaches = everywhere) {
-  return planTrees(paths(...watched), paths(...excluded), reaches).trees;
+function treesOf(watched: string[], excluded: string[] = []) {
+  return planTrees(paths(...watched), paths(...excluded)).trees;
 }
 
-Deno.test("nested and repeated directories are watched once", () => {
+Deno.test("nested and repeated directories are watched once, each named one by itself", () => {
   assertEquals(treesOf(["/home/ann/in", "/home/ann", "/home/ann", "/home/bob"]), [
-    { path: fromText("/home/ann"), excludes: [] },
-    { path: fromText("/home/bob"), excludes: [] },
+    { path: fromText("/home/ann"), excludes: [], others: paths("in") },
+    { path: fromText("/home/bob"), excludes: [], others: [] },
+    { path: fromText("/home/ann/in"), excludes: [], others: [] },
   ]);
+  assertEquals(treesOf(["/a", "/a/b", "/a/b/c"]).map(({ others }) => others.length), [2, 1, 0]);
   const names = treesOf(["/home/ann", "/home/anna"]).map(({ path }) => path);
   assertEquals(names, paths("/home/ann", "/home/anna"), "a common beginning is no nesting");
-  assertEquals(treesOf(["/srv", "/"]).length, 1);
+  assertEquals(treesOf(["/srv", "/"])[0]?.others, paths("srv"));
 });
 
-Deno.test("a directory that is named is watched, even below an excluded one or a mount point", () => {
+Deno.test("a directory that is named is watched, even below an excluded one", () => {
   assertEquals(treesOf(["/home/ann", "/home/ann/.cache/in"], ["/home/ann/.cache"]), [
-    { path: fromText("/home/ann"), excludes: paths(".cache") },
-    { path: fromText("/home/ann/.cache/in"), excludes: [] },
-  ]);
-  assertEquals(treesOf(["/home/ann", "/home/ann/usb"], [], () => false), [
-    { path: fromText("/home/ann"), excludes: paths("usb") },
-    { path: fromText("/home/ann/usb"), excludes: [] },
+    { path: fromText("/home/ann"), excludes: paths(".cache"), others: paths(".cache/in") },
+    { path: fromText("/home/ann/.cache/in"), excludes: [], others: [] },
   ]);
 });
 
@@ -45,7 +41,6 @@ Deno.test("what is watched and excluded at once is a contradiction, an exclude e
   const plan = planTrees(
     paths("/home/ann"),
     paths("/home/ann", "/home/bob", "/home"),
-    everywhere,
   );
   assertEquals(plan.contradictions, paths("/home/ann"));
   assertEquals(plan.idleExcludes, paths("/home/bob", "/home"));
@@ -60,10 +55,11 @@ Deno.test("a property: every file is in exactly one tree if it is to be scanned,
   const list = fc.array(path, { maxLength: 4 });
   fc.assert(fc.property(list, list, file, (watched, excluded, target) => {
     fc.pre(!watched.some((one) => excluded.includes(one)));
-    const { trees } = planTrees(watched, excluded, everywhere);
+    const { trees } = planTrees(watched, excluded);
     const holding = trees.filter((tree) => {
       const below = relativeTo(target, tree.path);
-      return below !== undefined && !tree.excludes.some((one) => isWithin(below, one));
+      return below !== undefined &&
+        ![...tree.excludes, ...tree.others].some((one) => isWithin(below, one));
     });
     // The nearest of the directories above it decides.
     const above = [...watched, ...excluded].filter((one) => relativeTo(target, one) !== undefined);

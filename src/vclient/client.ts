@@ -7,6 +7,7 @@ import type { Scanner } from "../scanning/scanner.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
 import { Throttle } from "../scheduling/throttle.ts";
 import type { UserNotifier } from "../user_notification/user_notifier.ts";
+import type { Intervals } from "../watching/inotify_watcher.ts";
 import type { Disposal } from "./disposal.ts";
 import { type Findings, Inspector } from "./inspector.ts";
 import type { QueueLimits } from "./scan_queue.ts";
@@ -29,6 +30,10 @@ export interface ClientParts {
   readonly unfinished?: readonly ByteString[];
   /** Of each tree. */
   readonly queueLimits?: QueueLimits;
+  readonly intervals?: Intervals;
+  readonly mostWatches?: number;
+  /** Versions that need no scan again. */
+  readonly mostSettled?: number;
 }
 
 /** A scanner that just answered is not asked again. */
@@ -54,7 +59,7 @@ export class Client implements Disposable {
   constructor(parts: ClientParts) {
     this.#parts = parts;
     const { scanner, reactor, log } = parts;
-    this.#inspector = new Inspector(scanner, parts.disposal, findings(parts));
+    this.#inspector = new Inspector(scanner, parts.disposal, findings(parts), parts.mostSettled);
     this.#scheduler = new Scheduler({ places: () => this.#isPaused ? 0 : scanner.concurrency });
     this.#trees = parts.trees.map((plan) =>
       new WatchedTree(plan, {
@@ -62,6 +67,8 @@ export class Client implements Disposable {
         log,
         inspector: this.#inspector,
         queueLimits: parts.queueLimits,
+        intervals: parts.intervals,
+        mostWatches: parts.mostWatches,
         newSinceNs: parts.newSinceNs,
         wake: () => this.#scheduler.wake(),
         doubtScanner: () => this.#doubtScanner(),

@@ -18,11 +18,13 @@ export interface FileVisitor {
   isExcluded(path: RelativePath): boolean;
   /** Whether a directory at `path` is to be read: each that is not excluded, by default. */
   enters?(path: RelativePath): boolean;
-  /** Since when it is to be told of directories that were renamed (ns since 1970); nothing if it is not. */
-  readonly renamedSinceNs?: bigint | undefined;
+  /** Whether what is in that directory, which lies below the topmost one, may be new, however old it is itself. */
+  isMoved?(directory: FileStatus): boolean;
+  /** A directory was read, with all its entries; `directory` is what it was before. */
+  wasRead?(directory: FileStatus): void;
   /**
-   * One regular file; `name` is the last of its path's, `isMoved` whether a directory above it was renamed since. A promise
-   * is waited for.
+   * One regular file; `name` is the last of its path's, `isMoved` whether `isMoved` was true of a directory above it. A
+   * promise is waited for.
    */
   file(
     path: RelativePath,
@@ -53,7 +55,7 @@ class Slice {
 
 /** A directory that is still to be read. */
 interface Unread extends Place {
-  /** One above it was renamed. */
+  /** One above it was, as the visitor says. */
   readonly isMoved: boolean;
 }
 
@@ -93,24 +95,27 @@ export async function walkFiles(
   }
 }
 
-/** A rename changes only the time of change of a directory; what happens in it, both times. */
-function isRenamed(directory: Directory, { above }: Place, sinceNs: bigint | undefined): boolean {
-  if (sinceNs === undefined || above === undefined) return false;
-  const { ctimeNs, mtimeNs } = statusOf(directory);
-  return ctimeNs >= sinceNs && mtimeNs < ctimeNs;
-}
-
 async function readDirectory(
   directory: Directory,
   place: Unread,
   path: RelativePath,
   { visitor, slice, places }: Walk,
 ): Promise<void> {
-  const isMoved = place.isMoved || isRenamed(directory, place, visitor.renamedSinceNs);
+  const status = statusOf(directory);
+  const isMoved = place.isMoved ||
+    (place.above !== undefined && visitor.isMoved?.(status) === true);
+  let isWhole = true;
+  const troubles = {
+    onTrouble(below: RelativePath, reason: string) {
+      isWhole = false;
+      visitor.onTrouble(below, reason);
+    },
+    covered: (below: RelativePath) => visitor.covered(below),
+  };
   for (const entry of directory.entries()) {
     const below = join(path, entry.name);
     if (!visitor.isExcluded(below)) {
-      const found = look(directory, entry, below, visitor);
+      const found = look(directory, entry, below, troubles);
       if (found === "directory") {
         const isEntered = visitor.enters?.(below) !== false;
         if (isEntered) places.push({ above: place, name: entry.name, isMoved });
@@ -123,6 +128,7 @@ async function readDirectory(
     if (visitor.isStopped()) return;
     await slice.rest();
   }
+  if (isWhole) visitor.wasRead?.(status);
 }
 
 /** A regular file's status; links and special files are nobody's business. */
@@ -130,14 +136,14 @@ function look(
   directory: Directory,
   { name, kind }: DirectoryEntry,
   path: RelativePath,
-  visitor: FileVisitor,
+  { onTrouble, covered }: Pick<FileVisitor, "onTrouble" | "covered">,
 ): FileStatus | "directory" | undefined {
   if (kind === "directory") return "directory";
   if (kind === "link" || kind === "other") return undefined;
   try {
     // Anybody may mount what never answers over a file of his own (fusermount(1)).
     if (directory.isMountPoint(name)) {
-      visitor.covered(path);
+      covered(path);
       return undefined;
     }
     const status = directory.status(name);
@@ -145,7 +151,7 @@ function look(
     return status?.kind === "file" ? status : undefined;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    visitor.onTrouble(path, error.message);
+    onTrouble(path, error.message);
     return undefined;
   }
 }

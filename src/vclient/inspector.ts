@@ -60,7 +60,9 @@ const MOST_SETTLED = 100_000;
 export class Inspector {
   readonly counts: Counts = { scanned: 0, infected: 0, failed: 0 };
   /** Clean, or infected and left in place on purpose. */
-  readonly #settled = new VersionMemory(MOST_SETTLED);
+  readonly #settled: VersionMemory;
+  /** Clean when they were scanned, while somebody could write to them. */
+  readonly #open = new VersionMemory();
   /** Beyond the scanner's limits. */
   readonly #unscannable = new VersionMemory();
   /** Versions of which the user was told. */
@@ -71,11 +73,19 @@ export class Inspector {
     private readonly scanner: Scanner,
     private readonly disposal: Disposal,
     private readonly findings: Findings,
-  ) {}
+    mostSettled = MOST_SETTLED,
+  ) {
+    this.#settled = new VersionMemory(mostSettled);
+  }
 
   /** Whether there is nothing to be found in that version. */
   isSettled(status: FileStatus): boolean {
     return status.size === 0 || this.#settled.has(status);
+  }
+
+  /** Whether somebody could write to that version while it was scanned, who may have changed it so that no time tells. */
+  hadWriter(status: FileStatus): boolean {
+    return this.#open.has(status);
   }
 
   /** Whether that version was beyond the scanner's limits. */
@@ -149,7 +159,7 @@ export class Inspector {
     this.#restless.forget(now);
     switch (verdict.kind) {
       case "clean":
-        if (!hasWriter) this.#settled.remember(status);
+        this.#clean(status, hasWriter);
         return "done";
       case "infected":
         return await this.#infected(looked, shown, verdict.signature);
@@ -157,6 +167,12 @@ export class Inspector {
       case "error":
         return this.#withoutVerdict(status, shown, verdict);
     }
+  }
+
+  #clean(status: FileStatus, hasWriter: boolean): void {
+    if (hasWriter) return this.#open.remember(status);
+    this.#open.forget(status);
+    this.#settled.remember(status);
   }
 
   #withoutVerdict(

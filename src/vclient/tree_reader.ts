@@ -9,6 +9,7 @@ import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { walkFiles } from "./file_walk.ts";
+import { isRenamed, NEVER, type Poll, Polls } from "./polls.ts";
 import { isHidden } from "./removal.ts";
 
 const MOST_WAITING = 1_000;
@@ -26,6 +27,10 @@ export interface TreeReaderParts {
   /** See `FileVisitor`. */
   enters(path: RelativePath): boolean;
   isKnown(path: RelativePath, status: FileStatus): boolean;
+  /** Whether that version may have been changed by who had it open, so that no time tells. */
+  isDoubtful(status: FileStatus): boolean;
+  /** What changed earlier (ns since 1970) is no news, unless everything is. */
+  readonly newSinceNs: bigint;
   /** A promise is waited for before more is read. */
   offer(path: RelativePath): Promise<void> | void;
   onTrouble(path: RelativePath, reason: string): void;
@@ -33,19 +38,27 @@ export interface TreeReaderParts {
   covered(path: RelativePath): void;
 }
 
+interface Request {
+  /**
+   * Since when (ns since 1970) a file must have changed, or a directory above it been renamed, unless it was being removed
+   * when this program was killed.
+   */
+  readonly sinceNs: bigint;
+  /** Or what changed since the directory was polled last. */
+  readonly isPoll: boolean;
+}
+
 export class TreeReader {
   readonly #parts: TreeReaderParts;
-  /**
-   * Directories, and the time (ns since 1970) since which a file must have changed, or a directory above it been renamed,
-   * unless it was being removed when this program was killed.
-   */
-  readonly #waiting = new Map<RelativePath, bigint>();
+  readonly #waiting = new Map<RelativePath, Request>();
+  #polls: Polls;
   #work: Promise<void> | undefined;
   #filesRead = 0;
   #stopped = false;
 
   constructor(parts: TreeReaderParts) {
     this.#parts = parts;
+    this.#polls = new Polls(parts.newSinceNs);
   }
 
   get isBusy(): boolean {
@@ -59,8 +72,21 @@ export class TreeReader {
 
   /** Reads `directory`. Settles when everything that was requested so far has been read. */
   read(directory: RelativePath, changedSinceNs = EVERYTHING): Promise<void> {
-    this.#request(directory, changedSinceNs);
-    return this.#work ??= this.#readAll();
+    return this.#requested(directory, { sinceNs: changedSinceNs, isPoll: false });
+  }
+
+  /**
+   * Reads in `directory` what has changed since that was done last, or since this program began: where nothing has, it
+   * costs a look at each file, however many there are.
+   */
+  poll(directory: RelativePath): Promise<void> {
+    return this.#requested(directory, { sinceNs: NEVER, isPoll: true });
+  }
+
+  /** Another tree is in the place of the one that was read: everything in it is news. */
+  readAnew(): Promise<void> {
+    this.#polls = new Polls(this.#parts.newSinceNs);
+    return this.#requested(ROOT, { sinceNs: EVERYTHING, isPoll: true });
   }
 
   stop(): void {
@@ -68,53 +94,92 @@ export class TreeReader {
     this.#waiting.clear();
   }
 
-  #request(directory: RelativePath, changedSinceNs: bigint): void {
+  #requested(directory: RelativePath, request: Request): Promise<void> {
+    this.#request(directory, request);
+    return this.#work ??= this.#readAll();
+  }
+
+  #request(directory: RelativePath, request: Request): void {
     let bytes = directory.length;
-    for (const [waiting, sinceNs] of this.#waiting) {
-      if (isWithin(directory, waiting) && sinceNs <= changedSinceNs) return;
+    for (const [waiting, other] of this.#waiting) {
+      if (isWithin(directory, waiting) && covers(other, request)) return;
       bytes += waiting.length;
     }
     if (this.#waiting.size < MOST_WAITING && bytes <= MOST_BYTES) {
-      this.#waiting.set(directory, changedSinceNs);
+      this.#waiting.set(directory, both(request, this.#waiting.get(directory)));
       return;
     }
     this.#waiting.clear();
-    this.#waiting.set(ROOT, EVERYTHING);
+    this.#waiting.set(ROOT, { sinceNs: EVERYTHING, isPoll: false });
   }
 
   async #readAll(): Promise<void> {
     this.#filesRead = 0;
     await Promise.resolve(); // whoever asked goes on first
-    for (const [directory, sinceNs] of this.#waiting) {
+    for (const [directory, request] of this.#waiting) {
       this.#waiting.delete(directory);
       try {
-        await this.#readOne(directory, sinceNs);
+        await this.#readOne(directory, request);
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
         this.#parts.onTrouble(directory, error.message);
         await pause(RETRY_MS);
-        if (!this.#stopped) this.#request(directory, sinceNs);
+        if (!this.#stopped) this.#request(directory, request);
       }
     }
     this.#work = undefined;
   }
 
-  async #readOne(directory: RelativePath, sinceNs: bigint): Promise<void> {
-    const { openRoot, isExcluded, enters, isKnown, offer, onTrouble, covered } = this.#parts;
+  async #readOne(directory: RelativePath, request: Request): Promise<void> {
+    const { openRoot, isExcluded, enters, onTrouble, covered } = this.#parts;
     using root = openRoot();
     if (root === undefined) return; // read as a whole when it is there again
+    const poll = request.isPoll ? this.#polls.begin(directory) : undefined;
+    const sinceNs = poll !== undefined && poll.sinceNs < request.sinceNs
+      ? poll.sinceNs
+      : request.sinceNs;
     await walkFiles(root, directory, {
       isExcluded,
       enters,
       onTrouble,
       covered,
       isStopped: () => this.#stopped,
-      renamedSinceNs: sinceNs === EVERYTHING ? undefined : sinceNs,
+      ...(sinceNs === EVERYTHING ? {} : {
+        isMoved: (status) =>
+          status.ctimeNs >= sinceNs &&
+          ((request.sinceNs !== NEVER && isRenamed(status)) || poll?.isNew(status) === true),
+      }),
+      wasRead: (status) => poll?.wasRead(status),
       file: (path, status, name, isMoved) => {
         this.#filesRead++;
-        const isNews = (isMoved || status.ctimeNs >= sinceNs) && !isKnown(path, status);
-        return isNews || isHidden(name) ? offer(path) : undefined;
+        const isNews = isMoved || status.ctimeNs >= sinceNs;
+        return this.#isWanted(path, status, isNews, poll) || isHidden(name)
+          ? this.#parts.offer(path)
+          : undefined;
       },
     });
+    if (!this.#stopped) poll?.end();
   }
+
+  #isWanted(
+    path: RelativePath,
+    status: FileStatus,
+    isNews: boolean,
+    poll: Poll | undefined,
+  ): boolean {
+    const { isDoubtful, isKnown } = this.#parts;
+    return (isNews || (poll !== undefined && isDoubtful(status))) && !isKnown(path, status);
+  }
+}
+
+/** Whether a request does all that another one of the same directory is for. */
+function covers(one: Request, other: Request): boolean {
+  return one.sinceNs <= other.sinceNs && (one.isPoll || !other.isPoll);
+}
+
+function both(one: Request, other: Request = one): Request {
+  return {
+    sinceNs: one.sinceNs < other.sinceNs ? one.sinceNs : other.sinceNs,
+    isPoll: one.isPoll || other.isPoll,
+  };
 }

@@ -14,13 +14,13 @@ import type { FileStatus } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
-import { InotifyWatcher } from "../watching/inotify_watcher.ts";
+import { InotifyWatcher, type Intervals } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import { CoveredPlaces } from "./covered_places.ts";
 import type { Inspector, Next } from "./inspector.ts";
 import { Retries } from "./retries.ts";
 import { type Doing, type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
-import { EVERYTHING, TreeReader } from "./tree_reader.ts";
+import { TreeReader } from "./tree_reader.ts";
 import { openCanonical } from "./trusted_path.ts";
 import { absolutePath, type PlannedTree, relativeTo } from "./watched_places.ts";
 
@@ -44,6 +44,9 @@ export interface TreeParts {
   readonly inspector: Inspector;
   readonly log: Logger;
   readonly queueLimits?: QueueLimits | undefined;
+  readonly intervals?: Intervals | undefined;
+  /** Directories beyond are polled, as where the kernel's limit is reached. */
+  readonly mostWatches?: number | undefined;
   /** See `ClientParts`. */
   readonly newSinceNs: bigint;
   /** There may be a job. */
@@ -82,6 +85,8 @@ export class WatchedTree implements WatchSink {
     this.#watcher = new InotifyWatcher(parts.reactor, this, {
       debounceMs: DEBOUNCE_MS,
       openRoot: () => openCanonical(plan.path),
+      ...(parts.intervals === undefined ? {} : { intervals: parts.intervals }),
+      ...(parts.mostWatches === undefined ? {} : { mostWatches: parts.mostWatches }),
       ...(plan.excludes.length + plan.others.length === 0
         ? {}
         : { excludes: (path) => !this.#enters(path) }),
@@ -92,6 +97,8 @@ export class WatchedTree implements WatchSink {
       isExcluded: (path) => this.#isExcluded(path),
       enters: (path) => this.#enters(path),
       isKnown: (path, status) => this.#isKnown(path, status),
+      isDoubtful: (status) => parts.inspector.hadWriter(status),
+      newSinceNs: parts.newSinceNs,
       offer: (path) => this.#offer(path),
       onTrouble: (path, reason) => this.#notScanned(path, reason),
       covered: (path) => this.covered(path),
@@ -171,8 +178,10 @@ export class WatchedTree implements WatchSink {
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {
-    // What is in a new directory is told one by one, too.
-    if (reason !== "created") this.#reader.read(directory);
+    if (reason === "created") return; // what is in it is told one by one, too
+    // That comes again and again, and most of what is there was there before.
+    if (reason === "unwatched") this.#reader.poll(directory);
+    else this.#reader.read(directory);
   }
 
   covered(path: RelativePath): void {
@@ -194,7 +203,8 @@ export class WatchedTree implements WatchSink {
     this.#root?.close();
     this.#root = root;
     // Another directory than before: nothing is known of what is in it.
-    this.#reader.read(ROOT, this.#wasFound ? EVERYTHING : this.#parts.newSinceNs);
+    if (this.#wasFound) this.#reader.readAnew();
+    else this.#reader.poll(ROOT);
     if (this.#wasFound) this.#warn("{path} is there again: everything in it is scanned");
     this.#wasFound = true;
     this.#parts.wake();

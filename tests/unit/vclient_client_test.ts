@@ -9,9 +9,8 @@ import { Reactor } from "../../ffi/reactor.ts";
 import { logger } from "../../src/logging/logging.ts";
 import type { Availability, Scanner, Verdict } from "../../src/scanning/scanner.ts";
 import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
-import { Client } from "../../src/vclient/client.ts";
+import { Client, type ClientParts } from "../../src/vclient/client.ts";
 import { deleting } from "../../src/vclient/disposal.ts";
-import type { QueueLimits } from "../../src/vclient/scan_queue.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 
@@ -55,9 +54,10 @@ class Scripted implements Scanner {
   close(): void {}
 }
 
-interface BenchOptions {
+type Limits = "queueLimits" | "intervals" | "mostWatches" | "mostSettled";
+
+interface BenchOptions extends Pick<ClientParts, Limits> {
   readonly excludes?: readonly string[];
-  readonly queueLimits?: QueueLimits;
   /** Made before the client starts. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -68,7 +68,7 @@ class Bench implements AsyncDisposable {
   readonly client: Client;
   readonly #reactor = new Reactor();
 
-  private constructor({ files = {}, excludes = [], queueLimits }: BenchOptions) {
+  private constructor({ files = {}, excludes = [], ...limits }: BenchOptions) {
     Deno.mkdirSync(`${this.path}/in`);
     for (const [name, text] of Object.entries(files)) this.write(name, text);
     this.client = new Client({
@@ -84,7 +84,7 @@ class Bench implements AsyncDisposable {
       log: logger("test"),
       // 100 ms: the tick of a file's time, and room for `files` to be older.
       newSinceNs: BigInt(Date.now() + 100) * 1_000_000n,
-      ...(queueLimits === undefined ? {} : { queueLimits }),
+      ...limits,
     });
   }
 
@@ -281,4 +281,64 @@ Deno.test("I2: what leaves the tree is not watched any more; a link in the root'
   await sleep(1500);
   assertEquals(bench.count("evil-outside"), 0);
   assert(Deno.readTextFileSync(`${bench.path}/outside/evil`));
+});
+
+/** A client that watches the topmost directory alone, or not even that. */
+const POLLING = { intervals: { missingRootMs: 50, presentRootMs: 50, pollMs: 50 } };
+const SOME_POLLS_MS = 800;
+/** More than a hundred directories are read together. */
+const POLLED: readonly (readonly [string, number, number])[] = [
+  ["single directories", 1, 5],
+  ["many directories", 1, 110],
+  ["a whole tree", 0, 5],
+];
+
+for (const [what, mostWatches, directories] of POLLED) {
+  const names = Array.from({ length: directories * 4 }, (_, i) => `d${i % directories}/${i}`);
+  const files = Object.fromEntries(names.map((name) => [name, name]));
+
+  Deno.test(`${what} that cannot be watched: unchanged files are scanned once, however many`, async () => {
+    await using bench = await Bench.start({ ...POLLING, files, mostWatches, mostSettled: 10 });
+    await bench.client.scanExisting();
+    await sleep(SOME_POLLS_MS);
+    assertEquals(bench.client.scanned, names.length);
+  });
+
+  Deno.test(`${what} that cannot be watched: what is new is found, what was there is left alone`, async () => {
+    const outside = ["old", "link", "tree/x/moved"].map((name) => `../outside/${name}`);
+    const evil = ["d0/before", "d0/sub/before", ...outside].map((name) => [name, EVIL] as const);
+    await using bench = await Bench.start({
+      ...POLLING,
+      files: { ...files, ...Object.fromEntries(evil) },
+      mostWatches,
+    });
+    const [from, to] = [`${bench.path}/outside`, `${bench.path}/in/d0`];
+    await sleep(SOME_POLLS_MS);
+    bench.write("d0/new/deep/written", "evil-written");
+    Deno.renameSync(`${from}/old`, `${to}/old`);
+    Deno.linkSync(`${from}/link`, `${to}/link`);
+    Deno.renameSync(`${from}/tree`, `${to}/tree`);
+    // Its times are those of any directory now in which something happened.
+    bench.write("d0/tree/later");
+    bench.write("d0/sub/later");
+    const news = ["d0/new/deep/written", "d0/old", "d0/link", "d0/tree/x/moved"];
+    await waitFor("all that is new is dealt with", () => !news.some((name) => bench.has(name)));
+    await bench.scanned("d0/tree/later", "d0/sub/later");
+    await sleep(SOME_POLLS_MS);
+    assert(bench.has("d0/before") && bench.has("d0/sub/before"));
+    assertEquals(bench.count("d1/1"), 0);
+  });
+}
+
+Deno.test("I1: where nobody tells that a writer closes a file, it is scanned until that has happened", async () => {
+  await using bench = await Bench.start({ ...POLLING, files: { "d/old": "old" }, mostWatches: 1 });
+  bench.write("d/open");
+  {
+    using _writer = Deno.openSync(`${bench.path}/in/d/open`, { write: true });
+    await waitFor("it is scanned again and again", () => bench.count("d/open") > 3);
+  }
+  await sleep(SOME_POLLS_MS);
+  const scans = bench.count("d/open");
+  await sleep(SOME_POLLS_MS);
+  assertEquals(bench.count("d/open"), scans);
 });

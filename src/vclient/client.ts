@@ -10,6 +10,7 @@ import type { UserNotifier } from "../user_notification/user_notifier.ts";
 import type { Intervals } from "../watching/inotify_watcher.ts";
 import type { Disposal } from "./disposal.ts";
 import { type Findings, Inspector } from "./inspector.ts";
+import { FAILURE_LIMITS, type FailureLimits } from "./retries.ts";
 import type { QueueLimits } from "./scan_queue.ts";
 import type { PlannedTree } from "./watched_places.ts";
 import { WatchedTree } from "./watched_tree.ts";
@@ -30,6 +31,7 @@ export interface ClientParts {
   readonly unfinished?: readonly ByteString[];
   /** Of each tree. */
   readonly queueLimits?: QueueLimits;
+  readonly failureLimits?: FailureLimits;
   readonly intervals?: Intervals;
   readonly mostWatches?: number;
   /** Versions that need no scan again. */
@@ -67,11 +69,13 @@ export class Client implements Disposable {
         log,
         inspector: this.#inspector,
         queueLimits: parts.queueLimits,
+        failureLimits: parts.failureLimits,
         intervals: parts.intervals,
         mostWatches: parts.mostWatches,
         newSinceNs: parts.newSinceNs,
         wake: () => this.#scheduler.wake(),
         doubtScanner: () => this.#doubtScanner(),
+        tooManyFailures: (path) => tellTooMany(parts, path),
         search: () => this.#search.request(),
       })
     );
@@ -185,6 +189,14 @@ export class Client implements Disposable {
     for (const tree of this.#trees) tree.scannerIsBack();
     this.#scheduler.wake();
   }
+}
+
+function tellTooMany({ log, user, failureLimits }: ClientParts, tree: ByteString): void {
+  const { paths } = failureLimits ?? FAILURE_LIMITS;
+  const reason = `more than ${paths} files in it cannot be scanned: ` +
+    "the others are tried again from time to time, and not told one by one";
+  log.error("{path}: {reason}", { path: displayPath(tree), reason });
+  user.scanError(tree, reason);
 }
 
 function findings({ log, user }: ClientParts): Findings {

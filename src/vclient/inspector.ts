@@ -24,6 +24,8 @@ export type Next = "done" | "elsewhere" | "covered" | "soon" | "later" | "much-l
 export interface Occasion {
   /** It could not be scanned before. */
   readonly again: boolean;
+  /** So many could not be scanned that, if it cannot either, that is not told. */
+  readonly isOneOfMany: boolean;
   /**
    * A program that had it open for writing has closed it. What is known of its version does not count then: where
    * nobody could tell that it was open, content written by mmap(2) may have the times of the one that was scanned.
@@ -100,7 +102,7 @@ export class Inspector {
     root: Directory,
     path: RelativePath,
     shown: ByteString,
-    { again, closed, used }: Occasion,
+    { again, isOneOfMany, closed, used }: Occasion,
   ): Promise<Next> {
     try {
       let isCovered = false;
@@ -120,7 +122,7 @@ export class Inspector {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.counts.failed++;
-      if (!again) this.findings.scanError(shown, error.message);
+      if (!again && !isOneOfMany) this.findings.scanError(shown, error.message);
       return "later";
     }
   }

@@ -18,7 +18,7 @@ import { InotifyWatcher, type Intervals } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import { CoveredPlaces } from "./covered_places.ts";
 import type { Inspector, Next } from "./inspector.ts";
-import { Retries } from "./retries.ts";
+import { FAILURE_LIMITS, type FailureLimits, Retries } from "./retries.ts";
 import { type Doing, type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { TreeReader } from "./tree_reader.ts";
 import { openCanonical } from "./trusted_path.ts";
@@ -34,8 +34,6 @@ const DELAY_MS: Readonly<Record<Exclude<Next, "done" | "elsewhere" | "covered">,
 };
 /** Reading a tree pauses while so many of its files wait. */
 const MOST_AHEAD = 1_000;
-/** When retries that found no place are looked for. */
-const REPAIR_MS = 15_000;
 /** How often it is looked whether what was mounted is gone. */
 const COVERED_MS = 1_000;
 
@@ -44,6 +42,7 @@ export interface TreeParts {
   readonly inspector: Inspector;
   readonly log: Logger;
   readonly queueLimits?: QueueLimits | undefined;
+  readonly failureLimits?: FailureLimits | undefined;
   readonly intervals?: Intervals | undefined;
   /** Directories beyond are polled, as where the kernel's limit is reached. */
   readonly mostWatches?: number | undefined;
@@ -53,6 +52,8 @@ export interface TreeParts {
   wake(): void;
   /** A file could not be scanned: is that the scanner's fault? */
   doubtScanner(): void;
+  /** More files in the tree `path` could not be scanned than can be told one by one. */
+  tooManyFailures(path: ByteString): void;
   /** A file that changed has names that nobody told: in this tree, or in another one. */
   search(): void;
 }
@@ -64,8 +65,9 @@ export class WatchedTree implements WatchSink {
   readonly #watcher: InotifyWatcher;
   readonly #reader: TreeReader;
   readonly #queue: ScanQueue;
-  readonly #retries = new Retries();
   readonly #covered = new CoveredPlaces();
+  readonly #failureLimits: FailureLimits;
+  readonly #retries: Retries;
   readonly #troubles = new RepeatLimit();
   #root: Directory | undefined;
   #wasFound = false;
@@ -73,6 +75,8 @@ export class WatchedTree implements WatchSink {
   #hasDropped = false;
   #whenRoom = Promise.withResolvers<void>();
   #retryTimer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
+  /** The user knows that not everything is told. */
+  #hasTooMany = false;
   #repairTimer: ReturnType<typeof setTimeout> | undefined;
   #coveredTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
@@ -82,6 +86,8 @@ export class WatchedTree implements WatchSink {
     this.#plan = plan;
     this.#parts = parts;
     this.#queue = new ScanQueue(parts.queueLimits);
+    this.#failureLimits = parts.failureLimits ?? FAILURE_LIMITS;
+    this.#retries = new Retries(this.#failureLimits.paths);
     this.#watcher = new InotifyWatcher(parts.reactor, this, {
       debounceMs: DEBOUNCE_MS,
       openRoot: () => openCanonical(plan.path),
@@ -294,8 +300,10 @@ export class WatchedTree implements WatchSink {
     let next: Next = "done";
     try {
       const again = this.#retries.has(path);
+      const isOneOfMany = !again && !this.#retries.hasRoom(path);
       if (this.#root !== undefined) {
-        next = await inspector.inspect(this.#root, path, shown, { again, closed, used });
+        const occasion = { again, isOneOfMany, closed, used };
+        next = await inspector.inspect(this.#root, path, shown, occasion);
       }
     } catch (error) {
       // Nothing is known that gets here. Whatever it is, other files are scanned all the same.
@@ -308,9 +316,7 @@ export class WatchedTree implements WatchSink {
   #settle(path: RelativePath, next: Next): void {
     if (next === "covered") this.covered(path);
     if (next === "done" || next === "elsewhere" || next === "covered") this.#retries.forget(path);
-    else if (!this.#retryLater(path, next)) {
-      this.#repairTimer ??= setTimeout(() => this.#repair(), REPAIR_MS);
-    }
+    else if (!this.#retryLater(path, next)) this.#foundNoPlace();
     if (next === "elsewhere") this.#parts.search();
     if (next === "later") this.#parts.doubtScanner();
     if (!this.#queue.done(path)) this.#dropped();
@@ -321,6 +327,13 @@ export class WatchedTree implements WatchSink {
     }
   }
 
+  /** One of too many: it is found again by reading the tree. */
+  #foundNoPlace(): void {
+    if (!this.#hasTooMany) this.#parts.tooManyFailures(this.path);
+    this.#hasTooMany = true;
+    this.#repairTimer ??= setTimeout(() => this.#repair(), this.#failureLimits.repairMs);
+  }
+
   #makeRoom(): void {
     this.#whenRoom.resolve();
     this.#whenRoom = Promise.withResolvers();
@@ -329,11 +342,13 @@ export class WatchedTree implements WatchSink {
   #repair(): void {
     clearTimeout(this.#repairTimer);
     this.#repairTimer = undefined;
+    if (this.#retries.fullness <= 1 / 2) this.#hasTooMany = false;
     this.#reader.read(ROOT);
   }
 
   #retryLater(path: RelativePath, next: keyof typeof DELAY_MS): boolean {
-    const hasPlace = this.#retries.later(path, DELAY_MS[next], performance.now());
+    const hasChanged = next === "soon";
+    const hasPlace = this.#retries.later(path, DELAY_MS[next], performance.now(), hasChanged);
     if (hasPlace) this.#setRetryTimer();
     return hasPlace;
   }

@@ -2,9 +2,10 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { fromBytes, fromText, type RelativePath } from "../../ffi/byte_string.ts";
+import { type ByteString, fromBytes, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { readSmall } from "../../ffi/file_content.ts";
+import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { logger } from "../../src/logging/logging.ts";
 import type { Availability, Scanner, Verdict } from "../../src/scanning/scanner.ts";
@@ -54,7 +55,16 @@ class Scripted implements Scanner {
   close(): void {}
 }
 
-type Limits = "queueLimits" | "intervals" | "mostWatches" | "mostSettled";
+type Limits = "queueLimits" | "failureLimits" | "intervals" | "mostWatches" | "mostSettled";
+
+/** Remembers what the user is told. */
+class ToldUser extends UserNotifier {
+  readonly errors: string[] = [];
+
+  override scanError(path: ByteString, error: string): void {
+    this.errors.push(`${path}: ${error}`);
+  }
+}
 
 interface BenchOptions extends Pick<ClientParts, Limits> {
   readonly excludes?: readonly string[];
@@ -66,11 +76,13 @@ class Bench implements AsyncDisposable {
   readonly path = Deno.realPathSync(scratchDirectory("client"));
   readonly scanner = new Scripted();
   readonly client: Client;
+  readonly user: ToldUser;
   readonly #reactor = new Reactor();
 
   private constructor({ files = {}, excludes = [], ...limits }: BenchOptions) {
     Deno.mkdirSync(`${this.path}/in`);
     for (const [name, text] of Object.entries(files)) this.write(name, text);
+    this.user = new ToldUser(this.#reactor, `${this.path}/nobody`, () => {});
     this.client = new Client({
       trees: [{
         path: fromText(`${this.path}/in`),
@@ -79,7 +91,7 @@ class Bench implements AsyncDisposable {
       }],
       scanner: this.scanner,
       disposal: deleting(() => {}),
-      user: new UserNotifier(this.#reactor, `${this.path}/nobody`, () => {}),
+      user: this.user,
       reactor: this.#reactor,
       log: logger("test"),
       // 100 ms: the tick of a file's time, and room for `files` to be older.
@@ -341,4 +353,28 @@ Deno.test("I1: where nobody tells that a writer closes a file, it is scanned unt
   const scans = bench.count("d/open");
   await sleep(SOME_POLLS_MS);
   assertEquals(bench.count("d/open"), scans);
+});
+
+Deno.test("of too many files that cannot be read, some are told one by one, and that there are more once", async () => {
+  const failureLimits = { paths: 5, repairMs: 50 };
+  await using bench = await Bench.start({ failureLimits });
+  const { scan } = bench.scanner;
+  let attempts = 0;
+  bench.scanner.scan = () => {
+    attempts++;
+    return Promise.reject(new SystemError("openat", ERRNO.EACCES));
+  };
+  const names = Array.from({ length: 50 }, (_, i) => `d${i % 7}/evil${i}`);
+  for (const name of names) bench.write(name, EVIL);
+  await waitFor("the others are tried again, too", () => attempts > 2 * names.length);
+  await sleep(500);
+  const many = bench.user.errors.filter((line) => /\/in: more than 5 files/.test(line));
+  assertEquals(many.length, 1);
+  const single = bench.user.errors.filter((line) => /\/evil\d+: openat: EACCES/.test(line));
+  assertEquals(new Set(single).size, single.length, "each once");
+  // Two are scanned at a time, and both can be told while there is a place for one.
+  assert(single.length >= 5 && single.length <= 6);
+  assertEquals(bench.user.errors.length, many.length + single.length);
+  bench.scanner.scan = scan;
+  await waitFor("all are dealt with", () => !names.some((name) => bench.has(name)));
 });

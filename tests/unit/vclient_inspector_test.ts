@@ -56,9 +56,13 @@ class Bench implements Disposable {
 
   inspect(
     path: RelativePath = NAME,
-    { again = false, closed = false, used = false }: Partial<Occasion> = {},
+    occasion: Partial<Occasion> = {},
   ): Promise<Next> {
-    return this.inspector.inspect(this.root, path, fromText("/shown"), { again, closed, used });
+    const ordinary = { again: false, isOneOfMany: false, closed: false, used: false };
+    return this.inspector.inspect(this.root, path, fromText("/shown"), {
+      ...ordinary,
+      ...occasion,
+    });
   }
 
   [Symbol.dispose](): void {
@@ -278,6 +282,8 @@ Deno.test("a file that cannot be opened is an error, told at the first attempt",
     "later",
   ]);
   assertMatch(bench.told.join(), /^error openat2: EACCES[^,]*$/);
+  assertEquals(await bench.inspect(path, { isOneOfMany: true }), "later");
+  assertEquals(bench.told.length, 1, "nor is one of too many told");
 });
 
 Deno.test("I6: what a disposal in vain has done to the file is no news: the user is told once", async () => {

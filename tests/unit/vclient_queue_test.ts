@@ -129,3 +129,23 @@ Deno.test("I6: nor beyond a limit of bytes: a path is as long as its author like
   assert(retries.later(two, 100, 0));
   assert(!retries.later(four, 100, 0));
 });
+
+Deno.test("many paths together are tried seldom: each pause is twice the last, and longer than 15 s", () => {
+  const retries = new Retries();
+  const paths = Array.from({ length: 1000 }, (_, i) => path(`${i}`));
+  let now = 0;
+  for (const expected of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    for (const one of paths) retries.later(one, 1000, now);
+    assertEquals(retries.nextDueAt - now, expected);
+    now = retries.nextDueAt;
+    assertEquals(retries.due(now).length, paths.length);
+  }
+});
+
+Deno.test("what only changed while it was scanned has a place also when all others are taken", () => {
+  const retries = new Retries(1);
+  assert(retries.later(A, 600_000, 0));
+  assert(!retries.hasRoom(B) && !retries.later(B, 1000, 0));
+  assert(retries.hasRoom(B, true) && retries.later(B, 50, 0, true));
+  assertEquals(retries.due(50), [B]);
+});

@@ -2,6 +2,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
+import { restMs } from "../scheduling/rest.ts";
 import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
 
 /** Of the paths that may wait for one queue; beyond them the disk is read again instead (I6). */
@@ -15,14 +16,6 @@ export interface RetryLimits extends PathLimits {
  * it waits for itself.
  */
 const MS_PER_PATH = 1;
-/**
- * What is in vain, is so the more seldom, the longer that goes on: by a part of that time, so that nothing comes later than
- * it might have by more than that. Where few paths are, ten seconds are the most.
- */
-const PART_OF_TIME = 1 / 4;
-const MS_PER_STUCK_PATH = 30;
-const FEW_MS = 10_000;
-
 const DEFAULT_LIMITS: RetryLimits = {
   paths: 10_000,
   bytes: 4 * 1024 * 1024,
@@ -153,9 +146,4 @@ export class RetrySchedule {
     this.#appointments.clear();
     this.#tallies.clear();
   }
-}
-
-/** For how long what has been in vain for `vainMs` rests, one of `count`. */
-function restMs(vainMs: number, count: number): number {
-  return Math.min(vainMs * PART_OF_TIME, Math.max(count * MS_PER_STUCK_PATH, FEW_MS));
 }

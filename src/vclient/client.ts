@@ -34,8 +34,8 @@ export interface ClientParts {
   readonly failureLimits?: FailureLimits;
   readonly intervals?: Intervals;
   readonly mostWatches?: number;
-  /** Versions that need no scan again. */
-  readonly mostSettled?: number;
+  /** Versions of files that are remembered for one reason. */
+  readonly mostVersions?: number;
 }
 
 /** A scanner that just answered is not asked again. */
@@ -61,7 +61,7 @@ export class Client implements Disposable {
   constructor(parts: ClientParts) {
     this.#parts = parts;
     const { scanner, reactor, log } = parts;
-    this.#inspector = new Inspector(scanner, parts.disposal, findings(parts), parts.mostSettled);
+    this.#inspector = new Inspector(scanner, parts.disposal, findings(parts), parts.mostVersions);
     this.#scheduler = new Scheduler({ places: () => this.#isPaused ? 0 : scanner.concurrency });
     this.#trees = parts.trees.map((plan) =>
       new WatchedTree(plan, {

@@ -56,8 +56,8 @@ export interface Counts {
 
 /** A version younger than this could be changed again without another time of change (Linux before 6.13). */
 const COARSE_TICK_MS = 10;
-/** Versions that need no scan again. One takes about 100 bytes. */
-const MOST_SETTLED = 100_000;
+/** Versions that are remembered for one reason. One takes about 100 bytes. */
+const MOST_VERSIONS = 100_000;
 
 export class Inspector {
   readonly counts: Counts = { scanned: 0, infected: 0, failed: 0 };
@@ -66,18 +66,20 @@ export class Inspector {
   /** Clean when they were scanned, while somebody could write to them. */
   readonly #open = new VersionMemory();
   /** Beyond the scanner's limits. */
-  readonly #unscannable = new VersionMemory();
+  readonly #unscannable: VersionMemory;
   /** Versions of which the user was told. */
-  readonly #told = new VersionMemory();
+  readonly #told: VersionMemory;
   readonly #restless = new RestlessFiles();
 
   constructor(
     private readonly scanner: Scanner,
     private readonly disposal: Disposal,
     private readonly findings: Findings,
-    mostSettled = MOST_SETTLED,
+    mostVersions = MOST_VERSIONS,
   ) {
-    this.#settled = new VersionMemory(mostSettled);
+    this.#settled = new VersionMemory(mostVersions);
+    this.#unscannable = new VersionMemory(mostVersions);
+    this.#told = new VersionMemory(mostVersions);
   }
 
   /** Whether there is nothing to be found in that version. */
@@ -118,7 +120,8 @@ export class Inspector {
       using file = opened.file;
       if (this.#restores({ directory: parent, name }, shown)) return "done"; // its own name is told as changed
       if (closed) this.#settled.forget(opened.status);
-      return await this.#scan({ parent, name, file, status: opened.status }, shown);
+      const looked = { parent, name, file, status: opened.status };
+      return await this.#scan(looked, shown, isOneOfMany);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       this.counts.failed++;
@@ -140,7 +143,7 @@ export class Inspector {
     return true;
   }
 
-  async #scan(looked: ScannedFile, shown: ByteString): Promise<Next> {
+  async #scan(looked: ScannedFile, shown: ByteString, isOneOfMany: boolean): Promise<Next> {
     const { file, status } = looked;
     if (this.isSettled(status)) return "done";
     await untilDistinct(status);
@@ -167,7 +170,8 @@ export class Inspector {
         return await this.#infected(looked, shown, verdict.signature);
       case "unscannable":
       case "error":
-        return this.#withoutVerdict(status, shown, verdict);
+        if (!isOneOfMany && this.#isNews(status)) this.findings.scanError(shown, verdict.reason);
+        return this.#withoutVerdict(status, verdict);
     }
   }
 
@@ -177,14 +181,9 @@ export class Inspector {
     this.#settled.remember(status);
   }
 
-  #withoutVerdict(
-    status: FileStatus,
-    shown: ByteString,
-    verdict: Extract<Verdict, { reason: string }>,
-  ): Next {
+  #withoutVerdict(status: FileStatus, { kind }: Verdict): Next {
     this.counts.failed++;
-    if (this.#isNews(status)) this.findings.scanError(shown, verdict.reason);
-    if (verdict.kind === "error") return "later";
+    if (kind === "error") return "later";
     this.#unscannable.remember(status);
     return "much-later";
   }
@@ -220,9 +219,9 @@ export class Inspector {
 
   /** Once for each version. */
   #isNews(status: FileStatus): boolean {
-    if (this.#told.has(status)) return false;
-    this.#told.remember(status);
-    return true;
+    const isNews = !this.#told.has(status);
+    this.#told.remember(status); // what still lasts is not the oldest
+    return isNews;
   }
 }
 

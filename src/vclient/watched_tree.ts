@@ -18,6 +18,7 @@ import { InotifyWatcher, type Intervals } from "../watching/inotify_watcher.ts";
 import type { RereadReason, WatchSink } from "../watching/watcher.ts";
 import { CoveredPlaces } from "./covered_places.ts";
 import type { Inspector, Next } from "./inspector.ts";
+import { Repairs } from "./repairs.ts";
 import { FAILURE_LIMITS, type FailureLimits, Retries } from "./retries.ts";
 import { type Doing, type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { TreeReader } from "./tree_reader.ts";
@@ -66,8 +67,8 @@ export class WatchedTree implements WatchSink {
   readonly #reader: TreeReader;
   readonly #queue: ScanQueue;
   readonly #covered = new CoveredPlaces();
-  readonly #failureLimits: FailureLimits;
   readonly #retries: Retries;
+  readonly #repairs: Repairs;
   readonly #troubles = new RepeatLimit();
   #root: Directory | undefined;
   #wasFound = false;
@@ -75,8 +76,6 @@ export class WatchedTree implements WatchSink {
   #hasDropped = false;
   #whenRoom = Promise.withResolvers<void>();
   #retryTimer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
-  /** The user knows that not everything is told. */
-  #hasTooMany = false;
   #repairTimer: ReturnType<typeof setTimeout> | undefined;
   #coveredTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
@@ -86,8 +85,9 @@ export class WatchedTree implements WatchSink {
     this.#plan = plan;
     this.#parts = parts;
     this.#queue = new ScanQueue(parts.queueLimits);
-    this.#failureLimits = parts.failureLimits ?? FAILURE_LIMITS;
-    this.#retries = new Retries(this.#failureLimits.paths);
+    const { paths, repairMs } = parts.failureLimits ?? FAILURE_LIMITS;
+    this.#retries = new Retries(paths);
+    this.#repairs = new Repairs(repairMs);
     this.#watcher = new InotifyWatcher(parts.reactor, this, {
       debounceMs: DEBOUNCE_MS,
       openRoot: () => openCanonical(plan.path),
@@ -158,6 +158,7 @@ export class WatchedTree implements WatchSink {
   scannerIsBack(): void {
     this.#retries.allNow(performance.now());
     this.#retryDue();
+    this.#repairs.beginAnew(performance.now());
     if (this.#repairTimer !== undefined) this.#repair();
   }
 
@@ -259,7 +260,9 @@ export class WatchedTree implements WatchSink {
     const { inspector } = this.#parts;
     if (inspector.isSettled(status)) return true;
     if (!inspector.isUnscannable(status)) return false;
-    if (!this.#retries.has(path)) this.#retryLater(path, "much-later");
+    if (this.#retries.has(path)) return true;
+    if (this.#repairs.isRunning) return false; // to try it again is what the tree is read for
+    if (!this.#retryLater(path, "much-later")) this.#foundNoPlace();
     return true;
   }
 
@@ -280,6 +283,7 @@ export class WatchedTree implements WatchSink {
 
   /** A file that was met while the tree was read: there is always room for it, in the end. */
   #offer(path: RelativePath): Promise<void> | void {
+    this.#repairs.offered();
     if (!this.#queue.hasRoom(path)) return this.#offerLater(path);
     this.#add(path);
     if (this.#queue.waiting >= MOST_AHEAD) return this.#roomForMore();
@@ -329,9 +333,14 @@ export class WatchedTree implements WatchSink {
 
   /** One of too many: it is found again by reading the tree. */
   #foundNoPlace(): void {
-    if (!this.#hasTooMany) this.#parts.tooManyFailures(this.path);
-    this.#hasTooMany = true;
-    this.#repairTimer ??= setTimeout(() => this.#repair(), this.#failureLimits.repairMs);
+    if (this.#repairs.want(performance.now())) this.#parts.tooManyFailures(this.path);
+    this.#setRepairTimer();
+  }
+
+  #setRepairTimer(): void {
+    if (!this.#repairs.isDue) return;
+    const pauseMs = this.#repairs.pauseMs(performance.now());
+    this.#repairTimer ??= setTimeout(() => this.#repair(), pauseMs);
   }
 
   #makeRoom(): void {
@@ -339,11 +348,14 @@ export class WatchedTree implements WatchSink {
     this.#whenRoom = Promise.withResolvers();
   }
 
-  #repair(): void {
+  async #repair(): Promise<void> {
     clearTimeout(this.#repairTimer);
     this.#repairTimer = undefined;
-    if (this.#retries.fullness <= 1 / 2) this.#hasTooMany = false;
-    this.#reader.read(ROOT);
+    if (this.#retries.fullness <= 1 / 2) this.#repairs.forget();
+    this.#repairs.begin(performance.now());
+    await this.#reader.read(ROOT);
+    this.#repairs.end(performance.now());
+    if (!this.#stopped) this.#setRepairTimer();
   }
 
   #retryLater(path: RelativePath, next: keyof typeof DELAY_MS): boolean {

@@ -55,7 +55,7 @@ class Scripted implements Scanner {
   close(): void {}
 }
 
-type Limits = "queueLimits" | "failureLimits" | "intervals" | "mostWatches" | "mostSettled";
+type Limits = "queueLimits" | "failureLimits" | "intervals" | "mostWatches" | "mostVersions";
 
 /** Remembers what the user is told. */
 class ToldUser extends UserNotifier {
@@ -310,7 +310,7 @@ for (const [what, mostWatches, directories] of POLLED) {
   const files = Object.fromEntries(names.map((name) => [name, name]));
 
   Deno.test(`${what} that cannot be watched: unchanged files are scanned once, however many`, async () => {
-    await using bench = await Bench.start({ ...POLLING, files, mostWatches, mostSettled: 10 });
+    await using bench = await Bench.start({ ...POLLING, files, mostWatches, mostVersions: 10 });
     await bench.client.scanExisting();
     await sleep(SOME_POLLS_MS);
     assertEquals(bench.client.scanned, names.length);
@@ -377,4 +377,32 @@ Deno.test("of too many files that cannot be read, some are told one by one, and 
   assertEquals(bench.user.errors.length, many.length + single.length);
   bench.scanner.scan = scan;
   await waitFor("all are dealt with", () => !names.some((name) => bench.has(name)));
+});
+
+Deno.test("too many files beyond the scanner's limits are told once, and tried more and more seldom", async () => {
+  const failureLimits = { paths: 5, repairMs: 50 };
+  await using bench = await Bench.start({ failureLimits, mostVersions: 10 });
+  const { scan } = bench.scanner;
+  let scans = 0;
+  bench.scanner.scan = () => {
+    scans++;
+    return Promise.resolve({ kind: "unscannable", reason: "large" });
+  };
+  const names = Array.from({ length: 50 }, (_, i) => `d${i % 7}/evil${i}`);
+  for (const name of names) bench.write(name, EVIL);
+  await waitFor("they are tried again", () => scans > 2 * names.length);
+  await sleep(1500);
+  const before = scans;
+  await sleep(1500);
+  assertLess(scans - before, 10 * names.length);
+  const single = bench.user.errors.filter((line) => /\/evil\d+: large/.test(line));
+  assertEquals(new Set(single).size, single.length, "each once");
+  assert(single.length >= 5 && single.length <= 6);
+  assertEquals(bench.user.errors.length, single.length + 1);
+  bench.scanner.scan = scan;
+  const left = () => names.filter((name) => bench.has(name));
+  await waitFor(
+    "the limits were raised: but for some that are tried later",
+    () => left().length < 7,
+  );
 });

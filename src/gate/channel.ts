@@ -126,6 +126,7 @@ export class Channel {
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         isBeingRead: (share) => this.#readings.isBusyFor(share),
         onFound: (share) => this.#onFound(share),
+        onCovered: (place) => this.#covered.add(place),
         onTrouble: (message) => onTrouble(message, { producer }),
       })
     );
@@ -492,6 +493,7 @@ export class Channel {
     try {
       for (const { replica, path } of this.#covered.takeUncovered()) {
         this.#log.uncovered(replica, path);
+        this.#shareOf(replica)?.uncovered(path);
         this.#jobs.add(replica === this.#export ? COMMON : replica.name, path);
         this.#readings.requestAll(path, replica === this.#export ? undefined : replica);
       }

@@ -20,6 +20,7 @@ import type { ChannelConfig } from "./config/channel_config.ts";
 import { Departures } from "./departures.ts";
 import type { FileIndex } from "./file_index.ts";
 import { type IgnoreRules, LONGEST_PATH } from "./ignore_patterns.ts";
+import type { Place } from "./job.ts";
 import { LinkedNames } from "./linked_names.ts";
 import { type EverybodysRename, MoveMemory } from "./move_memory.ts";
 import type { Seen } from "./planning/situation.ts";
@@ -57,6 +58,8 @@ export interface ShareParts {
   isBeingRead(share: Replica): boolean;
   /** It is there, after it was not, or as another directory. */
   onFound(share: Replica): void;
+  /** Something else is mounted at a path: when that is gone, `uncovered` is to be called. */
+  onCovered(place: Place): void;
   onTrouble(message: string): void;
 }
 
@@ -256,6 +259,11 @@ export class Share implements WatchSink {
     }
   }
 
+  /** See `Watcher`. */
+  uncovered(path: RelativePath): void {
+    this.#watcher.uncovered(path);
+  }
+
   /** Whether all that was renamed in it up to now is in `moves`, unless `mayBeMet`. To be asked again if not. */
   catchUp(): boolean {
     return this.#watcher.catchUp();
@@ -350,6 +358,18 @@ export class Share implements WatchSink {
   followed(rename: EverybodysRename, until: number): void {
     this.#departures.followed(this.moves.followed(rename, until));
     this.#links.followed(rename);
+  }
+
+  covered(path: RelativePath): void {
+    const { replica } = this;
+    if (replica.root === undefined) return; // all is looked at when it is there again
+    try {
+      using view = replica.view(path);
+      this.#parts.onCovered({ replica, path: replica.barrierAbove(view, path)?.path ?? path });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#parts.onCovered({ replica, path });
+    }
   }
 
   rootLost(): void {

@@ -7,14 +7,21 @@ import { onEachFilesystem } from "../support/fixture.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
+const CASES = [
+  { place: "bob", restart: "" },
+  { place: "export", restart: "" },
+  { place: "bob", restart: "during" },
+  { place: "bob", restart: "after" },
+];
+
 onEachFilesystem(
   "covered places",
   (kind) => World.start(kind, { channels: { docs: {} } }),
   (test) => {
-    for (const [place, restart] of [["bob", false], ["export", false], ["bob", true]] as const) {
+    for (const { place, restart } of CASES) {
       test(
         `I3: over a directory of ${place === "bob" ? "a share" : "the export"}${
-          restart ? ", and a restart" : ""
+          restart === "" ? "" : `, and a restart ${restart} it`
         }`,
         async (world) => {
           const { only } = world;
@@ -37,12 +44,15 @@ onEachFilesystem(
                 !cid.has(`${directory}/below/5`),
             );
             await sleep(500);
-            if (restart) await world.gate.term();
+            if (restart === "during") await world.startGate();
+            else if (restart === "after") await world.gate.term();
           }
-          if (restart) await world.startGate();
+          if (restart === "after") await world.startGate();
           await only.settled(directory);
           assertEquals(ann.list(directory), ["1", "4", "below", "new", "new-directory", "renamed"]);
           assertEquals(ann.list(`${directory}/below`), []);
+          await only.share("bob").write(`${directory}/below/later`, "it is watched again");
+          await waitFor("that travels", () => ann.has(`${directory}/below/later`));
         },
       );
     }

@@ -98,6 +98,7 @@ Deno.test("I6: few long paths are known to be echoes of what the daemon did", ()
     onMoved: () => {},
     read: () => {},
     onFound: () => {},
+    onCovered: () => {},
     onTrouble: () => {},
   });
   assertLess(keptMiB((path) => share.expect(path)), MOST_MIB);

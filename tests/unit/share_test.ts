@@ -57,6 +57,7 @@ class Bench implements Disposable {
       onMoved: (_, from, to) => this.asked.push(`moved ${display(from)} ${display(to)}`),
       read: (_, directory, what) => this.asked.push(`read ${display(directory)}: ${what}`),
       onFound: () => this.asked.push("found"),
+      onCovered: () => {},
       onTrouble: (message) => this.troubles.push(message),
     });
     this.share.open();

@@ -127,6 +127,16 @@ export function check(result: number, call: string, subject?: ByteString): numbe
   throw new SystemError(call, errno(), subject);
 }
 
+/** What cannot be done is done at another time, or is not worth more. */
+export function ignoringRefusal<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return undefined;
+  }
+}
+
 /** What an error says; also of something that was thrown and is none. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

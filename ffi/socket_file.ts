@@ -6,7 +6,7 @@
 import { asFileName, type FileName, fromText } from "./byte_string.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { Directory } from "./directory.ts";
-import { check, ERRNO, isErrno, SystemError } from "./errno.ts";
+import { check, ERRNO, ignoringRefusal, isErrno, SystemError } from "./errno.ts";
 import { sameInode } from "./file_content.ts";
 import { statusOf } from "./file_status.ts";
 import { libc } from "./libc.ts";
@@ -68,7 +68,7 @@ function listenIn(
   return {
     socket,
     isReachable() {
-      using there = ifPossible(open);
+      using there = ignoringRefusal(open);
       return there !== undefined && isAt(ours, there, name);
     },
     close() {
@@ -76,23 +76,14 @@ function listenIn(
       using _ours = ours;
       socket.close();
       // Whoever listens there next replaces it.
-      if (isAt(ours, parent, name)) ifPossible(() => parent.removeFile(name));
+      if (isAt(ours, parent, name)) ignoringRefusal(() => parent.removeFile(name));
     },
   };
 }
 
 function isAt(file: Descriptor | undefined, directory: Directory, name: FileName): boolean {
-  using there = ifPossible(() => directory.openHandle(name));
+  using there = ignoringRefusal(() => directory.openHandle(name));
   return file !== undefined && there !== undefined && sameInode(statusOf(file), statusOf(there));
-}
-
-function ifPossible<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    return undefined;
-  }
 }
 
 /** Whether `name` is a socket that nobody listens on. */

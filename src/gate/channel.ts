@@ -9,10 +9,10 @@ import { nextTurn, type Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
+import { CoveredPlaces } from "../watching/covered_places.ts";
 import { ChannelJobs, COMMON } from "./channel_jobs.ts";
 import { ChannelLog } from "./channel_log.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
-import { CoveredPlaces } from "./covered_places.ts";
 import { type DirectoryMove, DirectoryMoves } from "./directory_moves.ts";
 import { EarlySnapshot } from "./early_snapshot.ts";
 import { FileIndex } from "./file_index.ts";
@@ -29,7 +29,7 @@ import {
   openShare,
   renewedExport,
 } from "./layout.ts";
-import { AFTER_SHORTAGE, type Rest } from "./job.ts";
+import { AFTER_SHORTAGE, type Place, type Rest } from "./job.ts";
 import { Publisher } from "./publisher.ts";
 import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -78,7 +78,7 @@ export class Channel {
   readonly #readings: Readings;
   readonly #directoryMoves: DirectoryMoves;
   readonly #large = new LargeDirectories();
-  readonly #covered = new CoveredPlaces();
+  readonly #covered: ReadonlyMap<Replica, CoveredPlaces>;
   readonly #held: ReadonlyMap<Replica, HeldFiles>;
   readonly #jobs: ChannelJobs;
   /** Something was published since guests were last told. */
@@ -126,12 +126,16 @@ export class Channel {
         read: (share, directory, what) => this.#readings.request(share, directory, what),
         isBeingRead: (share) => this.#readings.isBusyFor(share),
         onFound: (share) => this.#onFound(share),
-        onCovered: (place) => this.#covered.add(place),
+        onCovered: (place) => onCovered(place),
         onTrouble: (message) => onTrouble(message, { producer }),
       })
     );
     const producers = this.#shares.map(({ replica }) => replica);
     this.#replicas = [...producers, this.#export];
+    this.#covered = new Map(this.#replicas.map((replica) => [replica, new CoveredPlaces()]));
+    const onCovered = ({ replica, path }: Place) => {
+      this.#covered.get(replica)?.add(replica.root, path);
+    };
     this.#recovery = new Recovery(
       layout.recovery,
       (name) => this.#replicas.find((replica) => replica.name === name)?.root,
@@ -222,7 +226,7 @@ export class Channel {
       },
       onTrouble,
       onConflict: (loser, path, end) => this.#log.conflict(loser, path, end),
-      onCovered: (place) => this.#covered.add(place),
+      onCovered,
       onShortage,
     });
 
@@ -490,17 +494,18 @@ export class Channel {
   }
 
   #lookAtUncovered(): void {
-    try {
-      for (const { replica, path } of this.#covered.takeUncovered()) {
-        this.#log.uncovered(replica, path);
-        this.#shareOf(replica)?.uncovered(path);
-        this.#jobs.add(replica === this.#export ? COMMON : replica.name, path);
-        this.#readings.requestAll(path, replica === this.#export ? undefined : replica);
-      }
-    } catch (error) {
-      if (lacksDescriptors(error)) this.#onShortage(error);
-      else this.#log.trouble(messageOf(error));
+    for (const [replica, places] of this.#covered) {
+      if (replica.root === undefined) places.clear(); // all is looked at when it is there again
+      else for (const path of places.takeUncovered(replica.root)) this.#onUncovered(replica, path);
     }
+  }
+
+  #onUncovered(replica: Replica, path: RelativePath): void {
+    const share = this.#shareOf(replica);
+    this.#log.uncovered(replica, path);
+    share?.uncovered(path);
+    this.#jobs.add(share === undefined ? COMMON : replica.name, path);
+    this.#readings.requestAll(path, share?.replica);
   }
 
   /** A little in each turn of the event loop: a guest has files removed by the thousand (I7). */

@@ -361,15 +361,7 @@ export class Share implements WatchSink {
   }
 
   covered(path: RelativePath): void {
-    const { replica } = this;
-    if (replica.root === undefined) return; // all is looked at when it is there again
-    try {
-      using view = replica.view(path);
-      this.#parts.onCovered({ replica, path: replica.barrierAbove(view, path)?.path ?? path });
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      this.#parts.onCovered({ replica, path });
-    }
+    this.#parts.onCovered({ replica: this.replica, path });
   }
 
   rootLost(): void {

@@ -3,13 +3,12 @@
 import { pause } from "../../ffi/clock.ts";
 import { type ByteString, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { ignoringRefusal, SystemError } from "../../ffi/errno.ts";
 import { hasWriters, sameVersion } from "../../ffi/file_content.ts";
 import { ageMs, type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { Disposal } from "./disposal.ts";
-import { ignoringRefusal } from "./refusal.ts";
 import { type Place, restoreHidden, type ScannedFile } from "./removal.ts";
 import { RestlessFiles } from "./restless_files.ts";
 

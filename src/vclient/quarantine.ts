@@ -7,7 +7,7 @@ import type { ByteString, FileName } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
+import { ERRNO, ignoringRefusal, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
   cloneOrCopy,
   sameInode,
@@ -29,7 +29,6 @@ import {
 } from "./quarantine_description.ts";
 import { partialOf, quarantineName } from "./quarantine_names.ts";
 import { LOCKED, recover } from "./quarantine_recovery.ts";
-import { ignoringRefusal } from "./refusal.ts";
 import {
   hide,
   lookAtTaken,

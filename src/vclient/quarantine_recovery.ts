@@ -10,6 +10,7 @@
 
 import type { ByteString, FileName } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { ignoringRefusal } from "../../ffi/errno.ts";
 import { setMode, setOwnerAndMode } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { effectiveUser } from "../../ffi/process.ts";
@@ -21,7 +22,6 @@ import {
   UNFINISHED_MODE,
 } from "./quarantine_description.ts";
 import { isQuarantineName, partialOf } from "./quarantine_names.ts";
-import { ignoringRefusal } from "./refusal.ts";
 
 /** Nobody may do anything with what is in quarantine. */
 export const LOCKED = 0;

@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { CoveredPlaces } from "../../src/vclient/covered_places.ts";
+import { CoveredPlaces } from "../../src/watching/covered_places.ts";
 import { must } from "../support/command.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Places in a watched tree at which something else is mounted. What is below is not looked at until that is gone, of which
+ * Places in a tree at which something else is mounted. What is below is not looked at until that is gone, of which
  * nobody tells.
  */
 

@@ -3,6 +3,7 @@
 import type { FileStatus } from "../../ffi/file_status.ts";
 import type { ReplicaRole, Seen } from "../../src/gate/planning/situation.ts";
 import type { ReplicaId } from "../../src/gate/replica_record.ts";
+import { plainFile } from "./file_status.ts";
 
 interface File {
   readonly kind: "file";
@@ -105,19 +106,7 @@ export class Disk {
   }
 
   #status(kind: FileStatus["kind"], mode: number, size = 0, mtimeNs = 0n): FileStatus {
-    return {
-      kind,
-      mode,
-      uid: 1000,
-      gid: 1000,
-      links: 1,
-      device: 1,
-      mountId: 1,
-      inode: this.#inode++,
-      size,
-      blocks: 8,
-      mtimeNs,
-      ctimeNs: this.#clock++,
-    };
+    const [inode, ctimeNs] = [this.#inode++, this.#clock++];
+    return plainFile({ kind, mode, inode, size, mtimeNs, ctimeNs });
   }
 }

@@ -19,6 +19,7 @@ import {
   withoutRecord,
   withRecord,
 } from "../../src/gate/replica_record.ts";
+import { plainFile } from "../support/file_status.ts";
 import { runs } from "../support/size.ts";
 
 const EXPORT: ReplicaId = 0;
@@ -61,20 +62,8 @@ class Model implements Findings {
   }
 
   #status({ size, mtimeNs }: { size: number; mtimeNs: bigint }, kind: FileStatus["kind"] = "file") {
-    return {
-      kind,
-      mode: 0o644,
-      uid: 1000,
-      gid: 1000,
-      links: 1,
-      device: 1,
-      mountId: 1,
-      inode: this.#inode++,
-      size,
-      blocks: 8,
-      mtimeNs,
-      ctimeNs: this.#clock++,
-    } satisfies FileStatus;
+    const [inode, ctimeNs] = [this.#inode++, this.#clock++];
+    return plainFile({ kind, inode, size, mtimeNs, ctimeNs });
   }
 
   /** A guest writes, replaces or puts back a time. */

@@ -63,6 +63,11 @@ export class Departures {
     this.#limit(); // the new names may be much longer
   }
 
+  /** Where it has arrived is told. */
+  arrived(mark: number): void {
+    this.#forget(this.#byMark.get(mark));
+  }
+
   /** What departed at that moment will not be found by the watcher any more. */
   ended(mark: number): void {
     const waiting = this.#byMark.get(mark);

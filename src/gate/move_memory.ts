@@ -77,7 +77,7 @@ export class MoveMemory {
   #count = 0;
   #bytes = 0;
   #number = 0;
-  /** The last one, unless it was the second of an exchange. */
+  /** The last one that was told as it happened, unless it was the second of an exchange. */
   #last: Move | undefined;
 
   /** See `WatchSink`. */
@@ -93,7 +93,7 @@ export class MoveMemory {
       : undefined;
     const arrived = when?.arrived ?? first?.arrived ?? ++this.#number;
     const move = { from, to, left: when?.left ?? arrived, arrived };
-    this.#last = first === undefined && !when ? move : undefined;
+    if (!when) this.#last = first === undefined ? move : undefined;
     this.#remember(move);
     for (const oldest of this.#targets.keys()) {
       if (this.#count <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;

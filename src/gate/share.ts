@@ -246,6 +246,10 @@ export class Share implements WatchSink {
     this.#departures.ended(mark);
   }
 
+  paired(mark: number): void {
+    this.#departures.arrived(mark);
+  }
+
   found(path: RelativePath): void {
     const seen = this.#glance(path);
     if (this.#departures.size > 0) this.#meet(path, seen);

@@ -21,6 +21,8 @@ export interface Findings {
    * outside.
    */
   departed(path: RelativePath, mark: number): void;
+  /** What was told to have departed at that moment has arrived after all, as `moved` tells next. */
+  paired(mark: number): void;
   /** A number for this moment, greater than those before. */
   mark(): number;
   /** What has this name now had another one that nobody told, or comes from outside. */
@@ -49,6 +51,8 @@ interface Departure {
   readonly touch: Touch;
   /** Of the moment. */
   readonly mark: number;
+  /** By `departed`. */
+  isTold: boolean;
   /** If it is a directory: of what happened in it last. */
   lastMark: number;
   /** It left a directory that had departed itself. */
@@ -135,7 +139,9 @@ export class EventInterpreter {
   tellDeparted(): void {
     const departing = this.#departing;
     this.#departing = undefined;
-    if (departing?.path !== undefined) this.findings.departed(departing.path, departing.mark);
+    if (departing?.path === undefined) return;
+    departing.isTold = true;
+    this.findings.departed(departing.path, departing.mark);
   }
 
   #movedOut(departure: Departure): void {
@@ -195,6 +201,7 @@ export class EventInterpreter {
       node,
       touch,
       mark,
+      isTold: false,
       lastMark: after,
       wasInDeparted: moment !== undefined,
     };
@@ -241,7 +248,10 @@ export class EventInterpreter {
       this.findings.touch(departure.path, departure.touch);
       const isNow = moment === undefined && !departure.wasInDeparted;
       const when = isNow ? undefined : { left: departure.mark, arrived: moment?.mark };
-      if (path !== undefined) this.findings.moved(departure.path, path, when);
+      if (path !== undefined) {
+        if (departure.isTold) this.findings.paired(departure.mark);
+        this.findings.moved(departure.path, path, when);
+      }
     } else if (path !== undefined && departure === undefined) this.findings.found(path);
     this.#touch(parent, name, ARRIVED);
     if (!(mask & IN.ISDIR)) return;

@@ -160,6 +160,9 @@ export class TreeWatch {
       departed: (path, mark) => {
         if (this.#telling) this.sink.departed?.(path, mark);
       },
+      paired: (mark) => {
+        if (this.#telling) this.sink.paired?.(mark);
+      },
       mark: () => this.sink.mark?.() ?? 0,
       // Later than what is found in a directory that was made a moment before.
       movedOut: (path, touch, mark) =>

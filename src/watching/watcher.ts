@@ -47,12 +47,16 @@ export interface WatchSink {
 
   /**
    * What had the name `path` was given another one that nobody has told: in a directory that was made a moment before, in
-   * one that is excluded, or outside. `movedOut` follows with the same mark, or all is to be read again.
+   * one that is excluded, or outside. `movedOut` or `paired` follows with the same mark, or all is to be
+   * read again.
    */
   departed?(path: RelativePath, mark: number): void;
 
   /** What departed at that moment was found in none of the directories that were made before: all of them are watched. */
   movedOut?(mark: number): void;
+
+  /** What departed at that moment has arrived after all, as `moved` tells next. */
+  paired?(mark: number): void;
 
   /** A number for this moment among all renames, greater than those before; other moments may be marked in between. */
   mark?(): number;

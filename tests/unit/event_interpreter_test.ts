@@ -45,6 +45,9 @@ class World implements Findings {
   departed(path: RelativePath, mark: number): void {
     this.lines.push(`${path} departed at ${mark}`);
   }
+  paired(mark: number): void {
+    this.lines.push(`what departed at ${mark} has arrived`);
+  }
   mark(): number {
     return ++this.#marks;
   }
@@ -100,6 +103,7 @@ Deno.test("both halves of a rename are told as one, and each name is looked at",
   ]);
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 7), [
     "a/f: settled",
+    "what departed at 1 has arrived",
     "a/f -> g",
     "g: settled",
   ]);
@@ -147,6 +151,7 @@ Deno.test("a directory that is renamed takes its watches along and is armed agai
   assertEquals(told, ["a departed at 1"], "what is in it has no path; its new place will be read");
   assertEquals(world.on(4, IN.MOVED_TO | DIRECTORY, "y", 7), [
     "a: settled, moved",
+    "what departed at 1 has arrived",
     "a -> x/y",
     "x/y: settled",
     "arm 4/y: moved",

@@ -101,6 +101,14 @@ Deno.test("I3: a name that was given to something else, which was renamed as wel
   assertEquals(often.targetsOf(path("d")), [9, 8, 7, 6].map((i) => path(`e${i}`)));
 });
 
+Deno.test("I3: an earlier rename that is found out between the halves of an exchange leaves it one", () => {
+  const moves = remembering("x a", "a b");
+  moves.moved(path("y"), path("b"), { left: 1 });
+  moves.moved(path("b"), path("a"));
+  assertEquals(moves.targetsOf(path("a")), [path("b")]);
+  assertEquals(moves.targetsOf(path("b")), [path("a")]);
+});
+
 Deno.test("I3: what was exchanged has one former name", () => {
   const moves = remembering("d e", "e d");
   assertEquals(moves.sourcesOf(path("e/x")), [path("d/x")]);

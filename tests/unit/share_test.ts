@@ -241,6 +241,23 @@ Deno.test("I3: what was looked at before its departure was told is met as well",
   assertEquals(bench.share.mayBeMet(path("known")), false);
 });
 
+Deno.test("I3: of an exchange whose first half was told in two parts, each has the other's name", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  const { share } = bench;
+  Deno.writeTextFileSync(`${place}/known`, "");
+  bench.knowFile("known");
+  Deno.renameSync(`${place}/known`, `${place}/other`);
+  const mark = share.mark();
+  share.departed(path("known"), mark);
+  share.paired(mark);
+  share.moved(path("known"), path("other"));
+  assertEquals(share.mayBeMet(path("known")), false);
+  share.moved(path("other"), path("known"));
+  assertEquals(share.moves.targetsOf(path("known")), [path("other")]);
+  assertEquals(share.moves.targetsOf(path("other")), [path("known")]);
+});
+
 Deno.test("I3: an inode that was given to something else is no new name of what departed long ago", () => {
   const place = scratchDirectory("share");
   using bench = new Bench(place);

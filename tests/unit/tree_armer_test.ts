@@ -43,6 +43,7 @@ class Steps implements Disposable {
       touch: () => {},
       moved: () => {},
       departed: () => {},
+      paired: () => {},
       mark: () => 0,
       found: () => {},
       movedOut: (path) => this.armer.after(() => tell(`moved out ${path}`)),

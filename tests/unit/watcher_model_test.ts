@@ -134,6 +134,7 @@ class Model {
       touch: (path, { event, below }) => touch(path, event, below),
       moved: () => {},
       departed: () => {},
+      paired: () => {},
       mark: () => 0,
       found: () => {},
       movedOut: (path, { event, below }) => this.#armer.after(() => touch(path, event, below)),

@@ -179,6 +179,16 @@ onEachFilesystem(
       assertEquals(only.share("ann").list("gone"), []);
     });
 
+    test("I3: what is moved from one share over the same file in another one stays, and comes back", async ({ only }) => {
+      const [ann, bob] = [only.share("ann"), only.share("bob")];
+      await ann.write("moved", "by the host");
+      await only.settled();
+      Deno.renameSync(ann.at("moved"), bob.at("moved"));
+      await only.quiet();
+      await only.settled();
+      for (const peer of only.peers) assertEquals(await peer.readText("moved"), "by the host");
+    });
+
     test("I3: rename, rename over another file, and back", async ({ only }) => {
       const ann = only.share("ann");
       await ann.write("rename/a", "was a");

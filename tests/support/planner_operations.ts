@@ -25,7 +25,7 @@ type Making =
 
 type LocalOperation =
   | Making
-  | Local<"remove" | "renew" | "block" | "no longer block">
+  | Local<"remove" | "restore" | "renew" | "block" | "no longer block">
   | Local<"go away" | "come back" | "change role">
   | Local<"change mode", { readonly mode: number }>
   | Local<"hinder", { readonly hindrance: Hindrance }>
@@ -66,6 +66,7 @@ const GROUPS = {
   unscannable: { weight: 1, arbitrary: writes(guest, "unscannable") },
   directories: { weight: 3, arbitrary: directories(guest) },
   removals: { weight: 4, arbitrary: fc.record({ kind: fc.constant("remove"), at: guest }) },
+  restorations: { weight: 1, arbitrary: fc.record({ kind: fc.constant("restore"), at: guest }) },
   obstacles: { weight: 1, arbitrary: fc.record({ kind: fc.constant("make obstacle"), at: guest }) },
   modes: { weight: 2, arbitrary: modes(guest) },
   host: {
@@ -224,6 +225,8 @@ export class Scenario {
         return;
       case "remove":
         return this.#giveUp(place);
+      case "restore":
+        return this.#restore(place);
       case "renew":
         return this.#renew(place);
       case "block":
@@ -289,6 +292,14 @@ export class Scenario {
   #giveUp(place: Place): void {
     if (place.file !== undefined) this.valid.delete(place.file.content);
     this.model.disk.remove(place);
+  }
+
+  /** Another file that is the same in all that travels comes in the place of what is there: from a backup, say. */
+  #restore(place: Place): void {
+    const { file } = place;
+    if (file === undefined) return;
+    const { mtimeNs, mode } = file.status;
+    this.model.disk.write(place, file.content, mtimeNs, mode);
   }
 
   #renew(place: Place): void {

@@ -153,6 +153,10 @@ function planChanges(
       const equal = findings.equal(reference.observation, other.observation);
       if (equal === undefined) return { kind: "compare", a: idOf(reference), b: idOf(other) };
       if (equal && holder !== undefined) {
+        if (wasRestored(other) && shares.some(hasDeleted)) {
+          const replicas = [reference, ...shares.filter(isPublished), other];
+          return { kind: "adopt", replicas: replicas.map(idOf), newVersion: true };
+        }
         const replicas = holder.state === "current" ? [other] : [reference, other];
         return { kind: "adopt", replicas: replicas.map(idOf), newVersion: false };
       }
@@ -205,6 +209,14 @@ function planChanges(
     forgotten: options.conflictCopies ? [...unkept.map(idOf), ...unseen] : [],
   };
 }
+
+/** Whether another file has come in the place of the one that was known: from a backup, say, or another share. */
+function wasRestored({ record, observation: { seen } }: Situation): boolean {
+  return record?.kind === "file" && seen.kind === "file" && record.inode !== seen.status.inode;
+}
+
+const hasDeleted = ({ state, record }: Situation) =>
+  state === "deleted" && record?.status !== "infected";
 
 /** Whether the change was made on the channel's version. */
 function isBasedOnLast({ record }: Situation, { version }: IndexEntry): boolean {

@@ -13,6 +13,8 @@ import { StreamScanner } from "./stream_scanner.ts";
 const STREAMING_MS = 60_000;
 /** Whoever does not understand says so at once; an error that took longer, in ms, is of another kind. */
 const AT_ONCE_MS = 5_000;
+/** Or says nothing. */
+const SILENT_MS = 2_000;
 
 export interface SocketScannerOptions extends ClamdClientOptions {
   /** The path of the Unix socket, or `@name`. */
@@ -26,6 +28,10 @@ export class SocketScanner implements Scanner {
   readonly #byStream: StreamScanner;
   /** In ms of the process's time: until then nothing but streams is tried. */
   #streamsUntil = -Infinity;
+  /** A descriptor has brought a verdict. */
+  #isUnderstood = false;
+  /** A descriptor is on its way that is the first, or the first after another's silence: what becomes of it decides. */
+  #trial: Promise<void> | undefined;
 
   constructor(options: SocketScannerOptions, private readonly streamingMs = STREAMING_MS) {
     this.#byDescriptor = new ClamdScanner(options);
@@ -34,7 +40,10 @@ export class SocketScanner implements Scanner {
       address: { family: "unix", path: options.socket },
     });
     // Another may listen there now.
-    this.onRecovery(() => this.#streamsUntil = -Infinity);
+    this.onRecovery(() => {
+      this.#streamsUntil = -Infinity;
+      this.#isUnderstood = false;
+    });
   }
 
   get concurrency(): number {
@@ -42,16 +51,38 @@ export class SocketScanner implements Scanner {
   }
 
   async scan(file: Descriptor, size: number, limits?: ScanLimits): Promise<Verdict> {
+    while (this.#trial !== undefined) await this.#trial;
+    if (performance.now() < this.#streamsUntil) {
+      return await this.#byStream.scan(file, size, limits);
+    }
     const begin = performance.now();
-    if (begin < this.#streamsUntil) return await this.#byStream.scan(file, size, limits);
-    const verdict = await this.#byDescriptor.scan(file, size, limits);
-    if (verdict.kind !== "error" || performance.now() - begin > AT_ONCE_MS) return verdict;
-    if (!(await this.check()).available) return verdict;
+    const scanning = this.#byDescriptor.scan(file, size, limits);
+    const verdict = this.#isUnderstood ? await scanning : await this.#try(scanning);
+    if (verdict !== undefined && verdict.kind !== "error") {
+      this.#isUnderstood = true;
+      return verdict;
+    }
+    if (verdict !== undefined && performance.now() - begin > AT_ONCE_MS) return verdict;
+    if (!(await this.check()).available) return verdict ?? await scanning;
     const streamed = await this.#byStream.scan(file, size, limits);
-    if (streamed.kind === "error") return verdict;
+    if (streamed.kind === "error") return verdict ?? await scanning;
     const isVerdict = streamed.kind !== "unscannable";
     if (isVerdict) this.#streamsUntil = performance.now() + this.streamingMs;
     return streamed;
+  }
+
+  /** The first verdict, for which the others wait; `undefined` if it does not come soon. */
+  async #try(scanning: Promise<Verdict>): Promise<Verdict | undefined> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), SILENT_MS);
+    });
+    const verdict = Promise.race([scanning, silence]);
+    this.#trial = verdict.then(() => {}, () => {}).then(() => {
+      clearTimeout(timer);
+      this.#trial = undefined;
+    });
+    return await verdict;
   }
 
   check(): Promise<Availability> {

@@ -6,7 +6,7 @@ import { Reactor } from "../../ffi/reactor.ts";
 import type { Verdict } from "../../src/scanning/scanner.ts";
 import { SocketScanner } from "../../src/scanning/socket_scanner.ts";
 import { clean } from "../support/eicar.ts";
-import { type FakeAnswer, FakeClamd } from "../support/fake_clamd.ts";
+import { answering, type FakeAnswer, FakeClamd, prefix } from "../support/fake_clamd.ts";
 import { CLEAN, fileOf } from "../support/scanner_bench.ts";
 
 /** Scans `count` files, one after the other, by a clamd that answers so. */
@@ -16,10 +16,12 @@ async function scanned(
   streamingMs?: number,
 ): Promise<{ readonly verdicts: Verdict["kind"][]; readonly clamd: FakeClamd }> {
   await using clamd = FakeClamd.start(({ name, id }) => {
-    const prefix = id === undefined ? "" : `${id}: `;
-    if (name === "FILDES") return `${prefix}${answers.FILDES()}`;
+    if (name === "FILDES") {
+      const answer = answers.FILDES();
+      return answer === "hang" ? answer : `${prefix(id)}${answer}`;
+    }
     if (name === "INSTREAM") return answers.INSTREAM;
-    return `${prefix}PONG\0`;
+    return `${prefix(id)}PONG\0`;
   });
   const reactor = new Reactor();
   const scanner = new SocketScanner(
@@ -47,6 +49,34 @@ Deno.test("where only streams are understood, descriptors are not tried each tim
   const { verdicts, clamd } = await scanned(5, answers);
   assertEquals(verdicts, Array(5).fill(CLEAN.kind));
   assertEquals([clamd.count("FILDES"), clamd.count("INSTREAM")], [1, 5]);
+});
+
+Deno.test("where nothing is said to descriptors, the content is streamed", async () => {
+  const answers = { FILDES: () => "hang" as const, INSTREAM: STREAM_OK };
+  const { verdicts, clamd } = await scanned(5, answers);
+  assertEquals(verdicts, Array(5).fill(CLEAN.kind));
+  assertEquals([clamd.count("FILDES"), clamd.count("INSTREAM")], [1, 5]);
+});
+
+Deno.test("I7: while the first file has no verdict yet, the others do not wait for it", async () => {
+  let isFirst = true;
+  await using clamd = FakeClamd.start(answering(({ name, id }) => {
+    const answer = name === "FILDES" && !isFirst ? `${prefix(id)}${OK}` : "hang";
+    if (name === "FILDES") isFirst = false;
+    return answer;
+  }));
+  const reactor = new Reactor();
+  const scanner = new SocketScanner(
+    { reactor, socket: clamd.socket, concurrency: 4, onTrouble: () => undefined },
+  );
+  using file = fileOf(clean(0, 100));
+  const [first, ...others] = Array.from({ length: 10 }, () => scanner.scan(file, 100));
+  assertEquals((await Promise.all(others)).map(({ kind }) => kind), Array(9).fill(CLEAN.kind));
+  assertEquals(clamd.count("INSTREAM"), 1);
+  scanner.close();
+  assertEquals((await first)?.kind, "error");
+  await reactor.stop();
+  reactor[Symbol.dispose]();
 });
 
 Deno.test("after a mishap descriptors are tried again, some time later", async () => {

@@ -5,7 +5,7 @@
 
 import { Fifo } from "../scheduling/fifo.ts";
 
-/** However many are slow, no more than this run: each holds a connection and a thread of the scanner. */
+/** However many are slow, no more than this run: each holds a connection, and perhaps a thread of the scanner. */
 export const RUNNING_MAX = 64;
 
 export interface Ticket {
@@ -17,6 +17,7 @@ export interface Ticket {
 
 export class Admission {
   #limit: number;
+  #most = RUNNING_MAX;
   #running = 0;
   #counted = 0;
   readonly #waiting = new Fifo<(ticket: Ticket) => void>();
@@ -31,6 +32,12 @@ export class Admission {
 
   set limit(limit: number) {
     this.#limit = clamp(limit);
+    this.#admit();
+  }
+
+  /** Slow ones included. Never more than RUNNING_MAX, nor less than the limit. */
+  set most(most: number) {
+    this.#most = clamp(most);
     this.#admit();
   }
 
@@ -49,7 +56,7 @@ export class Admission {
   }
 
   #hasPlace(): boolean {
-    return this.#counted < this.#limit && this.#running < RUNNING_MAX;
+    return this.#counted < this.#limit && this.#running < Math.max(this.#most, this.#limit);
   }
 
   #newTicket(): Ticket {

@@ -14,27 +14,31 @@ const USUAL_THREADS = 8;
 export interface ClamdOptions extends ClamdClientOptions {
   /** The path of clamd's Unix socket, or `@name`. */
   readonly socket: string;
-  /** Scans in flight; clamd's number of threads if it is not given. */
+  /** Scans in flight, if clamd has more threads than that. */
   readonly concurrency?: number;
 }
 
 export class ClamdScanner extends ClamdClient {
   readonly #pool: SessionPool;
   readonly #sessions = new Map<Job, ClamdSession>();
-  #mustAskThreads: boolean;
+  readonly #most: number;
+  #hasAskedThreads = false;
 
   constructor(options: ClamdOptions) {
     const { reactor, socket, concurrency } = options;
     super(options, { family: "unix", path: socket }, concurrency ?? USUAL_THREADS);
     this.#pool = new SessionPool(reactor, socket);
-    this.#mustAskThreads = concurrency === undefined;
+    this.#most = concurrency ?? Infinity;
     // It may have come back with another configuration.
-    if (this.#mustAskThreads) this.onRecovery(() => this.#askThreads());
+    this.onRecovery(() => this.#askThreads());
   }
 
   override async check(): Promise<Availability> {
     const result = await super.check();
-    if (result.available && this.#mustAskThreads) await this.#askThreads();
+    if (result.available && !this.#hasAskedThreads) {
+      const asking = this.#askThreads();
+      if (this.#most === Infinity) await asking;
+    }
     return result;
   }
 
@@ -48,7 +52,6 @@ export class ClamdScanner extends ClamdClient {
   }
 
   protected override async attempt(job: Job): Promise<Verdict> {
-    if (this.#mustAskThreads) this.#askThreads();
     const session = this.#connect(() => this.#pool.take(job.size));
     const wasFresh = session.isFresh;
     let answer = await this.#scanOn(session, job);
@@ -94,9 +97,17 @@ export class ClamdScanner extends ClamdClient {
     }
   }
 
+  /** What is slow leaves its place to others, up to as many as clamd certainly has room for. */
   async #askThreads(): Promise<void> {
-    this.#mustAskThreads = false;
+    this.#hasAskedThreads = true;
     const threads = await this.control.threads().catch(() => undefined); // it is busy: as it was
-    if (threads !== undefined) this.admission.limit = threads;
+    if (threads === undefined) return;
+    this.admission.limit = Math.min(threads, this.#most);
+    this.admission.most = sessionsOf(threads);
   }
+}
+
+/** Sessions that a clamd with so many threads can have, and still take another connection: its queue has twice as many places. */
+function sessionsOf(threads: number): number {
+  return 2 * threads - 1;
 }

@@ -85,12 +85,12 @@ export class ClamdControl {
 
   /** The answer up to its end. */
   async #ask(command: Uint8Array<ArrayBuffer>, end: RegExp): Promise<ByteString> {
-    if (this.#closed) throw new NoAnswer("the scanner was closed");
     let connection: Connection | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let late = false;
     try {
-      connection = await this.#connect();
+      if (!this.#closed) connection = await this.#connect();
+      if (this.#closed || connection === undefined) throw new NoAnswer("the scanner was closed");
       this.#open.add(connection);
       timer = setTimeout(() => {
         late = true;

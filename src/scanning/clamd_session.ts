@@ -33,6 +33,8 @@ export class ClamdSession {
   #commands = 0;
   #heard = false;
 
+  /** In ms of `performance.now()`. */
+  readonly openedAt = performance.now();
   /** What is known of the process at the other end. */
   readonly sizes = new SizeLimit();
   /** When the last scan began, in ms of `performance.now()`. */

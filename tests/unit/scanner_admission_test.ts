@@ -40,6 +40,15 @@ Deno.test("I6: however many are slow, no more than 64 run", () => {
   assertEquals([admission.running, admission.waiting], [RUNNING_MAX, RUNNING_MAX]);
 });
 
+Deno.test("I6: no more slow ones run than the scanner has room for", () => {
+  const admission = new Admission(1);
+  admission.most = 3;
+  for (let i = 0; i < 10; i++) enter(admission, (ticket) => ticket.release());
+  assertEquals([admission.running, admission.waiting], [3, 7]);
+  admission.most = 4;
+  assertEquals([admission.running, admission.waiting], [4, 6]);
+});
+
 Deno.test("a higher limit admits those who wait; a senseless one is corrected", async () => {
   const admission = new Admission(NaN);
   assertEquals(admission.limit, 1);

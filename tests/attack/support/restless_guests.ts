@@ -187,6 +187,8 @@ export class RestlessGuests {
 
   #hides(content: string): void {
     if (this.#alive.delete(content)) this.#hidden.add(content);
+    // Of malware that was not found before that, what it has been has left the others like any other file.
+    for (const former of this.#former.get(content) ?? []) this.#alive.delete(former);
   }
 
   /** Names inside may be ignored. */

@@ -10,7 +10,7 @@ import type { Reactor } from "../../ffi/reactor.ts";
 import { oneLine } from "../logging/one_line.ts";
 
 const TIMEOUT_MS = 2000;
-/** Messages under way; more than a reader takes are dropped, since the log has them too. */
+/** Messages under way; more than a reader takes are dropped: the log has the first of them, too. */
 const MOST_UNDER_WAY = 16;
 const MOST_WAITING = 256;
 

@@ -94,6 +94,9 @@ Deno.test("verify: a file that does not exist is named, exit 1", async () => {
   const { code, text } = await gate("verify", "--config", "/nonexistent/channels.json");
   assertEquals(code, 1);
   assertMatch(text, /\/nonexistent\/channels\.json/);
+  const relative = await gate("verify", "--config", "nonexistent/channels.json");
+  assertEquals(relative.code, 1);
+  assertMatch(relative.text, /nonexistent\/channels\.json does not exist, .*: give its whole path/);
 });
 
 Deno.test("verify: names in another encoding than UTF-8 are no other names, but a fault", async () => {

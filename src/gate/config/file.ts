@@ -14,12 +14,16 @@ export function readConfiguration(
   try {
     return { text: TEXT.decode(readHostFile(path)) };
   } catch (error) {
-    return { problem: `the configuration ${displayText(path)} ${reasonOf(error)}` };
+    return { problem: `the configuration ${displayText(path)} ${reasonOf(error, path)}` };
   }
 }
 
-function reasonOf(error: unknown): string {
-  if (isErrno(error, "ENOENT")) return "does not exist";
+function reasonOf(error: unknown, path: string): string {
+  if (isErrno(error, "ENOENT")) {
+    return path.startsWith("/")
+      ? "does not exist"
+      : "does not exist, seen from where the program runs (of a deno task that is the project): give its whole path";
+  }
   if (isErrno(error, "EACCES", "EPERM")) return "may not be read by this user";
   if (isErrno(error, "EISDIR")) return "is a directory";
   if (error instanceof TypeError) return "is no text in UTF-8: save it as such";

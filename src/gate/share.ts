@@ -237,9 +237,7 @@ export class Share implements WatchSink {
   /** It was found, or looked at, before its departure was told. */
   #arrivedWith(inode: number): RelativePath | undefined {
     const path = this.#arrivals.of(inode);
-    const seen = path === undefined ? undefined : this.#glance(path);
-    const isThere = seen?.kind === "file" || seen?.kind === "directory";
-    return isThere && seen.status.inode === inode ? path : undefined;
+    return path !== undefined && this.#inodeAt(path) === inode ? path : undefined;
   }
 
   movedOut(mark: number): void {
@@ -292,12 +290,26 @@ export class Share implements WatchSink {
     this.renamed(from, path, { left: departure.mark });
   }
 
-  /** What had `path` had one of them: the index may still know it by a former name, and another one by this. */
+  /**
+   * What had `path` had one of them: the index may still know it by a former name, and by this one, or another former one,
+   * something else. That is where it was told to be.
+   */
   #knownInodes(path: RelativePath): number[] {
-    const { index } = this.#parts;
-    return [path, ...this.moves.sourcesOf(path)]
-      .map((name) => recordIn(index.get(name), this.replica.id)?.inode)
-      .filter((inode) => inode !== undefined);
+    const inodes: number[] = [];
+    for (const name of [path, ...this.moves.sourcesOf(path)]) {
+      const inode = recordIn(this.#parts.index.get(name), this.replica.id)?.inode;
+      if (inode !== undefined && !this.#isWhereTold(name, inode)) inodes.push(inode);
+    }
+    return inodes;
+  }
+
+  #isWhereTold(name: RelativePath, inode: number): boolean {
+    return this.moves.targetsOf(name).some((to) => this.#inodeAt(to) === inode);
+  }
+
+  #inodeAt(path: RelativePath): number | undefined {
+    const seen = this.#glance(path);
+    return seen?.kind === "file" || seen?.kind === "directory" ? seen.status.inode : undefined;
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {

@@ -258,6 +258,31 @@ Deno.test("I3: of an exchange whose first half was told in two parts, each has t
   assertEquals(share.moves.targetsOf(path("other")), [path("known")]);
 });
 
+Deno.test("I3: what is where it was told to be is not what departed from a name that it never had", () => {
+  const place = scratchDirectory("share");
+  using bench = new Bench(place);
+  const { share } = bench;
+  for (const name of ["one", "other"]) {
+    Deno.writeTextFileSync(`${place}/${name}`, "");
+    bench.knowFile(name);
+  }
+  const rename = (from: string, to: string) =>
+    Deno.renameSync(`${place}/${from}`, `${place}/${to}`);
+  rename("one", "between");
+  rename("other", "one");
+  rename("between", "other");
+  share.moved(path("one"), path("other"));
+  share.moved(path("other"), path("one"));
+  rename("other", "last");
+  share.moved(path("other"), path("last"));
+  Deno.mkdirSync(`${place}/new`);
+  rename("last", "new/name");
+  share.departed(path("last"), share.mark());
+  share.found(path("new/name"));
+  assertEquals(share.moves.targetsOf(path("one")), [path("new/name")]);
+  assertEquals(share.moves.targetsOf(path("other")).includes(path("one")), true);
+});
+
 Deno.test("I3: an inode that was given to something else is no new name of what departed long ago", () => {
   const place = scratchDirectory("share");
   using bench = new Bench(place);

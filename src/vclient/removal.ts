@@ -80,9 +80,9 @@ export function hide(scanned: ScannedFile, onStray: OnStray): Place | "changed" 
   const there = parent.status(name);
   if (there === undefined || !isScanned(scanned, there)) return "changed";
   const own = { directory: parent, name };
-  const hidden = { directory: parent, name: hiddenName(name) };
+  let hidden: Place;
   try {
-    rename(own, hidden);
+    hidden = giveHiddenName(own);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "changed";
     throw error;
@@ -115,7 +115,6 @@ function isScanned({ status, isRestless }: ScannedFile, found: FileStatus): bool
 }
 
 const MOST_ATTEMPTS = 100;
-const LONGEST_NAME = 230;
 
 /** Gives what was taken out its own name again, or one like it. `false` if it stays where it is. */
 export function putBack(from: Place, to: Place, onStray: OnStray): boolean {
@@ -161,14 +160,37 @@ export function rename(from: Place, to: Place): void {
   }
 }
 
+/** In bytes; eCryptfs has room for no more than the short one. */
+const LONGEST_NAME = 255;
+const LONGEST_SHORT_NAME = 143;
 const HIDDEN = ".clamd-vclient-";
 const SECRET = /^\.clamd-vclient-[0-9a-f]{16}-([^]+)$/;
-const LONGEST_KEPT = 255 - HIDDEN.length - 17;
+
+/** Throws SystemError. */
+function giveHiddenName(own: Place, longest = LONGEST_NAME): Place {
+  const hidden = { ...own, name: hiddenName(own.name, longest) };
+  try {
+    rename(own, hidden);
+    return hidden;
+  } catch (error) {
+    const { length } = own.name;
+    if (!isErrno(error, "ENAMETOOLONG") || longest === length) throw error;
+    return giveHiddenName(own, length); // there is room for a name as long as its own
+  }
+}
 
 /** Holds its own name, but for the end of a long one. */
-function hiddenName(name: FileName): FileName {
+function hiddenName(name: FileName, longest: number): FileName {
   const secret = crypto.getRandomValues(new Uint8Array(8)).toHex();
-  return (fromText(`${HIDDEN}${secret}-`) + name.slice(0, LONGEST_KEPT)) as FileName; // bytes of a name, at most 255
+  const prefix = fromText(`${HIDDEN}${secret}-`);
+  return (prefix + beginning(name, longest - prefix.length)) as FileName; // bytes of a name
+}
+
+/** At most so many bytes of a name, and no part of a UTF-8 character, which some filesystems refuse. */
+function beginning(name: FileName, most: number): string {
+  let end = Math.max(0, most);
+  while (end > most - 3 && (name.charCodeAt(end) & 0xc0) === 0x80) end--;
+  return name.slice(0, end);
 }
 
 /** Whether a file of this name was being removed when a process like this one ended. */
@@ -190,5 +212,6 @@ export function restoreHidden(place: Place): boolean {
 
 function restoredName(name: FileName, attempt: number): FileName {
   const suffix = fromText(`.restored-${attempt}`);
-  return (name.slice(0, LONGEST_NAME) + suffix) as FileName; // a name and harmless characters
+  const longest = Math.max(LONGEST_SHORT_NAME, name.length); // there is room for so much
+  return (beginning(name, longest - suffix.length) + suffix) as FileName; // a name and harmless characters
 }

@@ -2,7 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { type FileName, fileName, fromText } from "../../ffi/byte_string.ts";
+import { type FileName, fileName, fromText, toBytes } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { remove, type ScannedFile } from "../../src/vclient/removal.ts";
@@ -135,6 +135,56 @@ Deno.test("I3: the hidden name tells the file's own, as far as there is room", (
     const [hidden = ""] = seen;
     assertMatch(hidden, /^\.clamd-vclient-[0-9a-f]{16}-x+$/);
     assertEquals(hidden.length, Math.min(255, length + 32));
+  }
+});
+
+/** A file system whose names have at most `most` bytes, and are UTF-8. */
+function strictNames(bench: Bench, most: number, seen: string[] = []): void {
+  const rename = bench.parent.rename.bind(bench.parent);
+  bench.parent.rename = (from, target, to, flags) => {
+    if (to.length > most) throw new SystemError("renameat2", ERRNO.ENAMETOOLONG);
+    new TextDecoder("utf-8", { fatal: true }).decode(toBytes(to)); // throws
+    seen.push(to);
+    rename(from, target, to, flags);
+  };
+}
+
+Deno.test("malware with the longest name of a file system with short ones is removed, too", () => {
+  for (
+    const [text, most] of [["x".repeat(143), 143], ["ü".repeat(71), 143], [
+      "試".repeat(85),
+      255,
+    ]] as const
+  ) {
+    using bench = new Bench();
+    const seen: string[] = [];
+    const name = fileName(text);
+    bench.parent.rename(NAME, bench.parent, name);
+    strictNames(bench, most, seen);
+    assertEquals(bench.remove({ ...bench.scanned(name), name }), "done");
+    assertEquals(bench.names, []);
+    const [hidden = ""] = seen;
+    assertMatch(hidden, /^\.clamd-vclient-[0-9a-f]{16}-/);
+    assert(name.startsWith(hidden.slice(32)) && hidden.length > most - 3, hidden);
+  }
+});
+
+Deno.test("I3: an innocent file whose name has no room for more is put back beside a newcomer", () => {
+  for (const [text, most] of [["x".repeat(143), 143], ["試".repeat(85), 255]] as const) {
+    using bench = new Bench();
+    const name = fileName(text);
+    bench.parent.rename(NAME, bench.parent, name);
+    bench.write("new", "innocent");
+    const scanned = { ...bench.scanned(name), name };
+    strictNames(bench, most);
+    bench.parent.events.push(
+      () => Deno.renameSync(`${bench.path}/new`, `${bench.path}/${text}`),
+      () => bench.write(text, "newcomer"),
+    );
+    assertEquals(bench.remove(scanned), "changed");
+    const [beside = ""] = bench.names.filter((one) => one !== text);
+    assertMatch(beside, /^(x+|試+)\.restored-1$/);
+    assertEquals([bench.read(text), bench.read(beside)], ["newcomer", "innocent"]);
   }
 });
 

@@ -8,7 +8,8 @@ import {
   fromText,
 } from "../../ffi/byte_string.ts";
 
-const LONGEST_NAME = 150;
+/** Of the original name: with what comes before and behind there is room for it on eCryptfs, which takes 143 bytes. */
+const LONGEST_NAME = 100;
 const OWN = /^\d{8}T\d{6}(-\d+)?-[A-Za-z0-9._-]*$/;
 
 /** `20261121T104955-report.pdf`, in harmless characters, and never like a description or a copy that is being made. */

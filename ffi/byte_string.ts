@@ -92,6 +92,12 @@ export function join(directory: RelativePath, name: FileName): RelativePath {
   return (directory === "" ? name : `${directory}/${name}`) as RelativePath;
 }
 
+/** What is at `path` below the directory of an absolute path. */
+export function absolutePath(directory: ByteString, path: RelativePath): ByteString {
+  if (path === ROOT) return directory;
+  return (directory === "/" ? `/${path}` : `${directory}/${path}`) as ByteString;
+}
+
 /** The directory that holds `path`; the root for a top-level entry and for the root itself. */
 export function parentOf(path: RelativePath): RelativePath {
   const slash = path.lastIndexOf("/");

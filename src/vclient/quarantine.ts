@@ -18,6 +18,7 @@ import {
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { CAP_CHOWN, hasCapability } from "../../ffi/process.ts";
 import { sameContent } from "../../ffi/same_content.ts";
+import { openCanonical } from "../daemon/trusted_path.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import {
   claim,
@@ -40,7 +41,6 @@ import {
   rename,
   type ScannedFile,
 } from "./removal.ts";
-import { openCanonical } from "./trusted_path.ts";
 
 export type Kept =
   | { readonly kind: "kept"; readonly name: FileName }

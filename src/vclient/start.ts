@@ -6,6 +6,7 @@ import { SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
+import { existingDirectory, placeOf } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -17,7 +18,6 @@ import { Client } from "./client.ts";
 import { deleting, type Disposal, leaving, quarantining } from "./disposal.ts";
 import { VCLIENT, type VclientOptions } from "./options.ts";
 import { Quarantine } from "./quarantine.ts";
-import { existingDirectory, placeOf } from "./trusted_path.ts";
 import { type PlannedTree, planTrees } from "./watched_places.ts";
 
 const STARTING_EVERY_MS = 2_000;

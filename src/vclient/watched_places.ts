@@ -29,12 +29,6 @@ export function relativeTo(path: ByteString, directory: ByteString): RelativePat
   return path.startsWith(prefix) ? path.slice(prefix.length) as RelativePath : undefined;
 }
 
-/** The entry `path` of the tree at `directory`. */
-export function absolutePath(directory: ByteString, path: RelativePath): ByteString {
-  if (path === ROOT) return directory;
-  return (directory === "/" ? `/${path}` : `${directory}/${path}`) as ByteString;
-}
-
 /**
  * A directory that is named has a tree of its own also below another one, or one that is excluded: something may be mounted
  * there at any time, which a walk from above does not enter.

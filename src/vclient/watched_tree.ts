@@ -1,6 +1,7 @@
 /** One watched tree: what changes in it is queued, scanned in turn, and looked at again where that is needed. */
 
 import {
+  absolutePath,
   asRelativePath,
   type ByteString,
   display,
@@ -12,6 +13,7 @@ import {
 import type { Directory } from "../../ffi/directory.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
+import { openCanonical } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { CoveredPlaces } from "../watching/covered_places.ts";
@@ -22,8 +24,7 @@ import { Repairs } from "./repairs.ts";
 import { FAILURE_LIMITS, type FailureLimits, Retries } from "./retries.ts";
 import { type Doing, type Queued, type QueueLimits, ScanQueue } from "./scan_queue.ts";
 import { TreeReader } from "./tree_reader.ts";
-import { openCanonical } from "./trusted_path.ts";
-import { absolutePath, type PlannedTree, relativeTo } from "./watched_places.ts";
+import { type PlannedTree, relativeTo } from "./watched_places.ts";
 
 /** A path must be quiet for so long before it is scanned: programs close a file and write it again at once. */
 const DEBOUNCE_MS = 50;

@@ -12,7 +12,7 @@ import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { deleting, quarantining } from "../../src/vclient/disposal.ts";
 import { walkFiles } from "../../src/vclient/file_walk.ts";
 import { Quarantine } from "../../src/vclient/quarantine.ts";
-import { openCanonical } from "../../src/vclient/trusted_path.ts";
+import { openCanonical } from "../../src/daemon/trusted_path.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { type Way, WAYS } from "./support/disposal_ways.ts";
 

@@ -3,11 +3,17 @@
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { type ByteString, fromText, isWithin, type RelativePath } from "../../ffi/byte_string.ts";
+import {
+  absolutePath,
+  type ByteString,
+  fromText,
+  isWithin,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { StartFailure } from "../../src/daemon/daemon.ts";
-import { existingDirectory, openCanonical, placeOf } from "../../src/vclient/trusted_path.ts";
-import { absolutePath, planTrees, relativeTo } from "../../src/vclient/watched_places.ts";
+import { existingDirectory, openCanonical, placeOf } from "../../src/daemon/trusted_path.ts";
+import { planTrees, relativeTo } from "../../src/vclient/watched_places.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
 function paths(...texts: string[]): ByteString[] {

@@ -1,12 +1,17 @@
 /** Directories by the paths of the command line, and whether they still are what they were. */
 
-import { asFileName, type ByteString, display, fromText } from "../../ffi/byte_string.ts";
+import {
+  absolutePath,
+  asFileName,
+  type ByteString,
+  display,
+  fromText,
+} from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, messageOf } from "../../ffi/errno.ts";
-import { StartFailure } from "../daemon/daemon.ts";
-import { absolutePath } from "./watched_places.ts";
+import { StartFailure } from "./daemon.ts";
 
 /** The canonical path of a directory that must exist; a StartFailure that names `option` if it does not. */
 export function existingDirectory(option: string, path: string): ByteString {

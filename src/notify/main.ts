@@ -1,14 +1,13 @@
 /** `virtiofs-notify`: refreshes a guest's file browsers when its shares change on the host. */
 
 import "../command_line/last_resort.ts"; // before what may fail
-import { display } from "../../ffi/byte_string.ts";
-import { Directory } from "../../ffi/directory.ts";
-import { messageOf } from "../../ffi/errno.ts";
+import { type ByteString, display, toText } from "../../ffi/byte_string.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress, VMADDR_CID_ANY } from "../../ffi/socket.ts";
 import type { OptionValues } from "../command_line/definition.ts";
 import { exitForUsage, optionsOrExit } from "../command_line/start.ts";
 import { runDaemon, type Service, StartFailure } from "../daemon/daemon.ts";
+import { existingDirectory } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { hostSideAddress } from "../transport/hybrid_vsock.ts";
 import { listenFailure } from "../transport/listen_failure.ts";
@@ -27,19 +26,14 @@ if (import.meta.main) {
 
 function startServer(
   { uds, port, allowCid }: Options,
-  channels: ChannelMap,
+  map: ChannelMap,
   reactor: Reactor,
   log: Logger,
 ): Service {
-  for (const [channel, path] of channels) {
-    try {
-      Directory.openTrusted(path).close();
-    } catch (error) {
-      const reason = messageOf(error);
-      throw new StartFailure(
-        `--map ${display(channel)}: ${display(path)} must be a directory: ${reason}`,
-      );
-    }
+  // Links on the way there now are meant; those that come later are not (I2).
+  const channels = new Map<ByteString, ByteString>();
+  for (const [channel, path] of map) {
+    channels.set(channel, existingDirectory(`--map ${display(channel)}:`, toText(path)));
   }
   const address: Address = uds === undefined
     ? { family: "vsock", cid: VMADDR_CID_ANY, port }

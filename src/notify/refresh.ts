@@ -4,25 +4,27 @@
  */
 
 import { type ByteString, fileName } from "../../ffi/byte_string.ts";
-import { Directory } from "../../ffi/directory.ts";
+import type { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
+import { openCanonical } from "../daemon/trusted_path.ts";
 
 const TRIGGER = fileName(".virtiofs-refresh");
 
 export type Refreshed = "created" | "removed";
 
-/** The name is taken by something that is not ours to remove. */
+/** Something that is not ours has the place of the directory, or of the trigger. */
 export class TriggerBlocked extends Error {
   override readonly name = "TriggerBlocked";
 }
 
 /**
- * Toggles the trigger in the directory at `path`. The directory is opened each time: it may have been unmounted,
- * mounted again or replaced since. Never follows a link from there on, and removes nothing but a
- * regular file. Throws SystemError, or TriggerBlocked.
+ * Toggles the trigger in the directory at a canonical path. The directory is opened each time: it may have been
+ * unmounted, mounted again or replaced since. Never follows a link (I2), and removes nothing but a regular file.
+ * Throws SystemError, or TriggerBlocked.
  */
 export function toggleTrigger(path: ByteString): Refreshed {
-  using directory = Directory.openTrusted(path);
+  using directory = openCanonical(path);
+  if (directory === undefined) throw new TriggerBlocked("it is gone, or leads elsewhere");
   // Others may toggle too (a second instance, a user): whoever comes second tries the other way.
   for (let attempt = 0; attempt < 3; attempt++) {
     const present = directory.status(TRIGGER);

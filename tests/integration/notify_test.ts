@@ -89,7 +89,7 @@ Deno.test("virtiofs-notify", async (t) => {
     async () => {
       Deno.renameSync(docs, `${docs}.old`);
       await notify("docs\n");
-      await daemon.logged(new RegExp(`docs: ${docs} cannot be refreshed: .*ENOENT`));
+      await daemon.logged(new RegExp(`docs: ${docs} cannot be refreshed: it is gone`));
       Deno.mkdirSync(docs);
       await notify("docs\n");
       assert(trigger(docs) && !trigger(`${docs}.old`));
@@ -129,6 +129,26 @@ Deno.test("virtiofs-notify", async (t) => {
     assert(!exists(path));
     assertNotMatch(daemon.log, /^\s+at |nobody foresaw/m, "no failure of ours");
   });
+});
+
+Deno.test("I2: a link that is put in a mapped directory's place later is not followed", async () => {
+  const folder = scratchDirectory("swapped");
+  for (const name of ["docs", "real", "victim"]) Deno.mkdirSync(`${folder}/${name}`);
+  Deno.symlinkSync("real", `${folder}/own`); // whoever starts it may have a link
+  const uds = `${folder}/vm`;
+  const maps = ["--map", `docs=${folder}/docs`, "--map", `own=${folder}/own`];
+  await using daemon = await Daemon.start("notify", ["--uds", uds, ...maps]);
+  await using peer = await Peer.connect(`${uds}_3401`);
+  Deno.removeSync(`${folder}/docs`);
+  Deno.symlinkSync("victim", `${folder}/docs`);
+  await peer.send("docs\nown\n");
+  await waitFor("the link of the start works", () => exists(`${folder}/real/.virtiofs-refresh`));
+  await daemon.logged(/docs: .*\/docs cannot be refreshed: it is gone, or leads elsewhere/);
+  assertEquals([...Deno.readDirSync(`${folder}/victim`)], []);
+  Deno.removeSync(`${folder}/docs`);
+  Deno.mkdirSync(`${folder}/docs`);
+  await peer.send("docs\n");
+  await waitFor("a directory there works again", () => exists(`${folder}/docs/.virtiofs-refresh`));
 });
 
 Deno.test("I6: peers that are dropped in the middle of what they say are no failure", async () => {
@@ -221,9 +241,9 @@ Deno.test("mistakes are told in words, with what to do", async (t) => {
       "a missing path",
       1,
       [...uds, "--map", "docs=/nonexistent/x"],
-      /docs: \/nonexistent\/x .*ENOENT/,
+      /--map docs: \/nonexistent\/x: there is no such directory/,
     ],
-    ["a file", 1, [...uds, "--map", `docs=${file}`], /must be a directory/],
+    ["a file", 1, [...uds, "--map", `docs=${file}`], /--map docs: .*\/file: is not a directory/],
   ];
   for (const [name, code, args, message] of cases) {
     await t.step(name, async () => {

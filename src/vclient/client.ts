@@ -61,7 +61,8 @@ export class Client implements Disposable {
   constructor(parts: ClientParts) {
     this.#parts = parts;
     const { scanner, reactor, log } = parts;
-    this.#inspector = new Inspector(scanner, parts.disposal, findings(parts), parts.mostVersions);
+    const found = findings(parts, () => this.#isStopped);
+    this.#inspector = new Inspector(scanner, parts.disposal, found, parts.mostVersions);
     this.#scheduler = new Scheduler({ places: () => this.#isPaused ? 0 : scanner.concurrency });
     this.#trees = parts.trees.map((plan) =>
       new WatchedTree(plan, {
@@ -130,7 +131,7 @@ export class Client implements Disposable {
 
   /** What it does, in one line. */
   get status(): string {
-    const pending = this.#trees.reduce((sum, tree) => sum + tree.pending, 0);
+    const pending = this.#pending;
     const reading = this.#trees.flatMap((tree) => tree.filesRead ?? []);
     return [
       `watching ${count(this.directories, "directory", "directories")}`,
@@ -143,6 +144,10 @@ export class Client implements Disposable {
       ...pending === 0 ? [] : [`${count(pending, "file", "files")} to scan`],
       this.#counts,
     ].join(", ");
+  }
+
+  get #pending(): number {
+    return this.#trees.reduce((sum, tree) => sum + tree.pending, 0);
   }
 
   get #counts(): string {
@@ -158,7 +163,21 @@ export class Client implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stop();
+    this.#tellUnscanned();
     this.#parts.scanner.close();
+  }
+
+  /** Nothing is remembered for the next start. */
+  #tellUnscanned(): void {
+    const files = this.#pending;
+    if (files === 0) return;
+    const isLeast = this.#trees.some((tree) => tree.mayHaveMore);
+    this.#parts.log.warn(
+      "{files} still to be scanned at the stop: the next start does so with --scan-existing only",
+      {
+        files: `${isLeast ? "at least " : ""}${count(files, "file was", "files were")}`,
+      },
+    );
   }
 
   #stop(): void {
@@ -199,7 +218,7 @@ function tellTooMany({ log, user, failureLimits }: ClientParts, tree: ByteString
   user.scanError(tree, reason);
 }
 
-function findings({ log, user }: ClientParts): Findings {
+function findings({ log, user }: ClientParts, isStopped: () => boolean): Findings {
   const named = (path: ByteString, signature: string) => ({
     path: displayPath(path),
     signature,
@@ -217,6 +236,7 @@ function findings({ log, user }: ClientParts): Findings {
         reason,
       }),
     scanError(path, reason) {
+      if (isStopped()) return; // the stop may be why, and what is left is counted
       log.error("{path} could not be scanned: {reason}", { path: displayPath(path), reason });
       user.scanError(path, reason);
     },

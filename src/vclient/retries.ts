@@ -50,6 +50,10 @@ export class Retries {
     return this.#entries.has(path);
   }
 
+  [Symbol.iterator](): Iterator<RelativePath> {
+    return this.#entries.keys();
+  }
+
   /** Whether a path that is not in it yet could be added; `hasChanged`: that could not be scanned for that alone. */
   hasRoom(path: RelativePath, hasChanged = false): boolean {
     const most = this.most + (hasChanged ? MOST_CHANGED : 0);

@@ -44,6 +44,11 @@ export class ScanQueue {
     return this.#running.size;
   }
 
+  /** Whether it waits, or runs. */
+  has(path: RelativePath): boolean {
+    return this.#waiting.has(path) || this.#running.has(path);
+  }
+
   /** Whether a path that is not in it yet could be added. */
   hasRoom(path: RelativePath): boolean {
     const { paths, bytes } = this.limits;

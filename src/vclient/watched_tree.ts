@@ -80,6 +80,8 @@ export class WatchedTree implements WatchSink {
   #repairTimer: ReturnType<typeof setTimeout> | undefined;
   #coveredTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
+  /** Paths that waited for quiet when it was stopped. */
+  #untold = 0;
 
   constructor(plan: PlannedTree, parts: TreeParts) {
     this.path = plan.path;
@@ -143,9 +145,16 @@ export class WatchedTree implements WatchSink {
     return this.#watcher.watched;
   }
 
-  /** Paths that wait for quiet, for their scan, or for another one. */
+  /** Paths that wait for quiet, for their scan, or for another one; after a stop, those that did. */
   get pending(): number {
-    return this.#watcher.pending + this.#queue.waiting + this.#queue.running + this.#retries.size;
+    let pending = this.#watcher.pending + this.#untold + this.#queue.waiting + this.#queue.running;
+    for (const path of this.#retries) if (!this.#queue.has(path)) pending++;
+    return pending;
+  }
+
+  /** Whether there may be others, which are to be found by reading the tree. */
+  get mayHaveMore(): boolean {
+    return this.#hasDropped || this.#reader.isBusy || this.#repairs.isDue;
   }
 
   /** Offers its next scan. */
@@ -170,7 +179,9 @@ export class WatchedTree implements WatchSink {
 
   /** Begins nothing more. */
   stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
+    this.#untold = this.#watcher.pending;
     this.#watcher.close();
     this.#reader.stop();
     clearTimeout(this.#retryTimer?.id);
@@ -315,13 +326,18 @@ export class WatchedTree implements WatchSink {
       log.error("{path}: the scan failed: {error}", { path: displayPath(shown), error });
       next = "later";
     }
-    if (!this.#stopped) this.#settle(path, next);
+    this.#settle(path, next);
   }
 
   #settle(path: RelativePath, next: Next): void {
+    const isOver = next === "done" || next === "elsewhere" || next === "covered";
+    if (isOver) this.#retries.forget(path);
+    if (this.#stopped) {
+      if (isOver) this.#queue.done(path);
+      return;
+    }
     if (next === "covered") this.covered(path);
-    if (next === "done" || next === "elsewhere" || next === "covered") this.#retries.forget(path);
-    else if (!this.#retryLater(path, next)) this.#foundNoPlace();
+    if (!isOver && !this.#retryLater(path, next)) this.#foundNoPlace();
     if (next === "elsewhere") this.#parts.search();
     if (next === "later") this.#parts.doubtScanner();
     if (!this.#queue.done(path)) this.#dropped();

@@ -345,17 +345,26 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "SIGTERM ends it with 0 while a scan hangs", ignore }, async () => {
-  await using world = await VclientWorld.start();
-  world.clamd.freeze();
-  await world.shell(`cp "$EVIL" evil`);
-  await sleep(500);
-  const before = Date.now();
-  assertEquals(await world.client.stop(), 0);
-  assertLess(Date.now() - before, 20_000);
-  assert(world.has("evil"));
-  assert(world.client.said("STOPPING=1"));
-});
+Deno.test(
+  { name: "SIGTERM ends it with 0 while scans hang, and tells what is left", ignore },
+  async () => {
+    await using world = await VclientWorld.start();
+    world.clamd.freeze();
+    await world.shell(`for i in $(seq 19); do echo $i > clean$i; done; cp "$EVIL" evil`);
+    await sleep(500);
+    const before = Date.now();
+    assertEquals(await world.client.stop(), 0);
+    assertLess(Date.now() - before, 20_000);
+    assert(world.has("evil"));
+    assert(world.client.said("STOPPING=1"));
+    assertMatch(
+      world.client.log,
+      /^<4>20 files were still to be scanned .* --scan-existing only$/m,
+    );
+    assertNotMatch(world.client.log, /could not be scanned/);
+    assertEquals(world.user.lines, []);
+  },
+);
 
 Deno.test(
   { name: "I6: without descriptors for a while it scans all the same afterwards", ignore },

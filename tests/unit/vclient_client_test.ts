@@ -7,7 +7,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { readSmall } from "../../ffi/file_content.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import { Reactor } from "../../ffi/reactor.ts";
-import { logger } from "../../src/logging/logging.ts";
+import { configureLogging, logger } from "../../src/logging/logging.ts";
 import type { Availability, Scanner, Verdict } from "../../src/scanning/scanner.ts";
 import { UserNotifier } from "../../src/user_notification/user_notifier.ts";
 import { Client, type ClientParts } from "../../src/vclient/client.ts";
@@ -236,6 +236,66 @@ Deno.test("I3: what a full queue drops is found again by reading the tree", asyn
     () => /directories, \d+ scanned/.test(bench.client.status),
   );
   assertLess(bench.client.scanned, 400, "and what was clean is not scanned again");
+});
+
+/** What is logged as a warning or an error from now on. */
+function warnings(): readonly string[] {
+  const lines: string[] = [];
+  configureLogging({
+    debug: false,
+    terminal: false,
+    stream: {
+      writeSync(bytes) {
+        lines.push(
+          ...new TextDecoder().decode(bytes).split("\n").filter((line) => /^<[0-4]>/.test(line)),
+        );
+        return bytes.length;
+      },
+    },
+  });
+  return lines;
+}
+
+Deno.test("what a stop leaves unscanned is counted once, with what helps; a scan that it ends is no error", async () => {
+  const lines = warnings();
+  const bench = await Bench.start();
+  bench.scanner.isAway = true;
+  bench.write("told", "evil-told");
+  await waitFor("it is noticed", () => bench.client.status.includes("does not answer"));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bench.scanner.pause = promise;
+  bench.scanner.comeBack(); // "told" is tried again, and hangs with another one
+  for (let i = 0; i < 20; i++) bench.write(`evil${i}`);
+  await waitFor("all wait", () => bench.client.status.includes("21 files to scan"));
+  const errors = [...bench.user.errors];
+  const finished = bench.client.finish();
+  bench.scanner.isAway = true;
+  resolve();
+  await finished;
+  await bench[Symbol.asyncDispose]();
+  assertEquals(bench.user.errors, errors);
+  assertEquals(lines.filter((line) => /stop/.test(line)), [
+    "<4>21 files were still to be scanned at the stop: the next start does so with --scan-existing only",
+  ]);
+});
+
+Deno.test("a stop that leaves nothing unscanned says nothing", async () => {
+  const lines = warnings();
+  const bench = await Bench.start();
+  bench.write("clean");
+  bench.write("evil");
+  await bench.scanned("clean", "evil");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  bench.scanner.pause = promise;
+  bench.write("last");
+  await waitFor("it is scanned", () => / to scan/.test(bench.client.status));
+  await sleep(100);
+  const finished = bench.client.finish();
+  resolve();
+  await finished;
+  await bench[Symbol.asyncDispose]();
+  assertEquals(bench.count("last"), 1);
+  assertEquals(lines.filter((line) => /stop/.test(line)), []);
 });
 
 Deno.test("while the scanner is away files wait, and are scanned when it is back", async () => {

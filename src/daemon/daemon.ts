@@ -28,6 +28,9 @@ export interface Service extends Disposable {
 /** Tells the service manager that starting takes its time, and why. To be called now and then. */
 export type StillStarting = (status: string) => void;
 
+/** Takes what works already before it is ready: a stop ends that, too. */
+export type Begun = (service: Service) => void;
+
 export interface DaemonOptions {
   /** The first part of its log category. */
   readonly name: string;
@@ -38,6 +41,7 @@ export interface DaemonOptions {
     reactor: Reactor,
     log: Logger,
     stillStarting: StillStarting,
+    begun: Begun,
   ) => Promise<Service> | Service;
 }
 
@@ -60,9 +64,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   });
   const reactor = new Reactor(options.reactor);
   try {
-    const starting = start(reactor, log, (status) => manager.extendTimeout(EXTENSION_MS, status));
-    using service = await Promise.race([starting, stopping.then(() => undefined)]);
-    if (service !== undefined) await serve(service, manager, log, stopping);
+    let begun: Service | undefined;
+    const starting = start(
+      reactor,
+      log,
+      (status) => manager.extendTimeout(EXTENSION_MS, status),
+      (service) => begun = service,
+    );
+    const ready = await Promise.race([starting, stopping.then(() => undefined)]);
+    using service = ready ?? begun;
+    if (ready !== undefined) await serve(ready, manager, log, stopping);
     manager.stopping("stopping");
     log.info("stopping");
     await Promise.race([service?.finish?.(), new Promise((end) => setTimeout(end, LAST_WORDS_MS))]);

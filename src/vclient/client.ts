@@ -102,6 +102,7 @@ export class Client implements Disposable {
 
   /** Scans what is there, and says how far it is. `false` if it is stopped before it is through. */
   async scanExisting(): Promise<boolean> {
+    if (this.#isStopped) return false;
     const { log } = this.#parts;
     const startedAt = performance.now();
     log.info("scanning what is in the directories already");

@@ -3,7 +3,7 @@
 import "../command_line/last_resort.ts"; // before what may fail
 import type { Reactor } from "../../ffi/reactor.ts";
 import { exitForUsage, optionsOrExit } from "../command_line/start.ts";
-import { runDaemon, type StillStarting } from "../daemon/daemon.ts";
+import { type Begun, runDaemon, type StillStarting } from "../daemon/daemon.ts";
 import type { Logger } from "../logging/logging.ts";
 import { usageProblem, VCLIENT } from "./options.ts";
 import { startClient } from "./start.ts";
@@ -12,7 +12,7 @@ if (import.meta.main) {
   const options = optionsOrExit(VCLIENT);
   const problem = usageProblem(options);
   if (problem !== undefined) exitForUsage(VCLIENT.name, problem);
-  const start = (reactor: Reactor, log: Logger, stillStarting: StillStarting) =>
-    startClient(options, reactor, log, stillStarting);
+  const start = (reactor: Reactor, log: Logger, stillStarting: StillStarting, begun: Begun) =>
+    startClient(options, reactor, log, stillStarting, begun);
   Deno.exit(await runDaemon({ name: "vclient", debug: options.debug, start }));
 }

@@ -5,7 +5,7 @@ import { pause } from "../../ffi/clock.ts";
 import { SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
-import { type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
+import { type Begun, type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
 import { existingDirectory, placeOf } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
@@ -29,6 +29,7 @@ export async function startClient(
   reactor: Reactor,
   log: Logger,
   stillStarting: StillStarting,
+  begun: Begun,
 ): Promise<Service> {
   const onTrouble = (message: string) => log.warn("{message}", { message });
   if (!options.socket && options.clamdSocket !== VCLIENT.options.clamdSocket.default) {
@@ -57,6 +58,7 @@ export async function startClient(
     // When this process began: nobody who starts it and goes on to write has to wait for it.
     newSinceNs: BigInt(Math.floor(performance.timeOrigin)) * 1_000_000n,
   });
+  begun(client);
   if (!scannerAnswers) client.pause();
   await becomeReady(client, log, stillStarting);
   if (options.scanExisting) client.scanExisting();

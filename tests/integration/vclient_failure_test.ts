@@ -103,11 +103,16 @@ Deno.test(
   },
 );
 
-Deno.test("a stop request while it waits ends it with 0", async () => {
+Deno.test("a stop request while it waits ends it with 0, and tells what is left", async () => {
   const path = scratchDirectory("waits");
   await using client = Daemon.launch("vclient", ["-w", path, "--uds", `${path}/vm`, "--wait"]);
   await client.logged(/waiting for a scanner/);
+  await waitFor("all watches are set", () => client.said("STATUS=waiting for a scanner"));
+  for (const name of ["one", "two"]) Deno.writeTextFileSync(`${path}/${name}`, name);
+  await sleep(500);
   assertEquals(await client.stop(), 0);
+  assert(!client.said("READY=1"));
+  assertMatch(client.log, /^<4>2 files were still to be scanned at the stop/m);
 });
 
 for (const throughProxy of [false, true]) {

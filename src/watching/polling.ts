@@ -77,7 +77,7 @@ export class Polling {
     const [first] = polled;
     const path = first === undefined ? undefined : tree.pathOf(first);
     const directories = polled.size === 1 ? "directory" : "directories";
-    const place = path ? display(path) : "the share's own root";
+    const place = path ? display(path) : "the topmost one";
     const reason = lastFailure === undefined
       ? "the limit of watches is reached: raise the sysctl fs.inotify.max_user_watches"
       : lastFailure.message;

@@ -1,7 +1,7 @@
 /** The client at work on a real tree, with a scanner that says what the test wants. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertStringIncludes } from "@std/assert";
 import { type ByteString, fromBytes, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { readSmall } from "../../ffi/file_content.ts";
@@ -401,6 +401,17 @@ for (const [what, mostWatches, directories] of POLLED) {
     assertEquals(bench.count("d1/1"), 0);
   });
 }
+
+Deno.test("that nothing of a tree can be watched is told in words that name it", async () => {
+  const lines = warnings();
+  await using bench = await Bench.start({ ...POLLING, mostWatches: 0 });
+  await waitFor("it is told", () => lines.length > 0);
+  const [line = ""] = lines;
+  assertStringIncludes(
+    line,
+    `${bench.path}/in: 1 directory cannot be watched, the first of them the topmost one (`,
+  );
+});
 
 Deno.test("I1: where nobody tells that a writer closes a file, it is scanned until that has happened", async () => {
   await using bench = await Bench.start({ ...POLLING, files: { "d/old": "old" }, mostWatches: 1 });

@@ -23,6 +23,21 @@ export function existingDirectory(option: string, path: string): ByteString {
   }
 }
 
+/** The same of one whose entries can be read, too: nothing in it could be found otherwise. */
+export function readableDirectory(option: string, path: string): ByteString {
+  const canonical = existingDirectory(option, path);
+  try {
+    using directory = Directory.openTrusted(canonical);
+    for (const _ of directory.entries()) break;
+  } catch (error) {
+    const reason = isErrno(error, "EACCES", "EPERM")
+      ? "no permission to read it; give that to this user, or run as another one"
+      : messageOf(error);
+    throw new StartFailure(`${option} ${display(fromText(path))}: ${reason}`);
+  }
+  return canonical;
+}
+
 /** The canonical path of a place that may be missing for now. */
 export function placeOf(option: string, path: string): ByteString {
   const bytes = fromText(path.replace(/(?<=.)\/+$/, "")); // `a/` is `a`, and `/` stays

@@ -6,7 +6,7 @@ import { SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Begun, type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
-import { existingDirectory, placeOf } from "../daemon/trusted_path.ts";
+import { placeOf, readableDirectory } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -102,7 +102,7 @@ function findTrees(
   quarantine: Quarantine | undefined,
   log: Logger,
 ): readonly PlannedTree[] {
-  const watched = options.watch.map((path) => existingDirectory("--watch", path));
+  const watched = options.watch.map((path) => readableDirectory("--watch", path));
   const excluded = options.exclude.map((path) => placeOf("--exclude", path));
   // What lies in quarantine is known to be infected.
   const own = quarantine === undefined ? [] : [quarantine.path];

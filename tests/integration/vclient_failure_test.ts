@@ -64,6 +64,22 @@ Deno.test("places that cannot be used are named, and end it with 1", async () =>
   }
 });
 
+Deno.test({
+  name: "a directory that may not be read is named, and ends it with 1",
+  ignore: Deno.uid() !== 0 || !hasProgram("setpriv"),
+}, async () => {
+  const path = scratchDirectory("unreadable");
+  Deno.chownSync(path, 65534, 65534);
+  // As any user: root, who reads the program, without what makes permissions nothing to him.
+  const user = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
+  for (const mode of [0o700, 0o711, 0o744]) {
+    Deno.chmodSync(path, mode);
+    await using client = Daemon.launch("vclient", ["-w", path, "--socket"], {}, user);
+    assertEquals(await client.exitCode(), 1);
+    assertMatch(client.log, /--watch .*unreadable-\d+: no permission to read it; /);
+  }
+});
+
 Deno.test("without a scanner it refuses to start, and says what was tried and what to do", async () => {
   const path = scratchDirectory("refuses");
   const local = await refused("-w", path, "--socket", "--clamd-socket", `${path}/none.ctl`);

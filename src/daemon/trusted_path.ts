@@ -19,7 +19,7 @@ export function existingDirectory(option: string, path: string): ByteString {
     using directory = Directory.openTrusted(fromText(path));
     return canonicalPath(directory);
   } catch (error) {
-    throw new StartFailure(`${option} ${display(fromText(path))}: ${reasonOf(error)}`);
+    throw failure(option, path, reasonOf(error, path));
   }
 }
 
@@ -33,7 +33,7 @@ export function readableDirectory(option: string, path: string): ByteString {
     const reason = isErrno(error, "EACCES", "EPERM")
       ? "no permission to read it; give that to this user, or run as another one"
       : messageOf(error);
-    throw new StartFailure(`${option} ${display(fromText(path))}: ${reason}`);
+    throw failure(option, path, reason);
   }
   return canonical;
 }
@@ -42,9 +42,11 @@ export function readableDirectory(option: string, path: string): ByteString {
 export function placeOf(option: string, path: string): ByteString {
   const bytes = fromText(path.replace(/(?<=.)\/+$/, "")); // `a/` is `a`, and `/` stays
   try {
-    return canonicalPlace(bytes);
+    const place = canonicalPlace(bytes);
+    if (hasLostBytes(path)) Directory.openTrusted(bytes).close(); // it is no place for later
+    return place;
   } catch (error) {
-    throw new StartFailure(`${option} ${display(fromText(path))}: ${reasonOf(error)}`);
+    throw failure(option, path, reasonOf(error, path));
   }
 }
 
@@ -76,8 +78,22 @@ export function openCanonical(path: ByteString): Directory | undefined {
   return keptIf(directory, (opened) => canonicalPath(opened) === path);
 }
 
-function reasonOf(error: unknown): string {
-  if (isErrno(error, "ENOENT")) return "there is no such directory; create it, or correct the path";
+function failure(option: string, path: string, reason: string): StartFailure {
+  return new StartFailure(`${option} ${display(fromText(path))}: ${reason}`);
+}
+
+/** Deno gives each byte of an argument that is not UTF-8 as U+FFFD. */
+function hasLostBytes(path: string): boolean {
+  return path.includes("\ufffd");
+}
+
+function reasonOf(error: unknown, path: string): string {
+  if (isErrno(error, "ENOENT")) {
+    return hasLostBytes(path)
+      ? "there is no such directory, and a name that is not UTF-8 cannot be given on the command line; " +
+        'go into it, and give "."'
+      : "there is no such directory; create it, or correct the path";
+  }
   if (isErrno(error, "ENOTDIR")) return "is not a directory";
   if (isErrno(error, "EACCES")) return "no permission to enter it";
   return messageOf(error);

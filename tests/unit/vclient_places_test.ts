@@ -98,6 +98,20 @@ Deno.test("paths of the command line: links and dots are resolved, missing ones 
   assertThrows(() => placeOf("--exclude", `${folder}/none/..`), StartFailure, "no such directory");
 });
 
+Deno.test("a name whose bytes do not come through the command line is told as such", () => {
+  const folder = scratchDirectory("bytes");
+  const lost = `${folder}/d\ufffd/x`; // what is left of any byte that is not UTF-8
+  for (const find of [existingDirectory, placeOf]) {
+    assertThrows(
+      () => find("--watch", lost),
+      StartFailure,
+      'not UTF-8 cannot be given on the command line; go into it, and give "."',
+    );
+  }
+  Deno.mkdirSync(lost, { recursive: true }); // that may be a name, too
+  assertEquals(existingDirectory("--watch", lost), placeOf("--watch", lost));
+});
+
 Deno.test("I2: a link in the place of a watched directory is not followed later", () => {
   const folder = Deno.realPathSync(scratchDirectory("swapped"));
   Deno.mkdirSync(`${folder}/in`);

@@ -4,7 +4,6 @@ import { pause } from "../../ffi/clock.ts";
 import { Connection } from "../../ffi/connection.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { lacksDescriptors } from "../../ffi/errno.ts";
-import type { Address } from "../../ffi/socket.ts";
 import {
   ClamdClient,
   type ClamdClientOptions,
@@ -14,7 +13,7 @@ import {
 import { scanStream, type StreamAnswer } from "./instream.ts";
 import type { Verdict } from "./scanner.ts";
 import { createProbe, SizeLimit } from "./size_limit.ts";
-import { inWords } from "./trouble.ts";
+import { inWords, type ScannerAddress } from "./trouble.ts";
 
 const STALL_TIMEOUT_MS = 30_000;
 /** Pauses while the other side has no place for us. */
@@ -35,7 +34,7 @@ const GIVEN_UP: Verdict = { kind: "error", reason: "too many others are scanning
 
 export interface StreamScannerOptions extends ClamdClientOptions {
   /** clamd, or a proxy that lets INSTREAM, PING and VERSION through. */
-  readonly address: Address;
+  readonly address: ScannerAddress;
   /** Scans in flight. */
   readonly concurrency: number;
 }

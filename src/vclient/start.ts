@@ -12,6 +12,7 @@ import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
 import { SocketScanner } from "../scanning/socket_scanner.ts";
 import { StreamScanner } from "../scanning/stream_scanner.ts";
+import type { ScannerAddress } from "../scanning/trouble.ts";
 import { hostSideAddress } from "../transport/hybrid_vsock.ts";
 import { UserNotifier } from "../user_notification/user_notifier.ts";
 import { Client } from "./client.ts";
@@ -134,8 +135,11 @@ function chooseScanner(
   return new StreamScanner({ reactor, address: proxyAddress(options), concurrency, onTrouble });
 }
 
-function proxyAddress({ uds, cid, port }: VclientOptions): Address {
-  return uds === undefined ? { family: "vsock", cid, port } : hostSideAddress(uds, port);
+function proxyAddress({ uds, cid, port }: VclientOptions): ScannerAddress {
+  const address: Address = uds === undefined
+    ? { family: "vsock", cid, port }
+    : hostSideAddress(uds, port);
+  return { ...address, isProxy: true };
 }
 
 /** `false` if none answers, and that is to be waited for. */

@@ -96,7 +96,10 @@ Deno.test("without a scanner it refuses to start, and says what was tried and wh
   assertEquals([...Deno.readDirSync(path)].map(({ name }) => name).includes("never"), false);
   assertMatch(proxied.log, /--clamd-socket changes nothing without --socket/);
   assertEquals(proxied.code, 1);
-  assertMatch(proxied.log, /no socket .*\/vm_77.*Start clamd-vproxy.*\/vm_77.*--wait/);
+  assertMatch(
+    proxied.log,
+    /no socket .*\/vm_77: does clamd-vproxy.*Start clamd-vproxy.*\/vm_77.*--wait/,
+  );
 });
 
 Deno.test(

@@ -32,7 +32,10 @@ export interface Listening {
   close(): void;
 }
 
-/** Listens. EADDRINUSE if somebody listens there already, or the path is no socket. */
+/**
+ * Listens. EADDRINUSE if somebody listens there already, or the path is no socket; EACCES or EPERM from connect(2) or
+ * unlink(2) where another user's socket is there.
+ */
 export function startListening(address: Address): Listening {
   if (address.family === "vsock" || address.path.startsWith("@")) {
     const socket = listenOn(address);
@@ -94,6 +97,7 @@ function isAbandoned(parent: Directory, name: FileName, address: Address): boole
     startConnecting(address).close();
     return false;
   } catch (error) {
+    if (isErrno(error, "EACCES", "EPERM")) throw error; // nobody but its owner can tell
     return isErrno(error, "ECONNREFUSED");
   }
 }

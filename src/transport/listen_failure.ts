@@ -20,6 +20,10 @@ function reason(error: unknown, address: Address): string {
       "give a guest a vsock device, or use a Unix socket (--uds)";
   }
   if (isErrno(error, "EACCES", "EPERM")) {
+    // To find out whether the one that is there is in use, or to take its place.
+    if (error.call === "connect" || error.call === "unlink") {
+      return "another user's socket is there; remove it, if nobody listens, or give another path";
+    }
     return address.family === "unix"
       ? "no permission; change the folder's owner, or run as another user"
       : "no permission; ports below 1024 need CAP_NET_BIND_SERVICE";

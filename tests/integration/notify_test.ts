@@ -7,6 +7,7 @@ import { Reactor } from "../../ffi/reactor.ts";
 import { logger } from "../../src/logging/logging.ts";
 import { NotificationServer } from "../../src/notify/server.ts";
 import { Daemon } from "../support/daemon.ts";
+import { hasProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { Guest as Peer } from "../support/stream_peer.ts";
 import { exists } from "../support/tree.ts";
@@ -214,6 +215,34 @@ Deno.test("a socket that is removed comes back", async () => {
   await peer.endSending();
   assertEquals(await peer.answer(), "");
   assert(exists(`${folder}/.virtiofs-refresh`));
+});
+
+Deno.test({
+  name: "a socket that another user left is told as such",
+  ignore: Deno.uid() !== 0 || !hasProgram("setpriv"),
+}, async () => {
+  const another = 65534;
+  const folder = scratchDirectory("sticky");
+  const path = `${folder}/vm_3401`;
+  {
+    using _left = Deno.listen({ transport: "unix", path: `${folder}/other` });
+    Deno.linkSync(`${folder}/other`, path); // this name stays
+  }
+  Deno.chownSync(path, another, another);
+  Deno.chownSync(folder, another, another);
+  Deno.chmodSync(folder, 0o1777);
+  const asUser = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
+  for (const mode of [0o600, 0o666]) {
+    Deno.chmodSync(path, mode);
+    const args = ["--uds", `${folder}/vm`, "--map", `docs=${folder}`];
+    await using daemon = Daemon.launch("notify", args, {}, asUser);
+    assertEquals(await daemon.exitCode(), 1);
+    assertMatch(
+      daemon.log,
+      /vm_3401: another user's socket is there; remove it, if nobody listens/,
+    );
+    assert(exists(path));
+  }
 });
 
 Deno.test("I8: it asks Deno for nothing but libc and the service manager's variables", async () => {

@@ -7,28 +7,27 @@ import { Directory } from "../../ffi/directory.ts";
 import { isErrno } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress, VMADDR_CID_HOST } from "../../ffi/socket.ts";
-import type { OptionValues } from "../command_line/definition.ts";
-import { optionsOrExit } from "../command_line/start.ts";
+import { exitForUsage, optionsOrExit } from "../command_line/start.ts";
 import { runDaemon, type Service, StartFailure } from "../daemon/daemon.ts";
 import type { Logger } from "../logging/logging.ts";
 import { inWords } from "../scanning/trouble.ts";
 import { hostSideAddress } from "../transport/hybrid_vsock.ts";
 import { listenFailure } from "../transport/listen_failure.ts";
-import { VPROXY } from "./options.ts";
+import { usageProblem, VPROXY, type VproxyOptions } from "./options.ts";
 import { Proxy } from "./proxy.ts";
-
-type Options = OptionValues<typeof VPROXY["options"]>;
 
 const CONNECT_TIMEOUT_MS = 5000;
 
 if (import.meta.main) {
   const options = optionsOrExit(VPROXY);
+  const problem = usageProblem(options);
+  if (problem !== undefined) exitForUsage(VPROXY.name, problem);
   const start = (reactor: Reactor, log: Logger) => startProxy(options, reactor, log);
   const reactor = { lingers: true };
   Deno.exit(await runDaemon({ name: "vproxy", debug: options.debug, reactor, start }));
 }
 
-async function startProxy(options: Options, reactor: Reactor, log: Logger): Promise<Service> {
+async function startProxy(options: VproxyOptions, reactor: Reactor, log: Logger): Promise<Service> {
   const clamd: Address = { family: "unix", path: options.clamd };
   await checkClamd(reactor, clamd, log);
   const proxy = new Proxy(reactor, {
@@ -62,7 +61,7 @@ async function startProxy(options: Options, reactor: Reactor, log: Logger): Prom
 }
 
 /** Unix sockets instead of vsock, unless a CID is given too. */
-function addressesOf({ uds, cid, port }: Options): readonly Address[] {
+function addressesOf({ uds, cid, port }: VproxyOptions): readonly Address[] {
   const unix = uds.map((path) => hostSideAddress(path, port));
   if (unix.length > 0 && cid === undefined) return unix;
   return [...unix, { family: "vsock", cid: cid ?? VMADDR_CID_HOST, port }];

@@ -1,6 +1,7 @@
 /** The command line of `clamd-vproxy`. */
 
-import { defineProgram } from "../command_line/definition.ts";
+import { displayText } from "../../ffi/byte_string.ts";
+import { defineProgram, type OptionValues } from "../command_line/definition.ts";
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -82,3 +83,13 @@ export const VPROXY = defineProgram({
     debug: { kind: "flag", short: "d", help: "log debug messages too" },
   },
 });
+
+export type VproxyOptions = OptionValues<typeof VPROXY["options"]>;
+
+/** What is wrong with the options taken together; `undefined` if nothing is. */
+export function usageProblem({ uds }: VproxyOptions): string | undefined {
+  const twice = uds.find((path, index) => uds.indexOf(path) < index);
+  return twice === undefined
+    ? undefined
+    : `--uds ${displayText(twice)} is given twice: one option a guest`;
+}

@@ -244,6 +244,12 @@ Deno.test("mistakes are told in words, with what to do", async (t) => {
       ["--uds", uds, "--clamd", `/${"x".repeat(107)}`],
       /--clamd needs the path of a socket, at most 107 bytes, got 108/,
     ],
+    [
+      "a socket that is given twice",
+      2,
+      ["--uds", uds, "--uds", `${uds}2`, "--uds", uds],
+      /--uds .*\/vm is given twice: one option a guest/,
+    ],
     ["an unknown option", 2, ["--udx", uds], /--udx.*did you mean --uds/],
     [
       "a limit that makes no sense",

@@ -163,7 +163,7 @@ in
     scanConcurrency = mkOption {
       type = types.ints.between 1 64;
       default = 4;
-      description = "Scans in flight; no more than clamd-vproxy allows a guest.";
+      description = "Scans in flight; with fewer than clamd-vproxy allows a guest slow files cannot hold all places there.";
     };
 
     scanExisting = flag "Whether what is there at the start is scanned, too.";

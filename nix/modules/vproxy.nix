@@ -102,7 +102,7 @@ in
     };
 
     maxConnections = upTo 1000 10 "Connections of all guests that are served at once.";
-    maxConnectionsPerGuest = upTo 1000 4 "Connections of one guest that are served at once.";
+    maxConnectionsPerGuest = upTo 1000 4 "Connections of one guest that are served at once; with more than its scanConcurrency slow files cannot hold all of them.";
     maxStreamSize = upTo (1024 * gib) (2 * gib) "Bytes of one scan.";
     maxChunkSize = upTo (4 * gib - 1) (25 * 1024 * 1024) "Bytes of one chunk of a scan.";
     commandTimeoutSecs = upTo day 30 "Seconds for a guest to send its command.";

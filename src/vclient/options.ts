@@ -80,7 +80,9 @@ export const VCLIENT = defineProgram({
       min: 1,
       max: 64,
       default: 4,
-      help: "scans in flight; no more than --max-connections-per-guest of clamd-vproxy",
+      help:
+        "scans in flight; with fewer than --max-connections-per-guest of clamd-vproxy slow files " +
+        "cannot hold all places there",
     },
     scanExisting: {
       kind: "flag",

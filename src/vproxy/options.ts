@@ -59,7 +59,9 @@ export const VPROXY = defineProgram({
       min: 1,
       max: 1000,
       default: 4,
-      help: "connections of one guest that are served at once",
+      help:
+        "connections of one guest that are served at once; with more than its --scan-concurrency " +
+        "slow files cannot hold all of them",
     },
     maxStreamSize: {
       kind: "bytes",

@@ -94,6 +94,7 @@ export class WatchedTree implements WatchSink {
     this.#watcher = new InotifyWatcher(parts.reactor, this, {
       debounceMs: DEBOUNCE_MS,
       openRoot: () => openCanonical(plan.path),
+      readsMovedAtOnce: true,
       ...(parts.intervals === undefined ? {} : { intervals: parts.intervals }),
       ...(parts.mostWatches === undefined ? {} : { mostWatches: parts.mostWatches }),
       ...(plan.excludes.length + plan.others.length === 0

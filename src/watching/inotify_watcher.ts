@@ -161,6 +161,7 @@ export class InotifyWatcher implements Watcher {
       root.watch = new TreeWatch(reactor, inotify, directory, sink, {
         debounceMs: options.debounceMs,
         mostWatches: options.mostWatches ?? Infinity,
+        readsMovedAtOnce: options.readsMovedAtOnce ?? false,
         pollMs: this.#intervals.pollMs,
         excludes: options.excludes?.bind(options),
         onArmed: () => root.told ? sink.reread(ROOT, "unwatched") : this.#found(root),

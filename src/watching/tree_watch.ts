@@ -9,7 +9,7 @@ import type { Directory } from "../../ffi/directory.ts";
 import { messageOf } from "../../ffi/errno.ts";
 import type { Inotify, InotifyEvent } from "../../ffi/inotify.ts";
 import { EPOLL, nextTurn, type Reactor } from "../../ffi/reactor.ts";
-import { Debouncer, type Due, type Touch } from "./debouncer.ts";
+import { type Below, Debouncer, type Due, type Touch } from "./debouncer.ts";
 import { EventInterpreter, type Findings } from "./event_interpreter.ts";
 import { LonePath } from "./lone_path.ts";
 import { Polling } from "./polling.ts";
@@ -31,6 +31,8 @@ export interface TreeWatchOptions {
   /** How often directories that cannot be watched are read again. */
   readonly pollMs: number;
   excludes?: ((directory: RelativePath) => boolean) | undefined;
+  /** See `WatcherOptions`. */
+  readonly readsMovedAtOnce: boolean;
   /** Called once, when everything is watched for the first time. From then on the sink is told. */
   onArmed(): void;
   /** Called after each turn until then. */
@@ -173,7 +175,7 @@ export class TreeWatch {
       arrived: (parent, name, purpose) => this.#armer.request(parent, name, purpose),
       armed: (path, purpose) => {
         if (purpose === "retry") this.#polling.retried(path);
-        else this.#touch(path, { event: "settled", below: purpose });
+        else this.#arrived(path, purpose);
       },
       rootArmed: () => {
         this.#rootArmed = true;
@@ -183,6 +185,12 @@ export class TreeWatch {
       watchGone: (watch) => this.#watches.watchGone(watch),
       rootChanged: (unwatched) => options.onRootChanged(unwatched),
     };
+  }
+
+  #arrived(path: RelativePath, below: Below): void {
+    const isRead = this.#telling && below === "moved" && this.options.readsMovedAtOnce === true;
+    this.#touch(path, { event: "settled", below: isRead ? "nothing" : below });
+    if (isRead) this.sink.reread(path, below);
   }
 
   #touch(path: RelativePath, touch: Touch): void {

@@ -95,6 +95,8 @@ export interface WatcherOptions {
   openRoot(): Directory | undefined;
   /** Directories that are not entered (and nothing in them told). Files are told whatever their names. */
   excludes?(directory: RelativePath): boolean;
+  /** Whether `reread` is told of a tree that moved as soon as it is watched: whoever reads it takes what is there for at rest. */
+  readonly readsMovedAtOnce?: boolean;
   /** Told once for each kind of trouble, in words for the log. */
   onTrouble(message: string): void;
 }

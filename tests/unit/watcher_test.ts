@@ -154,6 +154,22 @@ Deno.test("two directories that exchange their names are told under both", async
   await assertAllWatched(tree);
 });
 
+Deno.test("whoever reads trees that move at once is told to as soon as they are watched, and once only", async () => {
+  const hour = 3_600_000;
+  await using tree = await WatchedTree.start({ readsMovedAtOnce: true, debounceMs: hour });
+  Deno.mkdirSync(tree.outside("new/below"), { recursive: true });
+  Deno.writeTextFileSync(tree.outside("new/below/file"), "content");
+  Deno.renameSync(tree.outside("new"), tree.inside("new"));
+  await tree.hears("reread new moved");
+  assertEquals(tree.watcher.watched, 3);
+  assertNothingMissed(tree);
+  await using other = await WatchedTree.start({ readsMovedAtOnce: true });
+  Deno.mkdirSync(other.outside("new"));
+  Deno.renameSync(other.outside("new"), other.inside("new"));
+  await other.hears("changed new");
+  assertEquals(other.take(), ["found", "reread new moved", "changed new"]);
+});
+
 Deno.test("a tree that is moved in is read when all of it is watched", async () => {
   await using tree = await WatchedTree.start();
   Deno.mkdirSync(tree.outside("a/b"), { recursive: true });

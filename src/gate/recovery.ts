@@ -162,7 +162,7 @@ export class Recovery implements Disposable {
       inProjectOf(parent, prepared, exchange);
     } catch (error) {
       this.#directory.removeFile(place);
-      if (isErrno(error, "ENOENT")) return "changed";
+      if (this.#tellsOfChange(error)) return "changed";
       throw error;
     }
     if (this.#tookOut(old, item, keep)) return "done";
@@ -192,12 +192,17 @@ export class Recovery implements Disposable {
     try {
       parent.rename(name, this.#directory, item.name);
     } catch (error) {
-      if (isErrno(error, "ENOENT")) return "changed";
+      if (this.#tellsOfChange(error)) return "changed";
       throw error;
     }
     if (this.#tookOut(old, item, keep)) return "done";
     this.#giveBack({ item });
     return "changed";
+  }
+
+  /** Whether what was to be renamed is gone; not this directory, of which ENOENT would tell as well. */
+  #tellsOfChange(error: unknown): boolean {
+    return isErrno(error, "ENOENT") && statusOf(this.#directory).links > 0;
   }
 
   /** What an earlier daemon or a failing disk left: it lingers if it was to be taken out, and goes back if not. */

@@ -1,11 +1,12 @@
 /** Taking things out by identity, and what a crash leaves of it, on a real file system. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import { SystemError } from "../../ffi/errno.ts";
 import { writeAll } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type JournalLine, RecoveryJournal } from "../../src/gate/recovery_journal.ts";
@@ -132,6 +133,19 @@ Deno.test("a name that is gone is not replaced", () => {
   using prepared = bench.prepared("new");
   assertEquals(bench.recovery.replace(prepared, bench.parent, ORIGIN, before), "changed");
   assertEquals(bench.contents(), []);
+});
+
+Deno.test("I6: a recovery directory that was removed is a failure, no change of the file that is to be tried at once", () => {
+  using bench = new Bench();
+  const known = bench.write("malware");
+  Deno.removeSync(`${bench.path}/recovery`, { recursive: true });
+  assertThrows(
+    () => bench.recovery.remove(bench.parent, ORIGIN, known, false),
+    SystemError,
+    "ENOENT",
+  );
+  Deno.mkdirSync(`${bench.path}/recovery`);
+  assertEquals(bench.contents(), ["malware"]);
 });
 
 Deno.test("I2: a symbolic link is replaced itself, its target stays", () => {

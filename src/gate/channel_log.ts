@@ -1,6 +1,11 @@
 /** What a channel tells in the log, in words for whoever runs the host. */
 
-import { display, type FileName, type RelativePath } from "../../ffi/byte_string.ts";
+import {
+  type ByteString,
+  display,
+  type FileName,
+  type RelativePath,
+} from "../../ffi/byte_string.ts";
 import { messageOf, type SystemError } from "../../ffi/errno.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
@@ -94,6 +99,15 @@ export class ChannelLog {
 
   shareFound({ name }: Replica): void {
     this.#log.info("{channel}: {share} is there: reading it", { share: display(name) });
+  }
+
+  /** `place`: where the host has removed or replaced what was held. */
+  displaced(place: ByteString): void {
+    this.#log.error(
+      "{channel}: {place} was removed or replaced: the channel rests, nothing is deleted, and all is read anew " +
+        "as soon as it can be served again",
+      { place: display(place) },
+    );
   }
 
   exportRenewed(): void {

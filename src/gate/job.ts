@@ -42,6 +42,8 @@ const BLOCKED: Rest = { kind: "later", delayMs: 100, isBlocked: true };
 export const WHILE_UNMET: Rest = { kind: "later", delayMs: 250, isStuck: true };
 /** After a failure that will not go away by itself at once: disk full, read-only. */
 const AFTER_FAILURE: Rest = { kind: "later", delayMs: 10_000, isStuck: true };
+/** The channel is going to be made anew. */
+export const WHILE_DISPLACED: Rest = { kind: "later", delayMs: 10_000, isStuck: true };
 /** For want of descriptors: others will be done with theirs by then. */
 export const AFTER_SHORTAGE = { kind: "later", delayMs: 250 } as const satisfies Rest;
 

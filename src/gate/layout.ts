@@ -6,6 +6,8 @@ import {
   type FileName,
   fileName,
   join,
+  type RelativePath,
+  ROOT,
   toText,
 } from "../../ffi/byte_string.ts";
 import { type Descriptor, keptIf } from "../../ffi/descriptor.ts";
@@ -13,7 +15,7 @@ import { Directory } from "../../ffi/directory.ts";
 import { isErrno, lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
 import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
-import { statusOf } from "../../ffi/file_status.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type ChannelFault, fault, warning } from "./config/fault.ts";
 
 export const STAGING = fileName("staging");
@@ -51,7 +53,11 @@ export class InUse extends LayoutFault {
 }
 
 export interface Layout extends Disposable {
+  readonly basePath: ByteString;
   readonly base: Directory;
+  /** With the index, the lock and `recovery` in it. */
+  readonly private: Directory;
+  readonly lock: Descriptor;
   readonly staging: Directory;
   readonly share: Directory;
   readonly export: Directory;
@@ -80,10 +86,14 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
   };
   try {
     const own = open(PRIVATE);
-    opened.push(claim(own, basePath));
+    const lock = claim(own, basePath);
+    opened.push(lock);
     own.makeDirectory(RECOVERY, 0o700);
     const layout: Layout = {
+      basePath,
       base: hold(base.duplicate()),
+      private: own,
+      lock,
       staging: open(STAGING),
       share: open(SHARE),
       export: open(EXPORT_DIRECTORY),
@@ -369,6 +379,65 @@ export function renewedExport(layout: Layout, held: Directory): Directory | unde
   const directory = ifLinkable(layout.base.openBeneath(EXPORT_DIRECTORY), layout.staging);
   if (directory !== undefined) return directory;
   throw new LayoutFault("it is no directory any more into which files can be renamed");
+}
+
+/**
+ * Where the host has removed what is held open, put something else in its place or mounted something over it: what is done
+ * with what is held reaches nobody any more. Throws SystemError where that cannot be told.
+ */
+export function displacedPlace(layout: Layout): ByteString | undefined {
+  const { basePath, base, private: own } = layout;
+  if (!isHeld(statusAtPath(basePath), base)) return basePath;
+  const places: readonly (readonly [Directory, RelativePath, FileName, Descriptor])[] = [
+    [base, ROOT, SHARE, layout.share],
+    [base, ROOT, STAGING, layout.staging],
+    [base, ROOT, PRIVATE, own],
+    [own, PRIVATE, RECOVERY, layout.recovery],
+    [own, PRIVATE, LOCK, layout.lock],
+  ];
+  for (const [above, path, name, held] of places) {
+    if (!isHeld(above.status(name), held)) return hostPath(basePath, join(path, name));
+  }
+  return undefined;
+}
+
+/** Whether nothing can be made in the daemon's own directories any more, since they were removed: quick to tell. */
+export function isRemoved({ staging, recovery }: Layout): boolean {
+  return statusOf(staging).links === 0 || statusOf(recovery).links === 0;
+}
+
+function statusAtPath(path: ByteString): FileStatus | undefined {
+  try {
+    using directory = Directory.openTrusted(path);
+    return statusOf(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP", "ESTALE")) return undefined;
+    throw error;
+  }
+}
+
+function isHeld(found: FileStatus | undefined, held: Descriptor): boolean {
+  const { inode, device, mountId } = statusOf(held);
+  return found?.inode === inode && found.device === device && found.mountId === mountId;
+}
+
+/**
+ * What keeps a channel from being served again that was displaced. Its shares' directory is not made for it: whoever has
+ * moved one away may be about to put another there, or to mount what is missing.
+ */
+export function checkReplaced(
+  basePath: ByteString,
+  producers: readonly FileName[],
+): ChannelFault[] {
+  const place = hostPath(basePath, SHARE);
+  if (isThere(basePath) && !isThere(place)) {
+    return [fault(FIELD, `${display(place)} does not exist: make it, or mount it first`)];
+  }
+  return checkLayout(basePath, producers, { sharesMayBeMissing: true });
+}
+
+function isThere(path: ByteString): boolean {
+  return statusAtPath(path) !== undefined;
 }
 
 /** The quarantine, which may have been removed, and made again since. Throws SystemError, LayoutFault. */

@@ -1,30 +1,58 @@
-/** Whether a changed configuration may take the place of the one in use. */
+/** Whether the daemon may be started anew: with a changed configuration, or for a channel that was displaced. */
 
 import { messageOf } from "../../ffi/errno.ts";
 import { Start } from "../../ffi/process.ts";
+import type { ChannelConfig } from "./config/channel_config.ts";
 import { parseConfiguration } from "./config/configuration.ts";
-import { formatFault } from "./config/fault.ts";
+import { type ChannelFault, type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
-import { checkLayout } from "./layout.ts";
+import { checkLayout, checkReplaced } from "./layout.ts";
 import { realPlaces } from "./real_places.ts";
 
+/** How it is to be started, or everything that speaks against it. */
+export type Checked = { readonly start: Start } | { readonly problems: readonly string[] };
+
 /**
- * How the daemon is to be started again with the file at `path`, or everything that speaks against it. A start
- * would skip channels with faults; here they may be running, and a slip of the pen must not end them.
+ * With the file at `path`. A start would skip channels with faults; here they may be running, and a slip of the pen must
+ * not end them.
  */
-export function checkReload(
+export function checkReload(path: string): Checked {
+  return check(path, {
+    layout: ({ basePath, producers }) =>
+      checkLayout(basePath, producers, { sharesMayBeMissing: true }),
+    counts: () => true,
+  });
+}
+
+/**
+ * With the file at `path`, so that those that are `served`, by name, can be served again; what had to be skipped at the
+ * start does not keep them waiting.
+ */
+export function checkRestart(path: string, served: ReadonlySet<string>): Checked {
+  return check(path, {
+    layout: ({ basePath, producers }) => checkReplaced(basePath, producers),
+    counts: ({ channel }) => channel === undefined || served.has(channel),
+  });
+}
+
+function check(
   path: string,
-): { readonly start: Start } | { readonly problems: readonly string[] } {
+  { layout, counts }: {
+    layout(config: ChannelConfig): readonly ChannelFault[];
+    counts(fault: Fault): boolean;
+  },
+): Checked {
   const read = readConfiguration(path);
   if ("problem" in read) return { problems: [read.problem] };
   const { channels, faults } = parseConfiguration(read.text, { unknownKeys: "warning" });
   const found = [...faults, ...realPlaces(channels).faults];
-  for (const { name: channel, basePath, producers } of channels) {
-    for (const one of checkLayout(basePath, producers, { sharesMayBeMissing: true })) {
-      if (one.severity === "fault") found.push({ ...one, channel });
+  for (const config of channels) {
+    for (const one of layout(config)) {
+      if (one.severity === "fault") found.push({ ...one, channel: config.name });
     }
   }
-  if (found.length > 0) return { problems: found.map(formatFault) };
+  const counting = found.filter(counts);
+  if (counting.length > 0) return { problems: counting.map(formatFault) };
   if (channels.length === 0) return { problems: ["fault: the configuration holds no channel"] };
   try {
     return { start: Start.ofThisProcess() };

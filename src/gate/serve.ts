@@ -1,14 +1,19 @@
-/** The time between being ready and ending: tells how it is, and reloads on request. */
+/** The time between being ready and ending: tells how it is, and is ended for a start anew, on request or need. */
 
 import { displayText } from "../../ffi/byte_string.ts";
+import { pause } from "../../ffi/clock.ts";
 import type { Start } from "../../ffi/process.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { ReloadRequests } from "../service_manager/reload_requests.ts";
 import type { ServiceManager } from "../service_manager/service_manager.ts";
 import type { Channel } from "./channel.ts";
-import { checkReload } from "./reload.ts";
+import { checkReload, checkRestart } from "./reload.ts";
 
 const STATUS_EVERY_MS = 10_000;
+/** How often a channel that was displaced is looked at. */
+const LOOK_AGAIN_MS = 5000;
+/** From one start to the next, however often directories are replaced (I6). */
+const SHORTEST_MS = 5000;
 
 export interface Serving {
   /** The path of the configuration. */
@@ -21,18 +26,27 @@ export interface Serving {
   readonly log: Logger;
 }
 
-/** Serves until it is to end; with a `Start` it is to be started anew, since the configuration has changed. */
-export async function serve(
-  { config, channels, manager, stopping, reloads, log }: Serving,
-): Promise<Start | undefined> {
+/**
+ * Serves until it is to end; with a `Start` it is to be started anew, since the configuration has changed, or a channel was
+ * displaced: only a start can open an index.
+ */
+export async function serve(serving: Serving): Promise<Start | undefined> {
+  const { config, channels, manager, stopping, reloads, log } = serving;
   let refusal = "";
   const status = () => statusOf(channels) + refusal;
   manager.ready(status());
   log.info("serving {status}", { status: status() });
   const timer = setInterval(() => manager.status(status()), STATUS_EVERY_MS);
   const ended = stopping.then(() => "stop" as const);
+  const restart = whenReplaced(serving);
   try {
-    while (await Promise.race([ended, reloads.next()]) !== "stop") {
+    for (;;) {
+      const next = await Promise.race([ended, restart, reloads.next()]);
+      if (next === "stop") return undefined;
+      if (next !== undefined) {
+        manager.reloading("directories were replaced");
+        return next;
+      }
       manager.reloading("reading the configuration again");
       const checked = checkReload(config);
       if ("start" in checked) return checked.start;
@@ -43,14 +57,38 @@ export async function serve(
       refusal = "; the changed configuration has faults and is not used";
       manager.ready(status());
     }
-    return undefined;
   } finally {
     clearInterval(timer);
   }
 }
 
+/** Settles when a channel was displaced, and all can be served again. */
+async function whenReplaced({ config, channels, log }: Serving): Promise<Start> {
+  const served = new Set(channels.map((channel) => channel.config.name));
+  await Promise.race(channels.map(async (channel) => {
+    await channel.displaced;
+    // It takes part in nothing any more; the others go on meanwhile (I7).
+    channel.stop();
+  }));
+  await pause(SHORTEST_MS - performance.now());
+  let told = "";
+  for (;;) {
+    const checked = checkRestart(config, served);
+    if ("start" in checked) return checked.start;
+    const problems = checked.problems.join("; ");
+    if (problems !== told) log.warn("not served again yet: {problems}", { problems });
+    told = problems;
+    await pause(LOOK_AGAIN_MS);
+  }
+}
+
 function statusOf(channels: readonly Channel[]): string {
   const pending = channels.reduce((sum, channel) => sum + channel.pending, 0);
-  const count = `${channels.length} channel${channels.length === 1 ? "" : "s"}`;
-  return pending === 0 ? count : `${count}, ${pending} path${pending === 1 ? "" : "s"} in work`;
+  const waiting = channels.filter(({ isDisplaced }) => isDisplaced);
+  const parts = [`${channels.length} channel${channels.length === 1 ? "" : "s"}`];
+  if (pending > 0) parts.push(`${pending} path${pending === 1 ? "" : "s"} in work`);
+  for (const { config: { name } } of waiting) {
+    parts.push(`${displayText(name)} waits for its directories`);
+  }
+  return parts.join(", ");
 }

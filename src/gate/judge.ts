@@ -6,6 +6,7 @@ import { lacksDescriptors } from "../../ffi/errno.ts";
 import type { Scanner, Verdict } from "../scanning/scanner.ts";
 import { VersionMemory } from "../scanning/version_memory.ts";
 import type { InfectedAction, ScanningConfig } from "./config/channel_config.ts";
+import { EvasiveMalware } from "./evasive_malware.ts";
 import { showPlace } from "./publisher.ts";
 import { quarantine } from "./quarantine.ts";
 import type { Replica } from "./replica.ts";
@@ -49,6 +50,8 @@ export class Judge {
   #ahead: ScanAhead | undefined;
   /** Told, and in quarantine, but still to be removed. */
   readonly #stuck = new VersionMemory();
+  /** The same, but changed by somebody in the meantime. */
+  readonly #evasive = new EvasiveMalware();
 
   constructor(parts: JudgeParts) {
     this.#parts = parts;
@@ -104,9 +107,21 @@ export class Judge {
     }
   }
 
-  /** Tells of malware about which something is done now. */
-  tell(snapshot: Snapshot, author: Replica, path: RelativePath, signature: string): void {
-    if (!this.#isStuck(snapshot)) this.#parts.onMalware(author, path, signature);
+  /** Tells of malware about which something is done now. `false` if that is no news: then its evidence is kept already. */
+  tell(snapshot: Snapshot, author: Replica, path: RelativePath, signature: string): boolean {
+    const isNews = !this.#isStuck(snapshot) &&
+      !this.#evasive.isTold(snapshot.source, signature, path, performance.now());
+    if (isNews) this.#parts.onMalware(author, path, signature);
+    return isNews;
+  }
+
+  /** It was changed, or gone, before it could be removed. */
+  evaded({ source }: Snapshot, path: RelativePath, signature: string): void {
+    this.#evasive.evaded(source, signature, path, performance.now());
+  }
+
+  removed({ source }: Snapshot, signature: string): void {
+    this.#evasive.removed(source, signature);
   }
 
   #isToBeScanned({ size, stable, source }: Snapshot): boolean {
@@ -164,7 +179,7 @@ export class Judge {
     path: RelativePath,
     signature: string,
   ): Promise<void> {
-    if (this.action !== "quarantine" || this.#isStuck(snapshot)) return;
+    if (this.action !== "quarantine") return;
     const { channel, stager, onTrouble } = this.#parts;
     const { source, staged, size } = snapshot;
     try {

@@ -133,7 +133,7 @@ export class VerdictSteps {
       return;
     }
     await this.#hearOfRenames(replica);
-    judge.tell(snapshot, replica, job.path, signature);
+    const isNews = judge.tell(snapshot, replica, job.path, signature);
     if (judge.action === "log") {
       const version = baseIn(entry, replica.id);
       const record = recordOf(replica.id, snapshot.source, "infected", version);
@@ -151,7 +151,7 @@ export class VerdictSteps {
       postpone(this.#parts, replica, cause, "stays for now", job);
       return;
     }
-    await judge.keepEvidence(snapshot, replica, job.path, signature);
+    if (isNews) await judge.keepEvidence(snapshot, replica, job.path, signature);
     let outcome: Outcome;
     try {
       outcome = publisher.remove(author, job.path, snapshot.source, false);
@@ -160,9 +160,14 @@ export class VerdictSteps {
       this.#hold(snapshot, author, error, entry, job);
       return;
     }
-    if (outcome === "done") onPublished(job.path, "removal", replica);
+    if (outcome === "done") {
+      judge.removed(snapshot, signature);
+      onPublished(job.path, "removal", replica);
+      return;
+    }
+    judge.evaded(snapshot, job.path, signature);
     // Another file took its place: the author still has something, made on what it had before.
-    if (outcome === "changed" && before !== undefined) note(this.#parts, job.path, entry, left);
+    if (before !== undefined) note(this.#parts, job.path, entry, left);
   }
 
   /** An immutable file, or a directory that is: it is tried now and then, as what waits for a verdict. */

@@ -5,10 +5,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Channel } from "../support/channel.ts";
 import { SIGNATURE } from "../support/clamd.ts";
 import { EICAR, infected } from "../support/eicar.ts";
-import { onEachFilesystem } from "../support/fixture.ts";
+import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
 import { Share } from "../support/share.ts";
 import { readTree } from "../support/tree.ts";
-import { waitFor } from "../support/wait.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 const ACTIONS = ["quarantine", "delete", "log"] as const;
@@ -208,3 +208,35 @@ async function sample(world: World): Promise<string> {
   await Deno.writeFile(path, EICAR);
   return path;
 }
+
+testOnEachFilesystem(
+  "I6: malware whose author changes it again and again is told and kept once, and goes in the end",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: { docs: { scanning: { infectedAction: "quarantine" } } },
+    });
+    const { only, user } = world;
+    const ann = only.share("ann");
+    let isOver = false;
+    const changing = (async () => {
+      for (let mode = 0o600; !isOver; mode ^= 0o044) {
+        await Deno.chmod(ann.at("virus"), mode).catch(() => {}); // it is not there yet, or any more
+      }
+    })();
+    await ann.write("virus", EICAR);
+    await told(world, ann.at("virus"));
+    await sleep(3000);
+    isOver = true;
+    await changing;
+    await waitFor("it is gone", () => !ann.has("virus"));
+    await only.quiet();
+    assertEquals(user.lines.length, 1, user.lines.join("\n"));
+    assertEquals([...Deno.readDirSync(only.quarantine)].length, 2, "a file and what tells of it");
+
+    // What comes after it is news.
+    await ann.write("virus", EICAR);
+    await waitFor("it is told as well", () => user.lines.length === 2);
+    await waitFor("it is gone", () => !ann.has("virus"));
+    await world.verify();
+  },
+);

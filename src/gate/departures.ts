@@ -79,7 +79,10 @@ export class Departures {
     for (const waiting of this.#byPath.values()) waiting.hasEnded = true;
   }
 
-  /** Whether what had `path`, or a directory above it, may still be met; `isReading`: in a directory that is being read. */
+  /**
+   * Whether what had `path`, or a directory above it, may still be met; `isReading`: in a directory that is being read, or is
+   * going to be.
+   */
   mayBeMet(path: RelativePath, isReading: boolean, nowMs: number): boolean {
     this.#forgetOld(nowMs);
     return this.#byPath.nearest(path, ({ hasEnded }) => isReading || !hasEnded) !== undefined;

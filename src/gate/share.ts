@@ -274,7 +274,7 @@ export class Share implements WatchSink {
   /** Whether what had `path` may have a name that is still to be found. */
   mayBeMet(path: RelativePath): boolean {
     if (this.#departures.size === 0) return false;
-    const isReading = this.#parts.isBeingRead(this.replica);
+    const isReading = this.#watcher.hasUnread || this.#parts.isBeingRead(this.replica);
     return this.#departures.mayBeMet(path, isReading, performance.now());
   }
 

@@ -69,6 +69,8 @@ export class Debouncer {
   readonly #waiting = new Map<RelativePath, Waiting>();
   readonly #maximumWaitMs: number;
   #bytes = 0;
+  /** Of those below which something has moved. */
+  #moved = 0;
   #everything: Waiting | undefined;
 
   constructor(
@@ -84,6 +86,11 @@ export class Debouncer {
     return this.#everything === undefined ? this.#waiting.size : 1;
   }
 
+  /** Whether a path waits below which something may have come that is told nowhere else. */
+  get hasMoved(): boolean {
+    return this.#everything !== undefined || this.#moved > 0;
+  }
+
   /** Something happened at `path`. `nowMs` never runs backwards. */
   touch(path: RelativePath, nowMs: number, touch: Touch): void {
     if (this.#everything !== undefined) {
@@ -91,6 +98,7 @@ export class Debouncer {
       return;
     }
     const known = this.#waiting.get(path);
+    if (touch.below === "moved" && known?.below !== "moved") this.#moved++;
     if (known === undefined) {
       this.#waiting.set(path, this.#begin(nowMs, touch));
       this.#bytes += path.length;
@@ -157,6 +165,7 @@ export class Debouncer {
       due.push({ kind: "path", path, below, closed, used: isUsed && !isNew });
       this.#waiting.delete(path);
       this.#bytes -= path.length;
+      if (below === "moved") this.#moved--;
     }
     return due;
   }
@@ -164,7 +173,7 @@ export class Debouncer {
   /** Forgets what waits. */
   clear(): void {
     this.#waiting.clear();
-    this.#bytes = 0;
+    this.#bytes = this.#moved = 0;
     this.#everything = undefined;
   }
 }

@@ -76,6 +76,10 @@ export class InotifyWatcher implements Watcher {
     return this.#root?.watch?.watched ?? 0;
   }
 
+  get hasUnread(): boolean {
+    return this.#root?.watch?.hasUnread ?? false;
+  }
+
   catchUp(): boolean {
     return this.#root?.watch?.catchUp() ?? true; // where nothing is told, nothing more will be
   }

@@ -103,6 +103,11 @@ export class TreeWatch {
     return this.#debouncer.size + (isBusy ? 1 : 0);
   }
 
+  /** See `Watcher`. */
+  get hasUnread(): boolean {
+    return this.#debouncer.hasMoved;
+  }
+
   get watched(): number {
     return this.#watches.tree.watched;
   }

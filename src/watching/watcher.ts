@@ -113,6 +113,9 @@ export interface Watcher {
   /** Directories that are watched. */
   readonly watched: number;
 
+  /** Whether `reread` is going to be told of something that has moved: in it may be what is told nowhere else. */
+  readonly hasUnread: boolean;
+
   /**
    * Reads what is known so far. `true` if that is all that has happened up to now: whatever was renamed was told as `moved`
    * or `departed`. `false`: not yet, to be asked again in a moment.

@@ -321,6 +321,33 @@ testOnEachFilesystem(
 );
 
 testOnEachFilesystem(
+  "I3: a new directory takes the name of another one, goes on changing, and what goes into it is infected",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const ann = world.only.share("ann");
+    for (const at of ROOMS) {
+      await ann.write(`${at}/d/other`, `other ${at}.`);
+      await ann.write(`${at}/letter`, `letter ${at}.`);
+    }
+    await world.only.settled();
+    world.gate.signal("SIGSTOP"); // it watches the new one when all is done
+    for (const at of ROOMS) {
+      Deno.mkdirSync(ann.at(`${at}/n`));
+      ann.exchange(`${at}/d`, `${at}/n`);
+      move(ann, `${at}/letter`, `${at}/d/letter`);
+      ann.infect(`${at}/d/letter`);
+    }
+    world.gate.signal("SIGCONT");
+    for (let change = 0; change < 10; change++) {
+      await sleep(30);
+      for (const at of ROOMS) Deno.chmodSync(ann.at(`${at}/d`), change % 2 === 0 ? 0o700 : 0o755);
+    }
+    const contents = ROOMS.flatMap((at) => [`letter ${at}.`, `other ${at}.`]);
+    await comesBack(world, ROOMS.length, ...contents);
+  },
+);
+
+testOnEachFilesystem(
   "I3: a directory is exchanged for a file while another guest writes into it, and then infected",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

@@ -53,6 +53,24 @@ Deno.test("paths are due in the order of their last events", () => {
   assertEquals(debouncer.due(120), [path(A)]);
 });
 
+Deno.test("that something has moved below a path is known until that is told", () => {
+  const debouncer = new Debouncer(100, { paths: 2, bytes: 1000 });
+  const moved = { event: "settled", below: "moved" } as const;
+  debouncer.touch(A, 0, SETTLED);
+  assertEquals(debouncer.hasMoved, false);
+  debouncer.touch(A, 0, moved);
+  debouncer.touch(A, 0, moved);
+  debouncer.touch(B, 10, moved);
+  debouncer.due(100);
+  assertEquals(debouncer.hasMoved, true, "below the other one");
+  debouncer.due(110);
+  assertEquals(debouncer.hasMoved, false);
+  for (const one of [A, B, "c" as RelativePath]) debouncer.touch(one, 120, SETTLED);
+  assertEquals(debouncer.hasMoved, true, "everything is to be read");
+  debouncer.due(220);
+  assertEquals(debouncer.hasMoved, false);
+});
+
 Deno.test("when a path will be due is known", () => {
   const debouncer = new Debouncer(100, { paths: 2, bytes: 1000 });
   assertEquals(debouncer.dueAt(A), Infinity);

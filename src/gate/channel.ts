@@ -22,8 +22,6 @@ import { compileIgnorePatterns, type IgnoreRules } from "./ignore_patterns.ts";
 import { Judge } from "./judge.ts";
 import { LargeDirectories } from "./large_directories.ts";
 import {
-  displacedPlace,
-  isRemoved,
   type Layout,
   LayoutFault,
   openLayout,
@@ -32,6 +30,7 @@ import {
   renewedExport,
 } from "./layout.ts";
 import { AFTER_SHORTAGE, type Place, type Rest, WHILE_DISPLACED } from "./job.ts";
+import { OwnPlaces } from "./own_places.ts";
 import { Publisher } from "./publisher.ts";
 import { Readings } from "./readings.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -50,8 +49,6 @@ const MOST_UNKNOWN = 50_000;
 const SWEEP_MS = 1000;
 const SWEEP_SLICE_MS = 2;
 const AFTER_FAILURE_MS = 5000;
-/** For how long directories that were seen in their places are taken to be there, while there are jobs: less than a quiet time. */
-const SAME_PLACES_MS = 10;
 /** Of a file that may yet change. */
 const MOST_COPIES_AHEAD = 8;
 
@@ -71,6 +68,7 @@ export class Channel {
   readonly #onChange: () => void;
   readonly #log: ChannelLog;
   readonly #layout: Layout;
+  readonly #ownPlaces: OwnPlaces;
   readonly #index: FileIndex;
   readonly #shares: readonly Share[];
   readonly #export = new Replica("export", EXPORT);
@@ -91,9 +89,6 @@ export class Channel {
   #areTreesRead = false;
   #stopped = false;
   #isSweeping = false;
-  #isDisplaced = false;
-  #placesSeenAt = 0;
-  readonly #displaced = Promise.withResolvers<void>();
   /** How many changes of the index `flush` has found the trees on the disk for. */
   #changesOnDisk: number | undefined;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
@@ -117,6 +112,11 @@ export class Channel {
       this.#readings.requestAll(ROOT);
     });
     opening.move(); // from here on it is `close` that lets go of it
+    this.#ownPlaces = new OwnPlaces({
+      layout,
+      onDisplaced: (place) => this.#log.displaced(place),
+      onShortage,
+    });
 
     this.#shares = config.producers.map((producer) =>
       new Share(producer, {
@@ -311,13 +311,13 @@ export class Channel {
     const tree: TreeReaderParts = {
       ...this.#treeFor(COMMON),
       room: () => undefined,
-      isStopped: () => this.#stopped || this.#isDisplaced || isEndless,
+      isStopped: () => this.#stopped || this.#ownPlaces.areDisplaced || isEndless,
     };
     const reading = await readTree(tree, ROOT, (counts) => {
       isEndless = counts.unknown > MOST_UNKNOWN;
       onProgress(`read ${counts.files} files in ${counts.directories} directories`);
     });
-    this.#areTreesRead = !this.#stopped && !this.#isDisplaced;
+    this.#areTreesRead = !this.#stopped && !this.#ownPlaces.areDisplaced;
     this.#log.treesRead(reading);
     this.#confirmIndex(); // what is known was read before anything else
     if (!isEndless) return;
@@ -339,7 +339,7 @@ export class Channel {
 
   /** Paths that wait or are worked on. */
   get pending(): number {
-    return this.#isDisplaced ? 0 : this.#jobs.size;
+    return this.isDisplaced ? 0 : this.#jobs.size;
   }
 
   /**
@@ -347,11 +347,11 @@ export class Channel {
    * again, it is to be made anew.
    */
   get displaced(): Promise<void> {
-    return this.#displaced.promise;
+    return this.#ownPlaces.displaced;
   }
 
   get isDisplaced(): boolean {
-    return this.#isDisplaced;
+    return this.#ownPlaces.areDisplaced;
   }
 
   /**
@@ -382,7 +382,7 @@ export class Channel {
     this.#recovery.close();
     const isOnDisk = this.#changesOnDisk === this.#index.changes;
     // Of what was put out of its place, nobody knows who has emptied it.
-    const inPlace = this.#isDisplaced ? [] : this.#shares;
+    const inPlace = this.isDisplaced ? [] : this.#shares;
     for (const share of inPlace) share.noteIfEmptied();
     if (isOnDisk) this.#index.noteOnDisk();
     if (processEnds) this.#index.leave();
@@ -426,11 +426,8 @@ export class Channel {
   }
 
   #reconcile(path: RelativePath): Promise<Rest> {
-    // Without its own ones, malware could not go, and would be told again and again. And what is deleted in shares that
-    // were put aside is no deletion.
-    const isDue = performance.now() - this.#placesSeenAt >= SAME_PLACES_MS;
-    if (isDue || isRemoved(this.#layout)) this.#lookAtPlaces();
-    if (this.#isDisplaced) return Promise.resolve(WHILE_DISPLACED);
+    // What is deleted in shares that were put aside is no deletion.
+    if (this.#ownPlaces.look()) return Promise.resolve(WHILE_DISPLACED);
     const isAttempt = this.#held.values().some((held) => held.begin(path));
     return this.#reconciler.run(path, isAttempt);
   }
@@ -512,29 +509,12 @@ export class Channel {
   }
 
   #sweep(): void {
-    this.#lookAtPlaces();
-    if (this.#isDisplaced) return;
+    if (this.#ownPlaces.look()) return;
     this.#early.sweep();
     this.#sweepRecovery();
     if (!this.#started) return;
     this.#keepExport();
     this.#lookAtUncovered();
-  }
-
-  #lookAtPlaces(): void {
-    if (this.#isDisplaced) return;
-    this.#placesSeenAt = performance.now();
-    try {
-      const place = displacedPlace(this.#layout);
-      if (place === undefined) return;
-      this.#isDisplaced = true;
-      this.#log.displaced(place);
-      this.#displaced.resolve();
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      if (lacksDescriptors(error)) this.#onShortage(error);
-      // Otherwise nothing is known, as of a disk that fails.
-    }
   }
 
   #lookAtUncovered(): void {

@@ -401,11 +401,6 @@ export function displacedPlace(layout: Layout): ByteString | undefined {
   return undefined;
 }
 
-/** Whether nothing can be made in the daemon's own directories any more, since they were removed: quick to tell. */
-export function isRemoved({ staging, recovery }: Layout): boolean {
-  return statusOf(staging).links === 0 || statusOf(recovery).links === 0;
-}
-
 function statusAtPath(path: ByteString): FileStatus | undefined {
   try {
     using directory = Directory.openTrusted(path);

@@ -48,6 +48,15 @@ export function testOnEachFilesystem(
   for (const kind of FILESYSTEM_KINDS) defineTest(kind, name, () => body(kind), hindrance);
 }
 
+/** The same on one of them, where it makes no difference on which. */
+export function testOnFilesystem(
+  kind: FilesystemKind,
+  name: string,
+  body: (kind: FilesystemKind) => Promise<void>,
+): void {
+  defineTest(kind, name, () => body(kind));
+}
+
 function defineTest(
   kind: FilesystemKind,
   name: string,

@@ -30,8 +30,9 @@ export class SocketScanner implements Scanner {
   #streamsUntil = -Infinity;
   /** A descriptor has brought a verdict. */
   #isUnderstood = false;
-  /** A descriptor is on its way that is the first, or the first after another's silence: what becomes of it decides. */
+  /** The first descriptor is on its way, and others wait until there is a verdict, or silence. */
   #trial: Promise<void> | undefined;
+  #hasTried = false;
 
   constructor(options: SocketScannerOptions, private readonly streamingMs = STREAMING_MS) {
     this.#byDescriptor = new ClamdScanner(options);
@@ -42,7 +43,7 @@ export class SocketScanner implements Scanner {
     // Another may listen there now.
     this.onRecovery(() => {
       this.#streamsUntil = -Infinity;
-      this.#isUnderstood = false;
+      this.#isUnderstood = this.#hasTried = false;
     });
   }
 
@@ -52,37 +53,63 @@ export class SocketScanner implements Scanner {
 
   async scan(file: Descriptor, size: number, limits?: ScanLimits): Promise<Verdict> {
     while (this.#trial !== undefined) await this.#trial;
-    if (performance.now() < this.#streamsUntil) {
-      return await this.#byStream.scan(file, size, limits);
-    }
+    const stream = () => this.#byStream.scan(file, size, limits);
+    if (performance.now() < this.#streamsUntil) return await stream();
     const begin = performance.now();
-    const scanning = this.#byDescriptor.scan(file, size, limits);
+    const scanning = this.#noted(this.#byDescriptor.scan(file, size, limits));
     const verdict = this.#isUnderstood ? await scanning : await this.#try(scanning);
-    if (verdict !== undefined && verdict.kind !== "error") {
-      this.#isUnderstood = true;
-      return verdict;
-    }
-    if (verdict !== undefined && performance.now() - begin > AT_ONCE_MS) return verdict;
-    if (!(await this.check()).available) return verdict ?? await scanning;
-    const streamed = await this.#byStream.scan(file, size, limits);
-    if (streamed.kind === "error") return verdict ?? await scanning;
-    const isVerdict = streamed.kind !== "unscannable";
-    if (isVerdict) this.#streamsUntil = performance.now() + this.streamingMs;
-    return streamed;
+    if (verdict === undefined) return await this.#race(scanning, stream);
+    if (verdict.kind !== "error" || performance.now() - begin > AT_ONCE_MS) return verdict;
+    if (!(await this.check()).available) return verdict;
+    const streamed = await stream();
+    if (isConclusive(streamed)) this.#streamForNow();
+    return streamed.kind === "error" ? verdict : streamed;
   }
 
-  /** The first verdict, for which the others wait; `undefined` if it does not come soon. */
+  /** A verdict, however late, shows that descriptors are understood. */
+  async #noted(scanning: Promise<Verdict>): Promise<Verdict> {
+    const verdict = await scanning;
+    if (verdict.kind !== "error") {
+      this.#isUnderstood = true;
+      this.#streamsUntil = -Infinity;
+    }
+    return verdict;
+  }
+
+  /** The verdict; `undefined` if it does not come soon. */
   async #try(scanning: Promise<Verdict>): Promise<Verdict | undefined> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const silence = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), SILENT_MS);
     });
     const verdict = Promise.race([scanning, silence]);
-    this.#trial = verdict.then(() => {}, () => {}).then(() => {
+    const end = () => {
       clearTimeout(timer);
       this.#trial = undefined;
-    });
+    };
+    if (!this.#hasTried) this.#trial = verdict.then(end, end);
+    this.#hasTried = true;
     return await verdict;
+  }
+
+  /** Of a descriptor that is met with silence, or takes long, and the content in a stream: the first that has a verdict. */
+  async #race(scanning: Promise<Verdict>, stream: () => Promise<Verdict>): Promise<Verdict> {
+    if (!(await this.check()).available || this.#isUnderstood) return await scanning;
+    const streaming = stream().then(async (streamed) => {
+      if (!isConclusive(streamed)) {
+        // It may be too large for a stream only.
+        const verdict = await scanning;
+        return verdict.kind === "error" ? streamed : verdict;
+      }
+      if (!this.#isUnderstood) this.#streamForNow();
+      return streamed;
+    });
+    const passed = scanning.then((verdict) => verdict.kind === "error" ? streaming : verdict);
+    return await Promise.race([passed, streaming]);
+  }
+
+  #streamForNow(): void {
+    this.#streamsUntil = performance.now() + this.streamingMs;
   }
 
   check(): Promise<Availability> {
@@ -102,4 +129,8 @@ export class SocketScanner implements Scanner {
     this.#byDescriptor.close();
     this.#byStream.close();
   }
+}
+
+function isConclusive({ kind }: Verdict): boolean {
+  return kind === "clean" || kind === "infected";
 }

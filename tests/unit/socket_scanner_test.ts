@@ -6,8 +6,36 @@ import { Reactor } from "../../ffi/reactor.ts";
 import type { Verdict } from "../../src/scanning/scanner.ts";
 import { SocketScanner } from "../../src/scanning/socket_scanner.ts";
 import { clean } from "../support/eicar.ts";
-import { answering, type FakeAnswer, FakeClamd, prefix } from "../support/fake_clamd.ts";
+import {
+  answering,
+  type FakeAnswer,
+  FakeClamd,
+  type FakeCommand,
+  prefix,
+} from "../support/fake_clamd.ts";
 import { CLEAN, fileOf } from "../support/scanner_bench.ts";
+import { sleep } from "../support/wait.ts";
+
+class SocketBench implements AsyncDisposable {
+  readonly #reactor = new Reactor();
+  readonly scanner: SocketScanner;
+
+  constructor(socket: string, concurrency = 1, streamingMs?: number) {
+    const options = { reactor: this.#reactor, socket, concurrency, onTrouble: () => undefined };
+    this.scanner = new SocketScanner(options, streamingMs);
+  }
+
+  async scan(): Promise<Verdict> {
+    using file = fileOf(clean(0, 100));
+    return await this.scanner.scan(file, 100);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.scanner.close();
+    await this.#reactor.stop();
+    this.#reactor[Symbol.dispose]();
+  }
+}
 
 /** Scans `count` files, one after the other, by a clamd that answers so. */
 async function scanned(
@@ -23,19 +51,9 @@ async function scanned(
     if (name === "INSTREAM") return answers.INSTREAM;
     return `${prefix(id)}PONG\0`;
   });
-  const reactor = new Reactor();
-  const scanner = new SocketScanner(
-    { reactor, socket: clamd.socket, concurrency: 1, onTrouble: () => undefined },
-    streamingMs,
-  );
+  await using bench = new SocketBench(clamd.socket, 1, streamingMs);
   const verdicts: Verdict["kind"][] = [];
-  for (let i = 0; i < count; i++) {
-    using file = fileOf(clean(i, 100));
-    verdicts.push((await scanner.scan(file, 100)).kind);
-  }
-  scanner.close();
-  await reactor.stop();
-  reactor[Symbol.dispose]();
+  for (let i = 0; i < count; i++) verdicts.push((await bench.scan()).kind);
   return { verdicts, clamd };
 }
 
@@ -58,6 +76,38 @@ Deno.test("where nothing is said to descriptors, the content is streamed", async
   assertEquals([clamd.count("FILDES"), clamd.count("INSTREAM")], [1, 5]);
 });
 
+const TOO_LARGE = "INSTREAM size limit exceeded. ERROR\0";
+
+/** Answers descriptors after longer than silence may last. */
+const slowly = (answer: string) => async ({ name, id }: FakeCommand): Promise<FakeAnswer> => {
+  if (name !== "FILDES") return TOO_LARGE;
+  await sleep(2_500);
+  return `${prefix(id)}${answer}`;
+};
+
+Deno.test("I1: what takes longer than silence may last, and is too large for a stream, has its verdict in the end", async () => {
+  await using clamd = FakeClamd.start(answering(slowly("fd[9]: Eicar FOUND\0")));
+  await using bench = new SocketBench(clamd.socket);
+  assertEquals((await bench.scan()).kind, "infected");
+  clamd.answer = answering(({ name, id }) => name === "FILDES" ? `${prefix(id)}${OK}` : TOO_LARGE);
+  assertEquals((await bench.scan()).kind, "clean", "descriptors are understood");
+  assertEquals(clamd.count("INSTREAM"), 1);
+});
+
+Deno.test("where a slow descriptor's verdict comes after the stream's, descriptors are passed on again", async () => {
+  await using clamd = FakeClamd.start(
+    answering(({ name, id }) => name === "FILDES" ? slowly(OK)({ name, id }) : STREAM_OK),
+  );
+  await using bench = new SocketBench(clamd.socket);
+  assertEquals((await bench.scan()).kind, "clean");
+  assertEquals((await bench.scan()).kind, "clean");
+  assertEquals([clamd.count("FILDES"), clamd.count("INSTREAM")], [1, 2]);
+  await sleep(1_000);
+  clamd.answer = answering(({ id }) => `${prefix(id)}${OK}`);
+  assertEquals((await bench.scan()).kind, "clean");
+  assertEquals([clamd.count("FILDES"), clamd.count("INSTREAM")], [2, 2]);
+});
+
 Deno.test("I7: while the first file has no verdict yet, the others do not wait for it", async () => {
   let isFirst = true;
   await using clamd = FakeClamd.start(answering(({ name, id }) => {
@@ -65,18 +115,11 @@ Deno.test("I7: while the first file has no verdict yet, the others do not wait f
     if (name === "FILDES") isFirst = false;
     return answer;
   }));
-  const reactor = new Reactor();
-  const scanner = new SocketScanner(
-    { reactor, socket: clamd.socket, concurrency: 4, onTrouble: () => undefined },
-  );
-  using file = fileOf(clean(0, 100));
-  const [first, ...others] = Array.from({ length: 10 }, () => scanner.scan(file, 100));
+  await using bench = new SocketBench(clamd.socket, 4);
+  const [first, ...others] = Array.from({ length: 10 }, () => bench.scan());
   assertEquals((await Promise.all(others)).map(({ kind }) => kind), Array(9).fill(CLEAN.kind));
-  assertEquals(clamd.count("INSTREAM"), 1);
-  scanner.close();
+  bench.scanner.close();
   assertEquals((await first)?.kind, "error");
-  await reactor.stop();
-  reactor[Symbol.dispose]();
 });
 
 Deno.test("after a mishap descriptors are tried again, some time later", async () => {

@@ -1,7 +1,13 @@
 /** Scans by clamd over its Unix socket. Only a descriptor is passed (FILDES), never a path and never content. */
 
+import { pause } from "../../ffi/clock.ts";
 import { isErrno } from "../../ffi/errno.ts";
-import { ClamdClient, type ClamdClientOptions, type Job } from "./clamd_client.ts";
+import {
+  ClamdClient,
+  type ClamdClientOptions,
+  CONTROL_TIMEOUT_MS,
+  type Job,
+} from "./clamd_client.ts";
 import type { Answer, ClamdSession } from "./clamd_session.ts";
 import type { Availability, Verdict } from "./scanner.ts";
 import { SessionPool } from "./session_pool.ts";
@@ -10,6 +16,7 @@ import { inWords } from "./trouble.ts";
 
 /** Scans in flight where clamd does not tell its threads. */
 const USUAL_THREADS = 8;
+const BUSY_RETRY_MS = 10;
 
 export interface ClamdOptions extends ClamdClientOptions {
   /** The path of clamd's Unix socket, or `@name`. */
@@ -52,22 +59,32 @@ export class ClamdScanner extends ClamdClient {
   }
 
   protected override async attempt(job: Job): Promise<Verdict> {
-    const session = this.#connect(() => this.#pool.take(job.size));
+    const taken = this.#connect(() => this.#pool.take());
+    // The scan has begun when this returns, where that can be.
+    const session = taken instanceof Promise ? await taken : taken;
     const wasFresh = session.isFresh;
     let answer = await this.#scanOn(session, job);
     // clamd ends idle connections, and all of them when it is restarted: that says nothing about now.
     if (answer.kind === "lost" && answer.silent && !wasFresh) {
-      answer = await this.#scanOn(this.#connect(() => this.#pool.open()), job);
+      answer = await this.#scanOn(await this.#connect(() => this.#pool.open()), job);
     }
     if (answer.kind !== "lost") return answer;
     this.health.suspect();
     return { kind: "error", reason: answer.reason };
   }
 
-  #connect(open: () => ClamdSession): ClamdSession {
+  /** At once, unless clamd's listening queue is full: that says nothing of clamd, for a while. */
+  #connect(
+    open: () => ClamdSession,
+    giveUpAt = performance.now() + CONTROL_TIMEOUT_MS,
+  ): ClamdSession | Promise<ClamdSession> {
     try {
       return open();
     } catch (error) {
+      const waits = isErrno(error, "EAGAIN") && performance.now() < giveUpAt;
+      if (waits && !this.#pool.isClosed) {
+        return pause(BUSY_RETRY_MS).then(() => this.#connect(open, giveUpAt));
+      }
       // Descriptors that we have not are no trouble of clamd's.
       if (isErrno(error, "ENOENT", "ECONNREFUSED", "EACCES")) {
         this.health.fail(inWords(error, this.address));

@@ -9,7 +9,13 @@ import { type ClamdLimits, DEFAULT_LIMITS, largestScannable } from "./clamd_conf
 import { ClamdControl } from "./clamd_control.ts";
 import { Health } from "./health.ts";
 import type { Availability, ScanLimits, Scanner, Verdict } from "./scanner.ts";
-import { type Probe, showSize, type SizeLimit, tooLargeForChannel } from "./size_limit.ts";
+import {
+  ALWAYS_SCANNABLE,
+  type Probe,
+  showSize,
+  type SizeLimit,
+  tooLargeForChannel,
+} from "./size_limit.ts";
 import { inWords } from "./trouble.ts";
 
 /** A scan that takes longer, in ms, gives its place to another. */
@@ -202,7 +208,7 @@ export abstract class ClamdClient implements Scanner {
     probe: Probe,
   ): Promise<Verdict> {
     if (tookMs >= this.#limits.maxScanTimeMs) return TOOK_TOO_LONG;
-    if (job.sizeIsDecided || sizes.covers(job.size)) return CLEAN;
+    if (job.sizeIsDecided || job.size <= ALWAYS_SCANNABLE) return CLEAN;
     const largest = largestScannable(this.#limits);
     const used = () => this.#tellOfFallback(largest);
     const proof = await sizes.check(job.size, probe, { largest, used });

@@ -21,6 +21,13 @@ export type Answer =
   /** The connection ended. `silent`: without a byte of an answer, so that another one may do better. */
   | { readonly kind: "lost"; readonly silent: boolean; readonly reason: string };
 
+export interface ClamdSessionParts {
+  /** What is known of who listens: that process, or the one that has opened the socket for it. */
+  sizesOf(process: number): SizeLimit;
+  /** Called once. `byClamd`: it has closed the connection, or answered what makes no sense. */
+  onEnd(byClamd: boolean): void;
+}
+
 /** All sessions read into it, one after the other, and keep nothing in it. */
 const buffer = new Uint8Array(4096);
 
@@ -28,6 +35,7 @@ export class ClamdSession {
   readonly #reactor: Reactor;
   readonly #path: string;
   readonly #socket: StreamSocket;
+  readonly #onEnd: (byClamd: boolean) => void;
   readonly #reader = new ReplyReader();
   #settle: ((answer: Answer) => void) | undefined;
   #commands = 0;
@@ -36,15 +44,19 @@ export class ClamdSession {
   /** In ms of `performance.now()`. */
   readonly openedAt = performance.now();
   /** What is known of the process at the other end. */
-  readonly sizes = new SizeLimit();
+  readonly sizes: SizeLimit;
   /** When the last scan began, in ms of `performance.now()`. */
   startedAt = 0;
 
   /** Connects to the Unix socket at `path`; throws SystemError if that cannot be done at once. */
-  constructor(reactor: Reactor, path: string) {
+  constructor(reactor: Reactor, path: string, { sizesOf, onEnd }: ClamdSessionParts) {
     this.#reactor = reactor;
     this.#path = path;
-    this.#socket = startConnecting({ family: "unix", path });
+    this.#onEnd = onEnd;
+    using owned = new DisposableStack();
+    this.#socket = owned.use(startConnecting({ family: "unix", path }));
+    this.sizes = sizesOf(this.#socket.peerProcess());
+    owned.move();
     reactor.add(this.#socket, EPOLL.IN, () => this.#onReady());
   }
 
@@ -77,7 +89,7 @@ export class ClamdSession {
 
   /** A scan that is on its way ends as an error. */
   close(): void {
-    this.#end({ kind: "error", reason: "the connection to clamd was closed" });
+    this.#end({ kind: "error", reason: "the connection to clamd was closed" }, false);
   }
 
   #onReady(): void {
@@ -124,10 +136,11 @@ export class ClamdSession {
     this.#end({ kind: "lost", silent: !this.#heard, reason });
   }
 
-  #end(answer: Answer): void {
+  #end(answer: Answer, byClamd = true): void {
     if (this.#socket.isOpen) {
       this.#reactor.remove(this.#socket);
       this.#socket.close();
+      this.#onEnd(byClamd);
     }
     const settle = this.#settle;
     this.#settle = undefined;

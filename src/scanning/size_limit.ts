@@ -41,15 +41,25 @@ export class SizeLimit {
   #proven = ALWAYS_SCANNABLE;
   #failed = Infinity;
   #probesWork: boolean | undefined;
+  /** In ms of `performance.now()`. */
+  #askedAt = -Infinity;
 
-  /** Whether no probe is needed for a file of `size` bytes. */
-  covers(size: number): boolean {
-    return size <= this.#proven;
+  /** Whether something was to be known of it since then, in ms of `performance.now()`. */
+  wasAskedSince(time: number): boolean {
+    return this.#askedAt >= time;
+  }
+
+  /** Another process may be there now. */
+  forget(): void {
+    this.#proven = ALWAYS_SCANNABLE;
+    this.#failed = Infinity;
+    this.#probesWork = undefined;
   }
 
   /** Whether an OK to a file of `size` bytes is a verdict; makes as few probes as will do. */
   async check(size: number, probe: Probe, fallback: Fallback): Promise<Scannable> {
-    if (this.covers(size)) return SCANNABLE;
+    this.#askedAt = performance.now();
+    if (size <= this.#proven) return SCANNABLE;
     if (this.#probesWork === undefined) {
       // A database may know the bare string only; then a failed probe would tell nothing.
       const first = await probe(ALWAYS_SCANNABLE);

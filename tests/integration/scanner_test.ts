@@ -227,6 +227,33 @@ testWithClamd("I6: after many scans no connection stays", { MaxThreads: 3 }, asy
   await waitFor("none is left", () => openSockets() === before);
 });
 
+testWithClamd("I1: where clamd's listening queue is short, whoever finds it full tries again", {
+  MaxThreads: 8,
+  MaxConnectionQueueLength: 1,
+}, async (clamd) => {
+  await clamd.start();
+  await using bench = new ScannerBench(clamd.socket);
+  await bench.scanner.check();
+  for (let round = 0; round < 3; round++) {
+    const scans = Array.from({ length: 50 }, () => bench.scan(infected(4096)));
+    assertEquals(await Promise.all(scans), Array(50).fill(INFECTED));
+    await sleep(1_600); // no connection is left
+  }
+  assertEquals(bench.told, []);
+});
+
+testWithClamd("files of any size that are scanned one after the other cost a probe or two", {
+  MaxFileSize: "8M",
+}, async (clamd) => {
+  await clamd.start();
+  await using bench = new ScannerBench(clamd.socket);
+  for (let file = 0; file < 6; file++) {
+    assertEquals(await bench.scan(clean(file, 1000), MIB), CLEAN);
+    await sleep(600);
+  }
+  await assertScans(clamd, 6 + 2);
+});
+
 // With so many sessions open, used or not, clamd takes no other connection.
 for (
   const [MaxThreads, MaxQueue, scanners] of [[1, 2, 1], [2, 4, 1], [2, 4, 3], [2, 8, 4]] as const

@@ -48,9 +48,11 @@ export class Judge {
   readonly #memory = new VersionMemory();
   /** The last one. */
   #ahead: ScanAhead | undefined;
-  /** Told, and in quarantine, but still to be removed. */
+  /** Told, but still to be removed. */
   readonly #stuck = new VersionMemory();
-  /** The same, but changed by somebody in the meantime. */
+  /** In quarantine. */
+  readonly #kept = new VersionMemory();
+  /** Told, but changed by somebody in the meantime. */
   readonly #evasive = new EvasiveMalware();
 
   constructor(parts: JudgeParts) {
@@ -107,7 +109,7 @@ export class Judge {
     }
   }
 
-  /** Tells of malware about which something is done now. `false` if that is no news: then its evidence is kept already. */
+  /** Tells of malware about which something is done now. `false` if that is no news. */
   tell(snapshot: Snapshot, author: Replica, path: RelativePath, signature: string): boolean {
     const isNews = !this.#isStuck(snapshot) &&
       !this.#evasive.isTold(snapshot.source, signature, path, performance.now());
@@ -116,8 +118,13 @@ export class Judge {
   }
 
   /** It was changed, or gone, before it could be removed. */
-  evaded({ source }: Snapshot, path: RelativePath, signature: string): void {
-    this.#evasive.evaded(source, signature, path, performance.now());
+  evaded(
+    { source }: Snapshot,
+    path: RelativePath,
+    signature: string,
+    { isKept }: { readonly isKept: boolean },
+  ): void {
+    this.#evasive.evaded(source, signature, path, performance.now(), isKept);
   }
 
   removed({ source }: Snapshot, signature: string): void {
@@ -172,16 +179,21 @@ export class Judge {
     return stable && this.#stuck.has(source);
   }
 
-  /** With `quarantine`, keeps a clone of what was found. A failure leaves the removal as it is. */
+  /**
+   * With `quarantine`, keeps a clone of what was found, if it is news, or could not be kept before: it may have been told
+   * long ago. A failure leaves the removal as it is. Whether there is a copy, or need not be.
+   */
   async keepEvidence(
     snapshot: Snapshot,
     author: Replica,
     path: RelativePath,
     signature: string,
-  ): Promise<void> {
-    if (this.action !== "quarantine") return;
+    { isNews }: { readonly isNews: boolean },
+  ): Promise<boolean> {
+    if (this.action !== "quarantine") return true;
+    if (!isNews && this.#isKept(snapshot, signature)) return true;
     const { channel, stager, onTrouble } = this.#parts;
-    const { source, staged, size } = snapshot;
+    const { source, staged, size, stable } = snapshot;
     try {
       using directory = this.#parts.openQuarantine();
       await quarantine(directory, stager, {
@@ -193,14 +205,23 @@ export class Judge {
         staged,
         size,
       });
+      if (stable) this.#kept.remember(source);
+      return true;
     } catch (error) {
       if (lacksDescriptors(error)) throw error; // in a moment there are some
+      if (!isNews) return false; // told, as the malware itself
       const reason = error instanceof Error ? error.message : display(author.name);
       onTrouble(
         `${showPlace(author, path)} could not be put into quarantine (${reason}): deleted instead`,
         author,
       );
+      return false;
     }
+  }
+
+  #isKept({ stable, source }: Snapshot, signature: string): boolean {
+    return (stable && this.#kept.has(source)) ||
+      this.#evasive.isKept(source, signature, performance.now());
   }
 }
 

@@ -151,7 +151,7 @@ export class VerdictSteps {
       postpone(this.#parts, replica, cause, "stays for now", job);
       return;
     }
-    if (isNews) await judge.keepEvidence(snapshot, replica, job.path, signature);
+    const isKept = await judge.keepEvidence(snapshot, replica, job.path, signature, { isNews });
     let outcome: Outcome;
     try {
       outcome = publisher.remove(author, job.path, snapshot.source, false);
@@ -165,7 +165,7 @@ export class VerdictSteps {
       onPublished(job.path, "removal", replica);
       return;
     }
-    judge.evaded(snapshot, job.path, signature);
+    judge.evaded(snapshot, job.path, signature, { isKept });
     // Another file took its place: the author still has something, made on what it had before.
     if (before !== undefined) note(this.#parts, job.path, entry, left);
   }

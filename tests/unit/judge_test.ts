@@ -5,6 +5,8 @@ import { assert, assertEquals } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, SystemError } from "../../ffi/errno.ts";
+import { effectiveUser } from "../../ffi/process.ts";
+import type { InfectedAction } from "../../src/gate/config/channel_config.ts";
 import { Judge, type Judgement } from "../../src/gate/judge.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import { type Snapshot, Stager } from "../../src/gate/snapshot.ts";
@@ -42,9 +44,21 @@ interface Bench {
   /** Another one of the same version. */
   again(): Promise<Snapshot>;
   verdict(snapshot: Snapshot): Promise<Judgement>;
+  /** Of what is in quarantine. */
+  descriptions(): string[];
 }
 
-async function withBench(body: (bench: Bench) => Promise<void>, enable = true): Promise<void> {
+interface BenchOptions {
+  readonly enable?: boolean;
+  readonly infectedAction?: InfectedAction;
+  /** Called before it is opened. */
+  readonly onQuarantine?: () => void;
+}
+
+async function withBench(
+  body: (bench: Bench) => Promise<void>,
+  { enable = true, infectedAction = "delete", onQuarantine }: BenchOptions = {},
+): Promise<void> {
   const path = Deno.makeTempDirSync({ prefix: "judge-" });
   try {
     using directory = Directory.openTrusted(fromText(path));
@@ -55,7 +69,7 @@ async function withBench(body: (bench: Bench) => Promise<void>, enable = true): 
       channel: "docs",
       config: {
         enable,
-        infectedAction: "delete",
+        infectedAction,
         permissive: true,
         ignoreFilePatterns: [],
         ignorePathPatterns: [],
@@ -64,7 +78,10 @@ async function withBench(body: (bench: Bench) => Promise<void>, enable = true): 
       },
       scanner,
       stager,
-      openQuarantine: () => directory.duplicate(),
+      openQuarantine: () => {
+        onQuarantine?.();
+        return directory.duplicate();
+      },
       onMalware: (_, __, signature) => told.push(signature),
       onScanError: (_, __, reason) => told.push(reason),
       onTrouble: (message) => told.push(message),
@@ -89,6 +106,10 @@ async function withBench(body: (bench: Bench) => Promise<void>, enable = true): 
         if (judgement.kind === "infected") judge.tell(snapshot, ANN, PATH, judgement.signature);
         return judgement;
       },
+      descriptions: () =>
+        [...Deno.readDirSync(path)].map(({ name }) => name).filter((name) =>
+          name.endsWith(".json")
+        ),
     });
     assertEquals(openBelow(path), before);
   } finally {
@@ -194,5 +215,31 @@ Deno.test("nothing is scanned ahead that needs no scan", async () => {
   await withBench(async ({ judge, snapshot }) => {
     using taken = await snapshot("content");
     assert(!judge.scanAhead(taken));
-  }, false);
+  }, { enable: false });
+});
+
+Deno.test({
+  name:
+    "malware that evades its removal is kept at the next attempt, if it could not be at the first",
+  ignore: effectiveUser() !== 0, // a copy belongs to root
+  fn: () => {
+    let isBroken = true;
+    const onQuarantine = () => {
+      if (isBroken) throw new SystemError("open", ERRNO.ENOENT);
+    };
+    return withBench(async ({ judge, told, snapshot, descriptions }) => {
+      using taken = await snapshot("malware");
+      const attempt = async () => {
+        const isNews = judge.tell(taken, ANN, PATH, "Test");
+        const isKept = await judge.keepEvidence(taken, ANN, PATH, "Test", { isNews });
+        judge.evaded(taken, PATH, "Test", { isKept });
+        return isKept;
+      };
+      assertEquals([await attempt(), await attempt()], [false, false]);
+      assertEquals(told.length, 2, `the malware and its quarantine, once: ${told}`);
+      isBroken = false;
+      assertEquals([await attempt(), await attempt()], [true, true]);
+      assertEquals(descriptions().length, 1);
+    }, { infectedAction: "quarantine", onQuarantine });
+  },
 });

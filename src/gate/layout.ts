@@ -425,8 +425,13 @@ export function checkReplaced(
   producers: readonly FileName[],
 ): ChannelFault[] {
   const place = hostPath(basePath, SHARE);
-  if (isThere(basePath) && !isThere(place)) {
-    return [fault(FIELD, `${display(place)} does not exist: make it, or mount it first`)];
+  try {
+    if (isThere(basePath) && !isThere(place)) {
+      return [fault(FIELD, `${display(place)} does not exist: make it, or mount it first`)];
+    }
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return [fault(FIELD, inWords(error, basePath))]; // of a disk that fails, say
   }
   return checkLayout(basePath, producers, { sharesMayBeMissing: true });
 }

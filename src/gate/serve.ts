@@ -2,12 +2,13 @@
 
 import { displayText } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
+import { messageOf } from "../../ffi/errno.ts";
 import type { Start } from "../../ffi/process.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { ReloadRequests } from "../service_manager/reload_requests.ts";
 import type { ServiceManager } from "../service_manager/service_manager.ts";
 import type { Channel } from "./channel.ts";
-import { checkReload, checkRestart } from "./reload.ts";
+import { type Checked, checkReload, checkRestart } from "./reload.ts";
 
 const STATUS_EVERY_MS = 10_000;
 /** How often a channel that was displaced is looked at. */
@@ -73,12 +74,21 @@ async function whenReplaced({ config, channels, log }: Serving): Promise<Start> 
   await pause(SHORTEST_MS - performance.now());
   let told = "";
   for (;;) {
-    const checked = checkRestart(config, served);
+    const checked = whatSpeaksAgainst(() => checkRestart(config, served));
     if ("start" in checked) return checked.start;
     const problems = checked.problems.join("; ");
     if (problems !== told) log.warn("not served again yet: {problems}", { problems });
     told = problems;
     await pause(LOOK_AGAIN_MS);
+  }
+}
+
+/** Nothing is known that throws. Whatever it is, the channels that are served go on, and it is looked at again (I7). */
+function whatSpeaksAgainst(check: () => Checked): Checked {
+  try {
+    return check();
+  } catch (error) {
+    return { problems: [`unexpected: ${messageOf(error)}`] };
   }
 }
 

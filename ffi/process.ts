@@ -3,7 +3,7 @@
 import { type ByteString, fromText, toBytes } from "./byte_string.ts";
 import { canonicalPath } from "./canonical_path.ts";
 import { Descriptor } from "./descriptor.ts";
-import { check, SystemError } from "./errno.ts";
+import { check, ignoringRefusal, SystemError } from "./errno.ts";
 import { readHostFile, readHostText } from "./host_file.ts";
 import { addressOf, errno, libc } from "./libc.ts";
 import { AT, O } from "./platform.ts";
@@ -31,13 +31,32 @@ export class Start {
 
   /**
    * Starts again in the same process (execve(2)): the process ID, the sandbox, and whatever is not closed on exec
-   * stay, all threads and memory go. Returns only where that fails, with the reason.
+   * stay, all threads and memory go. `values`: what it finds as `startVariables` of that name, and nothing else. Returns
+   * only where that fails, with the reason.
    */
-  repeat(): SystemError {
+  repeat(variable: string, values: readonly string[]): SystemError {
     const path = zeroEnded(this.executable);
-    libc.execve(path, pointers(this.args), pointers(this.environment));
+    const environment = [
+      ...this.environment.filter((entry) => valueIn(entry, variable) === undefined),
+      ...values.map((value) => zeroEnded(fromText(`${variable}=${value}`))),
+    ];
+    libc.execve(path, pointers(this.args), pointers(environment));
     return new SystemError("execve", errno(), this.executable);
   }
+}
+
+/**
+ * The values of a variable that the environment may hold several times, as this process was started with it. Needs no
+ * permission of Deno's. None where /proc does not tell.
+ */
+export function startVariables(name: string): readonly string[] {
+  const environment = ignoringRefusal(() => strings("/proc/self/environ")) ?? [];
+  return environment.flatMap((entry) => valueIn(entry, name) ?? []);
+}
+
+function valueIn(entry: Bytes, variable: string): string | undefined {
+  const text = new TextDecoder().decode(entry).replace(/\0$/, "");
+  return text.startsWith(`${variable}=`) ? text.slice(variable.length + 1) : undefined;
 }
 
 function openPath(path: ByteString): Descriptor {

@@ -436,6 +436,24 @@ export function checkReplaced(
   return checkLayout(basePath, producers, { sharesMayBeMissing: true });
 }
 
+/**
+ * The same for a channel of which nothing is open: whatever a start would do is done, so that it will not fail again. On a
+ * full disk, say, the daemon's own directories cannot be made.
+ */
+export function checkUnopened(
+  basePath: ByteString,
+  producers: readonly FileName[],
+): ChannelFault[] {
+  const found = checkReplaced(basePath, producers);
+  if (found.some(({ severity }) => severity === "fault")) return found;
+  try {
+    openLayout(basePath, producers)[Symbol.dispose]();
+    return found;
+  } catch (error) {
+    return [fault(FIELD, messageOf(error))];
+  }
+}
+
 function isThere(path: ByteString): boolean {
   return statusAtPath(path) !== undefined;
 }

@@ -6,7 +6,7 @@ import type { ChannelConfig } from "./config/channel_config.ts";
 import { parseConfiguration } from "./config/configuration.ts";
 import { type ChannelFault, type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
-import { checkLayout, checkReplaced } from "./layout.ts";
+import { checkLayout, checkReplaced, checkUnopened } from "./layout.ts";
 import { realPlaces } from "./real_places.ts";
 
 /** How it is to be started, or everything that speaks against it. */
@@ -26,11 +26,18 @@ export function checkReload(path: string): Checked {
 
 /**
  * With the file at `path`, so that those that are `served`, by name, can be served again; what had to be skipped at the
- * start does not keep them waiting.
+ * start does not keep them waiting. Of the `unopened` ones among them nothing is open.
  */
-export function checkRestart(path: string, served: ReadonlySet<string>): Checked {
+export function checkRestart(
+  path: string,
+  { served, unopened }: {
+    readonly served: ReadonlySet<string>;
+    readonly unopened: ReadonlySet<string>;
+  },
+): Checked {
   return check(path, {
-    layout: ({ basePath, producers }) => checkReplaced(basePath, producers),
+    layout: ({ name, basePath, producers }) =>
+      unopened.has(name) ? checkUnopened(basePath, producers) : checkReplaced(basePath, producers),
     counts: ({ channel }) => channel === undefined || served.has(channel),
   });
 }

@@ -32,6 +32,7 @@ import type { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
 import { scannerWarnings } from "./scanner_warnings.ts";
 import { serve } from "./serve.ts";
+import { ServedBefore, startAnew } from "./served_before.ts";
 
 export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];
 
@@ -86,11 +87,14 @@ export async function run(options: RunOptions): Promise<number> {
     places: () => scanner.concurrency,
     quick: () => options.scanConcurrency ?? MOST_QUICK,
   });
+  const before = new ServedBefore(log);
   const guests = new GuestNotifier(reactor, configs, log);
   // Another daemon may take its time to let go of a channel.
   const opened = await Promise.race([
     Promise.all(
-      configs.map((config) => openChannel({ config, reactor, scheduler, scanner }, guests, log)),
+      configs.map((config) =>
+        openChannel({ config, reactor, scheduler, scanner }, before, guests, log)
+      ),
     ),
     stopping.then(() => undefined),
   ]);
@@ -101,7 +105,7 @@ export async function run(options: RunOptions): Promise<number> {
     return exitCode("ok");
   }
   const channels = opened.filter((channel) => channel !== undefined);
-  if (channels.length === 0) {
+  if (channels.length + before.waiting.length === 0) {
     log.fatal("no channel can run: see the faults above");
     return exitCode("failure");
   }
@@ -109,18 +113,25 @@ export async function run(options: RunOptions): Promise<number> {
   revokeAllPermissions();
 
   const serving = await Promise.race([
-    startAll(channels, manager, log),
+    startAll(channels, before, manager, log),
     stopping.then(() => undefined),
   ]);
-  if (serving?.length === 0) {
+  const { waiting } = before;
+  if (serving !== undefined && serving.length + waiting.length === 0) {
     log.fatal("no channel can run: see the faults above");
     return exitCode("failure");
   }
   let stopped = false;
   stopping.then(() => stopped = true);
-  const anew = serving === undefined
-    ? undefined
-    : await serve({ config: options.config, channels: serving, manager, stopping, reloads, log });
+  const anew = serving === undefined ? undefined : await serve({
+    config: options.config,
+    channels: serving,
+    waiting,
+    manager,
+    stopping,
+    reloads,
+    log,
+  });
 
   if (anew === undefined) manager.stopping("finishing what is in flight");
   log.info(anew === undefined ? "stopping" : "starting anew with the configuration as it is now");
@@ -145,7 +156,9 @@ export async function run(options: RunOptions): Promise<number> {
     // The watchdog, too, waits for as long: nobody gives signs of life until the new program runs.
     manager.extendTimeout(EXTENSION_MS, "starting anew");
     holdSignal(SIGHUP);
-    log.fatal("cannot start anew: {reason}", { reason: anew.repeat().message });
+    const served = (serving ?? []).map(({ config }) => config.name);
+    const { message } = startAnew(anew, [...served, ...waiting.map(({ name }) => name)]);
+    log.fatal("cannot start anew: {reason}", { reason: message });
   }
   logging.flush();
   return exitCode(stopped ? "ok" : "internal");
@@ -220,7 +233,7 @@ async function tellOfScanner(
   }
 }
 
-/** `undefined` where it cannot run; the reason is logged. */
+/** `undefined` where it cannot run for now, or at all; the reason is logged. */
 async function openChannel(
   parts: {
     readonly config: ChannelConfig;
@@ -228,24 +241,30 @@ async function openChannel(
     readonly scheduler: Scheduler;
     readonly scanner: Scanner;
   },
+  before: ServedBefore,
   guests: GuestNotifier,
   log: Logger,
 ): Promise<Channel | undefined> {
-  const channel = displayText(parts.config.name);
+  const { config } = parts;
   const giveUpAt = performance.now() + PREDECESSOR_MS;
   try {
+    before.check(config);
     for (;;) {
       try {
-        return new Channel({ ...parts, log, onChange: () => guests.notify(parts.config.name) });
+        return new Channel({ ...parts, log, onChange: () => guests.notify(config.name) });
       } catch (error) {
         if (!(error instanceof InUse) || performance.now() > giveUpAt) throw error;
         await pause(LOOK_AGAIN_MS);
       }
     }
   } catch (error) {
+    if (before.waits(config, error, { isOpen: false })) return undefined;
     const reason = messageOf(error);
     const fault = error instanceof LayoutFault ? reason : `unexpected: ${reason}`;
-    log.error("channel {channel} is skipped: {fault}", { channel, fault });
+    log.error("channel {channel} is skipped: {fault}", {
+      channel: displayText(config.name),
+      fault,
+    });
     return undefined;
   }
 }
@@ -253,6 +272,7 @@ async function openChannel(
 /** Those that could be started. */
 async function startAll(
   channels: readonly Channel[],
+  before: ServedBefore,
   manager: ServiceManager,
   log: Logger,
 ): Promise<readonly Channel[]> {
@@ -268,9 +288,10 @@ async function startAll(
       });
       return [channel];
     } catch (error) {
+      channel.stop();
+      if (before.waits(channel.config, error, { isOpen: true })) return [];
       const reason = messageOf(error);
       log.error("channel {channel} is skipped: {reason}", { channel: name, reason });
-      channel.stop();
       return [];
     }
   }));

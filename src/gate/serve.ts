@@ -9,17 +9,21 @@ import type { ReloadRequests } from "../service_manager/reload_requests.ts";
 import type { ServiceManager } from "../service_manager/service_manager.ts";
 import type { Channel } from "./channel.ts";
 import { type Checked, checkReload, checkRestart } from "./reload.ts";
+import type { Waiting } from "./served_before.ts";
 
 const STATUS_EVERY_MS = 10_000;
 /** How often a channel that was displaced is looked at. */
 const LOOK_AGAIN_MS = 5000;
 /** From one start to the next, however often directories are replaced (I6). */
 const SHORTEST_MS = 5000;
+/** The same where one could be opened, but not started: nothing tells beforehand whether it can next time. */
+const AFTER_FAILURE_MS = 60_000;
 
 export interface Serving {
   /** The path of the configuration. */
   readonly config: string;
   readonly channels: readonly Channel[];
+  readonly waiting: readonly Waiting[];
   readonly manager: ServiceManager;
   /** Settles when it is to end. */
   readonly stopping: Promise<unknown>;
@@ -32,9 +36,9 @@ export interface Serving {
  * displaced: only a start can open an index.
  */
 export async function serve(serving: Serving): Promise<Start | undefined> {
-  const { config, channels, manager, stopping, reloads, log } = serving;
+  const { config, manager, stopping, reloads, log } = serving;
   let refusal = "";
-  const status = () => statusOf(channels) + refusal;
+  const status = () => statusOf(serving) + refusal;
   manager.ready(status());
   log.info("serving {status}", { status: status() });
   const timer = setInterval(() => manager.status(status()), STATUS_EVERY_MS);
@@ -63,18 +67,24 @@ export async function serve(serving: Serving): Promise<Start | undefined> {
   }
 }
 
-/** Settles when a channel was displaced, and all can be served again. */
-async function whenReplaced({ config, channels, log }: Serving): Promise<Start> {
-  const served = new Set(channels.map((channel) => channel.config.name));
-  await Promise.race(channels.map(async (channel) => {
+/** Settles when a channel was displaced, now or before this start, and all can be served again. */
+async function whenReplaced({ config, channels, waiting, log }: Serving): Promise<Start> {
+  const unopened = new Set(waiting.filter(({ isOpen }) => !isOpen).map(({ name }) => name));
+  const served = new Set([
+    ...channels.map(({ config }) => config.name),
+    ...waiting.map(({ name }) => name),
+  ]);
+  const displaced = channels.map(async (channel) => {
     await channel.displaced;
     // It takes part in nothing any more; the others go on meanwhile (I7).
     channel.stop();
-  }));
-  await pause(SHORTEST_MS - performance.now());
+  });
+  if (waiting.length === 0) await Promise.race(displaced);
+  const hasFailed = waiting.some(({ isOpen }) => isOpen);
+  await pause((hasFailed ? AFTER_FAILURE_MS : SHORTEST_MS) - performance.now());
   let told = "";
   for (;;) {
-    const checked = whatSpeaksAgainst(() => checkRestart(config, served));
+    const checked = whatSpeaksAgainst(() => checkRestart(config, { served, unopened }));
     if ("start" in checked) return checked.start;
     const problems = checked.problems.join("; ");
     if (problems !== told) log.warn("not served again yet: {problems}", { problems });
@@ -92,12 +102,18 @@ function whatSpeaksAgainst(check: () => Checked): Checked {
   }
 }
 
-function statusOf(channels: readonly Channel[]): string {
+function statusOf({ channels, waiting }: Serving): string {
   const pending = channels.reduce((sum, channel) => sum + channel.pending, 0);
-  const waiting = channels.filter(({ isDisplaced }) => isDisplaced);
-  const parts = [`${channels.length} channel${channels.length === 1 ? "" : "s"}`];
+  const displaced = channels.filter(({ isDisplaced }) => isDisplaced);
+  const count = channels.length + waiting.length;
+  const parts = [`${count} channel${count === 1 ? "" : "s"}`];
   if (pending > 0) parts.push(`${pending} path${pending === 1 ? "" : "s"} in work`);
-  for (const { config: { name } } of waiting) {
+  for (
+    const name of [
+      ...displaced.map(({ config }) => config.name),
+      ...waiting.map(({ name }) => name),
+    ]
+  ) {
     parts.push(`${displayText(name)} waits for its directories`);
   }
   return parts.join(", ");

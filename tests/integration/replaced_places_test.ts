@@ -2,6 +2,9 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { fileName, fromText } from "../../ffi/byte_string.ts";
+import { Directory } from "../../ffi/directory.ts";
+import { lockFile } from "../../ffi/file_lock.ts";
 import { must } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
 import { testOnFilesystem } from "../support/fixture.ts";
@@ -232,3 +235,37 @@ testOnFilesystem("btrfs", "a gate that waits for a base ends when it is asked to
   assert(/STATUS=.*waits/.test(gate.serviceManager.said().join("\n")), "the status tells");
   assertEquals((await gate.term()).code, 0, gate.tail());
 });
+
+testOnFilesystem(
+  "btrfs",
+  "I3, I6: a base that is away again when the gate starts anew is waited for, and served when it can be",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only, gate } = world;
+    const old = `${only.basePath}.old`;
+    await Deno.rename(only.basePath, old);
+    await gate.logged(/does not exist/);
+    await Deno.rename(old, only.basePath);
+    await gate.logged(/starting anew/);
+    await Deno.rename(only.basePath, old);
+    await servesAnew(gate); // it does not end, though there is no other channel
+    await gate.logged(/docs waits until it can be served again: .*does not exist/);
+    assert(/STATUS=.*docs waits/.test(gate.serviceManager.said().join("\n")), "the status tells");
+    await gate.reload();
+    await gate.logged(/is not used/);
+
+    // What only a start would meet is looked at as well, or there would be one in vain each few seconds.
+    const own = Directory.openTrusted(fromText(`${old}/.virtiofs-gate`));
+    const lock = own.openOrCreateFile(fileName("lock"), 0o600);
+    assert(lockFile(lock));
+    await Deno.rename(old, only.basePath);
+    await gate.logged(/not served again yet.*served by another/);
+    assertEquals(gate.timesReady, 3);
+    lock.close();
+    own.close();
+    await servesAnew(gate, 4);
+    await only.share("ann").write("after", "1");
+    await waitFor("it travels", () => only.export.has("after"));
+    await world.verify();
+  },
+);

@@ -170,13 +170,15 @@ export class Client implements Disposable {
 
   /** Nothing is remembered for the next start. */
   #tellUnscanned(): void {
-    const files = this.#pending;
-    if (files === 0) return;
-    const isLeast = this.#trees.some((tree) => tree.mayHaveMore);
+    const left = this.#trees.map((tree) => tree.unscanned);
+    const files = left.reduce((sum, { files }) => sum + files, 0);
+    const isLeast = left.some(({ isLeast }) => isLeast);
+    if (files === 0 && !isLeast) return;
+    const known = count(files, "file was", "files were");
     this.#parts.log.warn(
       "{files} still to be scanned at the stop: the next start does so with --scan-existing only",
       {
-        files: `${isLeast ? "at least " : ""}${count(files, "file was", "files were")}`,
+        files: files === 0 ? "there may be files" : `${isLeast ? "at least " : ""}${known}`,
       },
     );
   }

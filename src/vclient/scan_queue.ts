@@ -44,6 +44,12 @@ export class ScanQueue {
     return this.#running.size;
   }
 
+  /** The paths that wait, and those that run. */
+  *[Symbol.iterator](): Iterator<RelativePath> {
+    yield* this.#waiting.keys();
+    yield* this.#running;
+  }
+
   /** Whether it waits, or runs. */
   has(path: RelativePath): boolean {
     return this.#waiting.has(path) || this.#running.has(path);

@@ -7,10 +7,13 @@ import {
   display,
   displayPath,
   isWithin,
+  nameOf,
+  parentOf,
   type RelativePath,
   ROOT,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { ignoringRefusal, SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { openCanonical } from "../daemon/trusted_path.ts";
@@ -36,8 +39,17 @@ const DELAY_MS: Readonly<Record<Exclude<Next, "done" | "elsewhere" | "covered">,
 };
 /** Reading a tree pauses while so many of its files wait. */
 const MOST_AHEAD = 1_000;
+/** What waits at a stop is looked at, to tell how many files that are: not for long. */
+const MOST_LOOKED_AT = 10_000;
 /** How often it is looked whether what was mounted is gone. */
 const COVERED_MS = 1_000;
+
+/** What a stop leaves. */
+export interface Unscanned {
+  readonly files: number;
+  /** There may be more of them. */
+  readonly isLeast: boolean;
+}
 
 export interface TreeParts {
   readonly reactor: Reactor;
@@ -81,7 +93,9 @@ export class WatchedTree implements WatchSink {
   #coveredTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
   /** Paths that waited for quiet when it was stopped. */
-  #untold = 0;
+  #untold: readonly RelativePath[] = [];
+  /** There may have been others then. */
+  #hadMore = false;
 
   constructor(plan: PlannedTree, parts: TreeParts) {
     this.path = plan.path;
@@ -146,16 +160,29 @@ export class WatchedTree implements WatchSink {
     return this.#watcher.watched;
   }
 
-  /** Paths that wait for quiet, for their scan, or for another one; after a stop, those that did. */
+  /** Paths that wait for quiet, for their scan, or for another one. */
   get pending(): number {
-    let pending = this.#watcher.pending + this.#untold + this.#queue.waiting + this.#queue.running;
+    let pending = this.#watcher.pending + this.#queue.waiting + this.#queue.running;
     for (const path of this.#retries) if (!this.#queue.has(path)) pending++;
     return pending;
   }
 
-  /** Whether there may be others, which are to be found by reading the tree. */
-  get mayHaveMore(): boolean {
-    return this.#hasDropped || this.#reader.isBusy || this.#repairs.isDue;
+  /** After a stop: the files that are still to be scanned. A path that waits may be a directory's, or nobody's any more. */
+  get unscanned(): Unscanned {
+    const paths = new Set([...this.#untold, ...this.#queue, ...this.#retries]);
+    const looked = [...paths].slice(0, MOST_LOOKED_AT);
+    const files = ignoringRefusal(() => {
+      using root = openCanonical(this.path);
+      return root === undefined ? 0 : looked.filter((path) => isScannable(root, path)).length;
+    });
+    const isLeast = this.#hadMore || files === undefined || looked.length < paths.size;
+    return { files: files ?? 0, isLeast };
+  }
+
+  /** Whether there may be others than those that wait, which are to be found by reading the tree. */
+  get #mayHaveMore(): boolean {
+    const untold = this.#watcher.pending > this.#untold.length || this.#watcher.hasUnread;
+    return untold || this.#hasDropped || this.#reader.isBusy || this.#repairs.isDue;
   }
 
   /** Offers its next scan. */
@@ -182,7 +209,8 @@ export class WatchedTree implements WatchSink {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#untold = this.#watcher.pending;
+    this.#untold = [...this.#watcher.waiting];
+    this.#hadMore = this.#mayHaveMore;
     this.#watcher.close();
     this.#reader.stop();
     clearTimeout(this.#retryTimer?.id);
@@ -403,5 +431,19 @@ export class WatchedTree implements WatchSink {
 
   #warn(message: string, properties: Readonly<Record<string, unknown>> = {}): void {
     this.#parts.log.warn(message, { path: display(this.path), ...properties });
+  }
+}
+
+/** Whether there is a file that is not empty. What cannot be looked at may be one. */
+function isScannable(root: Directory, path: RelativePath): boolean {
+  if (path === ROOT) return false;
+  try {
+    using parent = root.openBeneath(parentOf(path));
+    const opened = parent?.openRegular(nameOf(path)); // asks no other file system, which may never answer
+    opened?.file.close();
+    return opened !== undefined && opened.status.size > 0;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return true;
   }
 }

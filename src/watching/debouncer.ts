@@ -86,6 +86,11 @@ export class Debouncer {
     return this.#everything === undefined ? this.#waiting.size : 1;
   }
 
+  /** The paths that wait; none while they are not kept apart. */
+  get paths(): Iterable<RelativePath> {
+    return this.#waiting.keys();
+  }
+
   /** Whether a path waits below which something may have come that is told nowhere else. */
   get hasMoved(): boolean {
     return this.#everything !== undefined || this.#moved > 0;

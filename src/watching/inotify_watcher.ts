@@ -72,6 +72,10 @@ export class InotifyWatcher implements Watcher {
     return this.#root?.watch?.pending ?? 0;
   }
 
+  get waiting(): Iterable<RelativePath> {
+    return this.#root?.watch?.waiting ?? [];
+  }
+
   get watched(): number {
     return this.#root?.watch?.watched ?? 0;
   }

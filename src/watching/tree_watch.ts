@@ -104,6 +104,11 @@ export class TreeWatch {
   }
 
   /** See `Watcher`. */
+  get waiting(): Iterable<RelativePath> {
+    return this.#debouncer.paths;
+  }
+
+  /** See `Watcher`. */
   get hasUnread(): boolean {
     return this.#debouncer.hasMoved;
   }

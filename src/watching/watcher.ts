@@ -110,6 +110,8 @@ export interface Watcher {
 
   /** Paths that wait for their quiet time, and one more while watches are being set: 0 if all is quiet. */
   readonly pending: number;
+  /** Those of them that are kept apart: others may be among what is still to be read. */
+  readonly waiting: Iterable<RelativePath>;
   /** Directories that are watched. */
   readonly watched: number;
 

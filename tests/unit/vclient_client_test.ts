@@ -279,6 +279,27 @@ Deno.test("what a stop leaves unscanned is counted once, with what helps; a scan
   ]);
 });
 
+Deno.test("a stop counts no directories, links or empty files, and nothing that is gone, as files", async () => {
+  for (const [unscanned, told] of [[[], []], [["file"], ["<4>1 file was still"]]] as const) {
+    const lines = warnings();
+    const bench = await Bench.start();
+    bench.scanner.isAway = true;
+    Deno.mkdirSync(`${bench.path}/in/a/b/c`, { recursive: true });
+    Deno.symlinkSync("a", `${bench.path}/in/link`);
+    bench.write("empty", "");
+    bench.write("gone");
+    for (const name of unscanned) bench.write(name);
+    await waitFor("it is noticed", () => / to scan/.test(bench.client.status));
+    Deno.removeSync(`${bench.path}/in/gone`);
+    await bench.client.finish();
+    await bench[Symbol.asyncDispose]();
+    const found = lines.flatMap((line) =>
+      /stop/.test(line) ? [line.slice(0, told[0]?.length)] : []
+    );
+    assertEquals(found, [...told]);
+  }
+});
+
 Deno.test("a stop that leaves nothing unscanned says nothing", async () => {
   const lines = warnings();
   const bench = await Bench.start();

@@ -114,7 +114,7 @@ export class Channel {
     opening.move(); // from here on it is `close` that lets go of it
     this.#ownPlaces = new OwnPlaces({
       layout,
-      onDisplaced: (place) => this.#log.displaced(place),
+      onDisplaced: (place, hasFailed) => this.#log.displaced(place, hasFailed),
       onShortage,
     });
 
@@ -348,6 +348,11 @@ export class Channel {
    */
   get displaced(): Promise<void> {
     return this.#ownPlaces.displaced;
+  }
+
+  /** See `OwnPlaces`. */
+  get hasFailed(): boolean {
+    return this.#ownPlaces.haveFailed;
   }
 
   get isDisplaced(): boolean {

@@ -101,12 +101,15 @@ export class ChannelLog {
     this.#log.info("{channel}: {share} is there: reading it", { share: display(name) });
   }
 
-  /** `place`: where the host has removed or replaced what was held. */
-  displaced(place: ByteString): void {
+  /** `place`: where the host has removed or replaced what was held, or of which the file system has failed. */
+  displaced(place: ByteString, hasFailed: boolean): void {
+    const what = hasFailed
+      ? "is on a file system that has failed (unmount it, and mount it again)"
+      : "was removed or replaced";
     this.#log.error(
-      "{channel}: {place} was removed or replaced: the channel rests, nothing is deleted, and all is read anew " +
-        "as soon as it can be served again",
-      { place: display(place) },
+      "{channel}: {place} {what}: the channel rests, nothing is deleted, and all is read anew as soon as it can be " +
+        "served again",
+      { place: display(place), what },
     );
   }
 

@@ -1,6 +1,6 @@
 /** Whether a channel's directories are still in their places: the host may remove, replace or cover them while it runs. */
 
-import { lacksDescriptors, SystemError } from "../../ffi/errno.ts";
+import { isErrno, lacksDescriptors, SystemError } from "../../ffi/errno.ts";
 import type { ByteString } from "../../ffi/byte_string.ts";
 import { displacedPlace, type Layout } from "./layout.ts";
 
@@ -9,7 +9,7 @@ const SAME_PLACES_MS = 10;
 
 export interface OwnPlacesParts {
   readonly layout: Layout;
-  onDisplaced(place: ByteString): void;
+  onDisplaced(place: ByteString, hasFailed: boolean): void;
   onShortage(error: SystemError): void;
 }
 
@@ -17,6 +17,7 @@ export class OwnPlaces {
   readonly #parts: OwnPlacesParts;
   readonly #displaced = Promise.withResolvers<void>();
   #areDisplaced = false;
+  #haveFailed = false;
   #seenAt = -Infinity;
 
   constructor(parts: OwnPlacesParts) {
@@ -33,6 +34,11 @@ export class OwnPlaces {
     return this.#areDisplaced;
   }
 
+  /** The file system has failed, as where a disk was lost: as long as anything of it is open, it stays as it is. */
+  get haveFailed(): boolean {
+    return this.#haveFailed;
+  }
+
   /** Looks at them, if that was not done just now. Whether one of them is not in its place. */
   look(): boolean {
     const now = performance.now();
@@ -41,7 +47,7 @@ export class OwnPlaces {
     const place = this.#displacedPlace();
     if (place === undefined) return false;
     this.#areDisplaced = true;
-    this.#parts.onDisplaced(place);
+    this.#parts.onDisplaced(place, this.#haveFailed);
     this.#displaced.resolve();
     return true;
   }
@@ -53,7 +59,9 @@ export class OwnPlaces {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       if (lacksDescriptors(error)) onShortage(error);
-      return undefined; // nothing is known, as of a disk that fails
+      if (!isErrno(error, "EIO")) return undefined; // nothing is known
+      this.#haveFailed = true;
+      return layout.basePath;
     }
   }
 }

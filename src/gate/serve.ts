@@ -84,7 +84,10 @@ async function whenReplaced({ config, channels, waiting, log }: Serving): Promis
   await pause((hasFailed ? AFTER_FAILURE_MS : SHORTEST_MS) - performance.now());
   let told = "";
   for (;;) {
-    const checked = whatSpeaksAgainst(() => checkRestart(config, { served, unopened }));
+    // What holds a failed file system lets go of it, and waits from then on with nothing open.
+    const failed = channels.filter(({ hasFailed }) => hasFailed).map(({ config }) => config.name);
+    const needed = served.difference(new Set(failed));
+    const checked = whatSpeaksAgainst(() => checkRestart(config, { served: needed, unopened }));
     if ("start" in checked) return checked.start;
     const problems = checked.problems.join("; ");
     if (problems !== told) log.warn("not served again yet: {problems}", { problems });

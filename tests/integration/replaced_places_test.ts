@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fileName, fromText } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
-import { must } from "../support/command.ts";
+import { must, run } from "../support/command.ts";
 import { EICAR } from "../support/eicar.ts";
 import { testOnFilesystem } from "../support/fixture.ts";
 import type { Gate } from "../support/gate.ts";
@@ -217,6 +217,31 @@ testOnFilesystem(
     assertEquals([...Deno.readDirSync(filesystem.path)], []);
     await must("mount", [device, filesystem.path]);
     await servesAnew(gate);
+    await only.share("bob").write("after", "1");
+    await waitFor("it travels", () => only.export.has("after"));
+    await only.settled();
+    assertEquals(only.export.list(), ["after", "before"]);
+    await world.verify();
+  },
+);
+
+testOnFilesystem(
+  "xfs",
+  "I3: a file system that has failed is let go of, and served again when it is mounted again",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only, gate, filesystem } = world;
+    await only.share("ann").write("before", "1");
+    await only.settled();
+    const told = await must("findmnt", ["-no", "SOURCE", filesystem.path]);
+    const device = new TextDecoder().decode(told).trim();
+    const file = await must("losetup", ["-nO", "BACK-FILE", device]);
+    const image = new TextDecoder().decode(file).trim();
+    await must("xfs_io", ["-x", "-c", "shutdown -f", filesystem.path]); // as where its disk is lost
+    await gate.logged(/is on a file system that has failed/);
+    const unmounts = async () => (await run("umount", [filesystem.path])).code === 0;
+    await waitFor("it can be unmounted", unmounts);
+    await must("mount", ["-o", "loop", image, filesystem.path]);
     await only.share("bob").write("after", "1");
     await waitFor("it travels", () => only.export.has("after"));
     await only.settled();

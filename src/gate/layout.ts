@@ -1,5 +1,6 @@
 /** The directories of a channel on the host, and whether they can do what the daemon needs of them. */
 
+import { removeAccessControlLists } from "../../ffi/access_control_list.ts";
 import {
   type ByteString,
   display,
@@ -13,7 +14,7 @@ import {
 import { type Descriptor, keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { isErrno, lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
-import { cloneNow, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
+import { cloneNow, setMode, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type ChannelFault, fault, warning } from "./config/fault.ts";
@@ -28,13 +29,17 @@ export const RECOVERY = fileName("recovery");
 /** Locked by whoever serves the channel. */
 const LOCK = fileName("lock");
 
+/** Of directories that are the daemon's alone. */
+const OWN_MODE = 0o700;
+/** Of those that others look into. */
+const OPEN_MODE = 0o755;
 /** Permissions of the directories that the daemon makes where they are missing. */
 const OWN_DIRECTORIES: readonly { readonly name: FileName; readonly mode: number }[] = [
-  { name: STAGING, mode: 0o700 },
-  { name: SHARE, mode: 0o755 },
-  { name: EXPORT_DIRECTORY, mode: 0o755 },
-  { name: QUARANTINE, mode: 0o700 },
-  { name: PRIVATE, mode: 0o700 },
+  { name: STAGING, mode: OWN_MODE },
+  { name: SHARE, mode: OPEN_MODE },
+  { name: EXPORT_DIRECTORY, mode: OPEN_MODE },
+  { name: QUARANTINE, mode: OWN_MODE },
+  { name: PRIVATE, mode: OWN_MODE },
 ];
 
 /** Why a channel cannot run, in words. */
@@ -85,10 +90,12 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
     return hold(directory);
   };
   try {
+    for (const name of [STAGING, QUARANTINE, PRIVATE]) withoutLists(base, name);
     const own = open(PRIVATE);
     const lock = claim(own, basePath);
     opened.push(lock);
-    own.makeDirectory(RECOVERY, 0o700);
+    own.makeDirectory(RECOVERY, OWN_MODE);
+    withoutLists(own, RECOVERY);
     const layout: Layout = {
       basePath,
       base: hold(base.duplicate()),
@@ -232,11 +239,25 @@ function makeOwn(base: Directory, name: FileName, mode: number, basePath: ByteSt
   try {
     if (!base.makeDirectory(name, mode)) return;
     using made = base.openSubdirectory(name);
-    if (made !== undefined) setOwnerAndMode(made, statusOf(made).uid, statusOf(made).gid, mode);
+    if (made === undefined) return;
+    // What a host that makes it has it inherit is the host's wish; here it would be an accident.
+    if (name === EXPORT_DIRECTORY) removeAccessControlLists(made);
+    setOwnerAndMode(made, statusOf(made).uid, statusOf(made).gid, mode);
   } catch (error) {
     const place = `${display(basePath)}/${display(name)}`;
     throw new LayoutFault(`${place} cannot be made: ${withAdvice(error)}`);
   }
+}
+
+/**
+ * Takes away what one of the daemon's own inherited from the directory above it, which may have a default list for its own
+ * good reasons: whatever is made in staging would get that as well, and would be published with it (I4).
+ */
+function withoutLists(above: Directory, name: FileName): void {
+  using directory = above.openSubdirectory(name);
+  if (directory === undefined || !removeAccessControlLists(directory)) return;
+  // The permissions of its group were a mask of the list.
+  setMode(directory, OWN_MODE);
 }
 
 /** Two daemons would take each other's work for a guest's, and put back what the other is just replacing. */
@@ -375,7 +396,7 @@ export function openShare(layout: Layout, producer: FileName): Directory | undef
  */
 export function renewedExport(layout: Layout, held: Directory): Directory | undefined {
   if (layout.base.status(EXPORT_DIRECTORY)?.inode === statusOf(held).inode) return undefined;
-  layout.base.makeDirectory(EXPORT_DIRECTORY, 0o755);
+  makeOwn(layout.base, EXPORT_DIRECTORY, OPEN_MODE, layout.basePath);
   const directory = ifLinkable(layout.base.openBeneath(EXPORT_DIRECTORY), layout.staging);
   if (directory !== undefined) return directory;
   throw new LayoutFault("it is no directory any more into which files can be renamed");
@@ -460,6 +481,7 @@ function isThere(path: ByteString): boolean {
 
 /** The quarantine, which may have been removed, and made again since. Throws SystemError, LayoutFault. */
 export function openQuarantine({ base, staging }: Layout): Directory {
+  withoutLists(base, QUARANTINE);
   const opened = base.openBeneath(QUARANTINE);
   const directory = ifLinkable(opened, staging);
   if (directory !== undefined) return directory;

@@ -1,5 +1,6 @@
 /** What is done to a replica: giving a name to a complete file, taking things away by identity, directories. */
 
+import { removeAccessControlLists } from "../../ffi/access_control_list.ts";
 import {
   display,
   type FileName,
@@ -213,6 +214,7 @@ export class Publisher {
     try {
       using directory = this.#staging.openSubdirectory(place);
       if (directory === undefined) return CHANGED;
+      removeAccessControlLists(directory);
       setOwnerAndMode(directory, like.uid, like.gid, like.mode & 0o777);
       inProjectOf(parent, directory, () => this.#staging.rename(place, parent, name));
       return { kind: "done", status: statusOf(directory) };

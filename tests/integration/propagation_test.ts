@@ -38,6 +38,7 @@ onEachFilesystem(
         mtime: "1500000000.1234567890",
         size: "70001",
         target: "",
+        lists: "",
       }]]);
       assertEquals(await only.export.read("nested/a/b/c.bin"), clean(1, 70_001));
     });

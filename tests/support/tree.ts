@@ -3,6 +3,7 @@
  */
 
 import { type ByteString, display, fromBytes, fromText } from "../../ffi/byte_string.ts";
+import { listsAt } from "./access_control_list.ts";
 import { run } from "./command.ts";
 
 export interface TreeEntry {
@@ -17,6 +18,8 @@ export interface TreeEntry {
   readonly size: string;
   /** Where a link points to. */
   readonly target: string;
+  /** Which access control lists it has; `""` if none, as whatever the daemon makes. */
+  readonly lists: string;
 }
 
 /** Paths below the tree's root, without the root itself. */
@@ -55,6 +58,7 @@ export async function readTrees(paths: readonly string[]): Promise<readonly Tree
       mtime: isDirectory ? "" : mtime,
       size: type === "f" ? size : "",
       target,
+      lists: listsAt(`${root}/${name}` as ByteString),
     });
   }
   return [...trees.values()].map(sorted);
@@ -95,7 +99,7 @@ export function treeDifferences(
     if (other === undefined) {
       differences.push(`${display(path)}: in ${leftName}, not in ${rightName}`);
     } else {
-      const fields = ["type", "mode", "owner", "mtime", "size", "target"] as const;
+      const fields = ["type", "mode", "owner", "mtime", "size", "target", "lists"] as const;
       for (const field of fields.filter((field) => entry[field] !== other[field])) {
         differences.push(
           `${display(path)}: ${field} ${entry[field]} in ${leftName}, ${

@@ -70,6 +70,7 @@ const MEANINGS: Partial<Record<ErrnoName, string>> = {
   EINVAL: "invalid argument",
   ENFILE: "too many open files on this machine",
   EMFILE: "too many open files (raise LimitNOFILE)",
+  EFBIG: "larger than a file may be (raise LimitFSIZE)",
   ENOSPC: "no space left",
   EROFS: "read-only file system",
   ENOTEMPTY: "directory not empty",
@@ -83,6 +84,8 @@ const MEANINGS: Partial<Record<ErrnoName, string>> = {
 
 /** What they mean for these calls. */
 const SPECIAL_MEANINGS: Readonly<Record<string, string>> = {
+  "read EFBIG": "larger than it ever should be",
+  "copy EFBIG": "larger than can be counted here",
   "inotify_add_watch ENOSPC": "the limit fs.inotify.max_user_watches is reached",
   "inotify_init1 EMFILE":
     "too many open files (raise LimitNOFILE), or the limit fs.inotify.max_user_instances is reached",

@@ -109,7 +109,11 @@ export const SIGHUP = 1;
 export const SIGINT = 2;
 export const SIGTERM = 15;
 
+/** The same number on both architectures. */
+const SIGXFSZ = 25;
+
 const SIG_DFL = 0n;
+const SIG_IGN = 1n;
 const SIG_BLOCK = 0;
 const SIG_UNBLOCK = 1;
 
@@ -129,6 +133,15 @@ export function admitSignal(signal: number): void {
 /** From now on the signal does what it does to a program that knows nothing of it; handlers of before hear no more. */
 export function defaultSignal(signal: number): void {
   libc.signal(signal, SIG_DFL);
+}
+
+/**
+ * What would make a file larger than the process's limit fails with EFBIG from now on, as for any other file that cannot be
+ * written; the signal that comes with it (setrlimit(2), RLIMIT_FSIZE) would end the process. So it stays for what
+ * `Start.repeat` starts.
+ */
+export function outliveFileSizeLimit(): void {
+  libc.signal(SIGXFSZ, SIG_IGN);
 }
 
 /** `sigset_t`: 1024 bits. */

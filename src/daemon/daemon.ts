@@ -1,6 +1,7 @@
 /** The life of a daemon that keeps no state: start, say so, give up permissions, serve, stop on request. */
 
 import { monotonicUsec } from "../../ffi/clock.ts";
+import { outliveFileSizeLimit } from "../../ffi/process.ts";
 import { Reactor, type ReactorOptions } from "../../ffi/reactor.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
 import { unblockedStandardError } from "../../ffi/standard_error.ts";
@@ -53,6 +54,7 @@ const LAST_WORDS_MS = 3_000;
 /** Serves until SIGTERM, SIGINT or SIGHUP; the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { name, debug, start } = options;
+  outliveFileSizeLimit();
   const logging = configureLogging({ debug, stream: unblockedStandardError() });
   const log = logger(name);
   const stopping = stopSignal();

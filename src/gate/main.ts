@@ -1,6 +1,7 @@
 /** `virtiofs-gate`: shares files between virtual machines, scanned first. */
 
 import "../command_line/last_resort.ts"; // before what may fail
+import { outliveFileSizeLimit } from "../../ffi/process.ts";
 import { invocationOrExit } from "../command_line/start.ts";
 import { revokeAllPermissions } from "../service_manager/permissions.ts";
 import { GATE } from "./options.ts";
@@ -9,6 +10,7 @@ import { verify } from "./verify.ts";
 
 if (import.meta.main) {
   const invocation = invocationOrExit(GATE);
+  outliveFileSizeLimit();
   switch (invocation.command) {
     case "run":
       Deno.exit(await run(invocation.options));

@@ -24,6 +24,7 @@ import { LargeDirectories } from "./large_directories.ts";
 import {
   type Layout,
   LayoutFault,
+  obstacleToShare,
   openLayout,
   openQuarantine,
   openShare,
@@ -125,6 +126,7 @@ export class Channel {
         index,
         rules,
         openRoot: (name) => openShare(layout, name),
+        obstacle: (name) => obstacleToShare(layout, name),
         isEcho: (share, path) => this.#isEcho(share, path),
         prepare: (share, path) => this.#prepare(share, path),
         lookAt: (share, path) => this.#jobs.add(share.name, path),

@@ -221,6 +221,22 @@ function* shareFaults(
   }
 }
 
+/** Why the share of one producer cannot be used, though there is something; `undefined` if there is nothing. */
+export function obstacleToShare(
+  { share, basePath }: Layout,
+  producer: FileName,
+): string | undefined {
+  const place = hostPath(basePath, SHARE);
+  try {
+    if (share.status(producer) === undefined) return undefined;
+    using root = share.openBeneath(producer);
+    return root === undefined ? misplaced(producer, place) : apart(hostPath(place, producer));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return messageOf(error);
+  }
+}
+
 function openBase(basePath: ByteString): Directory {
   try {
     return Directory.openTrusted(basePath);

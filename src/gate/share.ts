@@ -44,6 +44,8 @@ export interface ShareParts {
   readonly rules: IgnoreRules;
   /** The share's directory; `undefined` while it is not there. */
   openRoot(producer: FileName): Directory | undefined;
+  /** Why it is none that can be used, if something else is there. */
+  obstacle(producer: FileName): string | undefined;
   /** Whether nothing is new about what the share has at `path`: an event was the echo of the daemon's own work. */
   isEcho(share: Replica, path: RelativePath): boolean;
   /** `path` is to be looked at in a moment, if it stays as it is. */
@@ -120,7 +122,7 @@ export class Share implements WatchSink {
     await this.#watcher.start((directories) =>
       onProgress(`watching ${directories} directories of ${name}`)
     );
-    if (this.replica.root === undefined) this.#tell(" is not there: waiting for it");
+    if (this.replica.root === undefined) this.#tellAbsence("is not there: waiting for it");
   }
 
   /**
@@ -381,7 +383,7 @@ export class Share implements WatchSink {
   }
 
   rootLost(): void {
-    this.#tell(" is gone: waiting for it; nothing is deleted");
+    this.#tellAbsence("is gone: waiting for it; nothing is deleted");
     this.#endExpectedRenames();
     this.#departures.allEnded();
     this.replica.detach();
@@ -454,6 +456,17 @@ export class Share implements WatchSink {
       );
     }
     return this.#parts.rules.isIgnoredDirectory(path);
+  }
+
+  /** `what`: if there is nothing at all. */
+  #tellAbsence(what: string): void {
+    const { producer } = this.replica;
+    const obstacle = this.#parts.obstacle(producer);
+    this.#tell(
+      obstacle === undefined
+        ? ` ${what}`
+        : ` cannot be used: ${obstacle}; waiting for that, and nothing is deleted`,
+    );
   }
 
   /** `what` follows upon the share's name. */

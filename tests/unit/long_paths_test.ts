@@ -91,6 +91,7 @@ Deno.test("I6: few long paths are known to be echoes of what the daemon did", ()
     index,
     rules: { isIgnored: () => false, isIgnoredDirectory: () => false },
     openRoot: () => undefined,
+    obstacle: () => undefined,
     isEcho: () => false,
     isBeingRead: () => false,
     prepare: () => {},

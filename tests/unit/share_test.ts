@@ -50,6 +50,7 @@ class Bench implements Disposable {
         isIgnoredDirectory: (one) => one.startsWith("ignored") || one.length > LONGEST_PATH,
       },
       openRoot: () => this.openRoot(),
+      obstacle: () => undefined,
       isEcho: (_, one) => this.known.has(one),
       isBeingRead: () => this.isBeingRead,
       prepare: (_, one) => this.asked.push(`prepare ${display(one)}`),

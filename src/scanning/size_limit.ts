@@ -6,6 +6,7 @@
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { truncate, writeAll } from "../../ffi/file_content.ts";
 import { createMemoryFile } from "../../ffi/memory_file.ts";
+import { LARGEST_FILE } from "./clamd_configuration.ts";
 import type { Verdict } from "./scanner.ts";
 
 /** Up to this size, in bytes, every configuration that is of any use looks at a file. */
@@ -91,10 +92,10 @@ function roundedUp(size: number): number {
 }
 
 function tooLarge(size: number): Scannable {
-  const reason =
-    `${showSize(size)} are more than clamd looks at: raise MaxFileSize and MaxScanSize ` +
-    "in its configuration to more than that";
-  return { kind: "unscannable", reason };
+  const advice = size > LARGEST_FILE
+    ? "can look at, however it is configured: what becomes of them in a channel, its scanning.oversize and scanning.maxFileSize say"
+    : "looks at: raise MaxFileSize and MaxScanSize in its configuration to more than that";
+  return { kind: "unscannable", reason: `${showSize(size)} are more than clamd ${advice}` };
 }
 
 /** The verdict for a file that is larger than its channel allows. */

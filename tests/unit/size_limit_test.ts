@@ -118,6 +118,9 @@ Deno.test("the reason names the size and what to change", async () => {
   const verdict = await scanner.sizes.check(1.5 * MIB, scanner.probe, { largest: MIB, used });
   assert(verdict.kind === "unscannable");
   assert(verdict.reason.includes("1.5 MiB") && verdict.reason.includes("MaxFileSize"));
+  const huge = await scanner.sizes.check(2 ** 31 - 2, scanner.probe, { largest: MIB, used });
+  assert(huge.kind === "unscannable");
+  assert(huge.reason.includes("scanning.oversize") && !huge.reason.includes("MaxScanSize"));
   const ours = tooLargeForChannel(6 * MIB, 5 * MIB);
   assert(ours.kind === "unscannable" && ours.reason.includes("scanning.maxFileSize, 5 MiB"));
 });

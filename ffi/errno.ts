@@ -88,7 +88,7 @@ const SPECIAL_MEANINGS: Readonly<Record<string, string>> = {
   "copy EFBIG": "larger than can be counted here",
   "inotify_add_watch ENOSPC": "the limit fs.inotify.max_user_watches is reached",
   "inotify_init1 EMFILE":
-    "too many open files (raise LimitNOFILE), or the limit fs.inotify.max_user_instances is reached",
+    "too many open files (raise LimitNOFILE), or inotify instances of this user (raise the sysctl fs.inotify.max_user_instances)",
 };
 
 /** The errno's symbolic name (`ENOENT`), or `errno N`. */
@@ -100,14 +100,15 @@ export function errnoName(number: number): string {
 export class SystemError extends Error {
   override readonly name = "SystemError";
   readonly code: string;
+  /** The message without what it was about. */
+  readonly reason: string;
   constructor(readonly call: string, readonly errno: number, readonly subject?: ByteString) {
     const code = errnoName(errno);
     const meaning = SPECIAL_MEANINGS[`${call} ${code}`] ?? MEANINGS[code as ErrnoName];
-    super(
-      `${call}${subject === undefined ? "" : ` ${display(subject)}`}: ${code}` +
-        (meaning === undefined ? "" : ` (${meaning})`),
-    );
+    const outcome = meaning === undefined ? code : `${code} (${meaning})`;
+    super(`${call}${subject === undefined ? "" : ` ${display(subject)}`}: ${outcome}`);
     this.code = code;
+    this.reason = `${call}: ${outcome}`;
   }
 
   is(...names: ErrnoName[]): boolean {

@@ -15,6 +15,7 @@ import {
   type Step,
 } from "./planning/situation.ts";
 import { type Publisher, type PublishOutcome, showPlace } from "./publisher.ts";
+import { refusal } from "./refusal.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   type FileIdentity,
@@ -288,9 +289,8 @@ export function postpone(
     return;
   }
   job.rest = AFTER_FAILURE;
-  const hint = error instanceof SystemError ? "" : " (unexpected)";
   parts.onTrouble(
-    `${showPlace(replica, job.path)} ${what}: ${error.message}${hint}; it is tried again`,
+    `${showPlace(replica, job.path)} ${what}: ${refusal(error)}; it is tried again`,
     replica,
   );
 }

@@ -26,6 +26,7 @@ import { Fifo } from "../scheduling/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
 import { type JournalLine, type Origin, RecoveryJournal } from "./recovery_journal.ts";
 import { nameOfTaken, type Taken, takenUnder } from "./recovery_name.ts";
+import { refusal } from "./refusal.ts";
 import { type FileIdentity, sameContentIdentity, sameIdentity } from "./replica_record.ts";
 
 /**
@@ -351,7 +352,7 @@ export class Recovery implements Disposable {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       if (this.#isGone(item.name)) return; // taken out of recovery by hand
-      this.#wait(waiting, `cannot be put back now (${error.message})`);
+      this.#wait(waiting, `cannot be put back now (${refusal(error)})`);
     }
   }
 

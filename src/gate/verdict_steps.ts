@@ -20,6 +20,7 @@ import {
 import type { Judgement } from "./judge.ts";
 import { showPlace } from "./publisher.ts";
 import type { Outcome } from "./recovery.ts";
+import { refusal } from "./refusal.ts";
 import type { Replica, View } from "./replica.ts";
 import {
   baseIn,
@@ -186,7 +187,7 @@ export class VerdictSteps {
     job.postponed.add(replica.id);
     if (!judge.cannotBeRemoved(snapshot)) return;
     onTrouble(
-      `${showPlace(replica, job.path)} cannot be removed: ${error.message}; it is tried again`,
+      `${showPlace(replica, job.path)} cannot be removed: ${refusal(error)}; it is tried again`,
       replica,
     );
   }

@@ -44,7 +44,8 @@ onEachFilesystem(
             !cid.has(`${top}/gone`) &&
             await bob.readText(`${top}/beside`) === "beside",
         );
-        await gate.logged(new RegExp(`bob/${top}/changed cannot be written`));
+        const line = await gate.logged(new RegExp(`bob/${top}/changed cannot be written`));
+        assert(line.includes("immutable or append-only") && !line.includes("taken-"), line);
         await must("chattr", [`-${flag}`, ...barred]);
         await only.settled(top);
         assertEquals(await bob.readText(`${top}/changed`), "second");

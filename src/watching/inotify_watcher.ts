@@ -191,8 +191,7 @@ export class InotifyWatcher implements Watcher {
         "inotify",
         `no change is noticed at once, everything is read again every ${
           this.#intervals.pollMs / 1000
-        } s ` +
-          `(${error.message}; raise the sysctl fs.inotify.max_user_instances)`,
+        } s (${error.message})`,
       );
       return false;
     }

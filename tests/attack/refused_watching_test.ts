@@ -214,3 +214,18 @@ for (const [name, refusal] of Object.entries(REFUSALS)) {
     assertEquals(faults.slice(0, 20), [], `${faults.length} faults in ${cases} cases`);
   });
 }
+
+for (const [call, limit] of [["timerfd_create", "files"], ["inotify_init1", "instances"]]) {
+  Deno.test(`I6: where ${call} finds a limit reached, the log tells which one to raise`, async () => {
+    await using tree = new WatchedTree();
+    intercept({ before: (name) => name === call ? ERRNO.EMFILE : undefined });
+    try {
+      await tree.watcher.start();
+    } finally {
+      intercept(undefined);
+    }
+    const [told = ""] = tree.troubles;
+    assertEquals(told.includes("LimitNOFILE"), true, told);
+    assertEquals(told.includes("fs.inotify.max_user_instances"), limit === "instances", told);
+  });
+}

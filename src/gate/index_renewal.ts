@@ -10,16 +10,18 @@ export function begun(
   why: unknown,
   onTrouble: (message: string) => void,
 ): DatabaseSync {
+  let database: DatabaseSync;
+  try {
+    setAside(path);
+    database = openDatabase(path);
+  } catch (error) {
+    return withoutFile(path, error, onTrouble);
+  }
   onTrouble(
     `the index ${path} cannot be used (${messageOf(why)}): starting a new one; ` +
       `shares are compared by content once`,
   );
-  try {
-    setAside(path);
-    return openDatabase(path);
-  } catch (error) {
-    return withoutFile(path, error, onTrouble);
-  }
+  return database;
 }
 
 /** In memory from now on; the next start is not to know what was known until here. */

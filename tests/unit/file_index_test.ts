@@ -2,9 +2,10 @@
 
 import { DatabaseSync } from "node:sqlite";
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
+import { begun } from "../../src/gate/index_renewal.ts";
 import { LayoutFault } from "../../src/gate/layout.ts";
 import { type IndexEntry, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -423,4 +424,12 @@ Deno.test("I3: an index that is damaged while it is open is begun anew; damaged 
   index.put(path(1), entryOf(1));
   assert(index.commit());
   assertEquals(index.get(path(1)), entryOf(1));
+});
+
+Deno.test("where no index can be made, nobody is told that there is a new one", () => {
+  const troubles: string[] = [];
+  const why = new Error("damaged");
+  begun("/there/is/no/such/place/index.sqlite", why, (message) => troubles.push(message)).close();
+  assertEquals(troubles.length, 1);
+  assertStringIncludes(troubles[0] ?? "", "no index can be written");
 });

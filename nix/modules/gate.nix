@@ -202,6 +202,9 @@ in
 
       # A watch for each directory of each share. NixOS has a default of its own.
       boot.kernel.sysctl."fs.inotify.max_user_watches" = lib.mkOverride 900 1048576;
+      # One for each share, of those that all programs of the user have together; the kernel's default
+      # is 128. Where NixOS has a larger one of its own, that stays.
+      boot.kernel.sysctl."fs.inotify.max_user_instances" = lib.mkOverride 1100 1024;
       boot.kernelModules = lib.optional gate.usesVsock "vhost_vsock";
     }
 

@@ -27,6 +27,7 @@ import { parseConfiguration } from "./config/configuration.ts";
 import { formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { GuestNotifier } from "./guest_notifier.ts";
+import { instanceShortage } from "./inotify_instances.ts";
 import { InUse, LayoutFault } from "./layout.ts";
 import type { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
@@ -121,6 +122,8 @@ export async function run(options: RunOptions): Promise<number> {
     log.fatal("no channel can run: see the faults above");
     return exitCode("failure");
   }
+  const shortage = serving && instanceShortage(configs);
+  if (shortage !== undefined) log.warn("{shortage}", { shortage });
   let stopped = false;
   stopping.then(() => stopped = true);
   const anew = serving === undefined ? undefined : await serve({

@@ -9,6 +9,7 @@ import { parseConfiguration } from "./config/configuration.ts";
 import { type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { describeChannel } from "./config/report.ts";
+import { instanceWarnings } from "./inotify_instances.ts";
 import { checkLayout } from "./layout.ts";
 import { realPlaces } from "./real_places.ts";
 import { scannerWarnings } from "./scanner_warnings.ts";
@@ -37,6 +38,7 @@ export function verify(options: VerifyOptions): number {
       (one.severity === "fault" ? faults : warnings).push(one);
     }
     const limits = readClamdLimits(options.clamdConfig);
+    warnings.push(...instanceWarnings(configuration.channels));
     warnings.push(...scannerWarnings(configuration.channels, limits, options.clamdConfig));
   }
   for (const one of [...faults, ...warnings]) say(formatFault(one));

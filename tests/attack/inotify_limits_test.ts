@@ -88,6 +88,21 @@ testOnEachFilesystem(
   noLimits,
 );
 
+testOnEachFilesystem(
+  "I7: a gate that leaves few inotify instances to other programs says so at its start",
+  async (kind) => {
+    await using world = await World.start(kind, {
+      channels: CHANNELS,
+      gate: { under: withInotifyLimit("instances", 20) },
+    });
+    const line = await world.gate.logged(/only \d+ inotify instances are left/);
+    assert(line.includes("raise the sysctl fs.inotify.max_user_instances to 128"), line);
+    assert(!/is noticed at once/.test(world.gate.log), world.gate.log);
+    await world.verify();
+  },
+  noLimits,
+);
+
 const MOST_QUEUED = Number(Deno.readTextFileSync("/proc/sys/fs/inotify/max_queued_events"));
 
 testOnEachFilesystem(

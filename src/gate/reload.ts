@@ -20,33 +20,42 @@ export function checkReload(path: string): Checked {
   return check(path, {
     layout: ({ basePath, producers }) =>
       checkLayout(basePath, producers, { sharesMayBeMissing: true }),
-    counts: () => true,
+    counting: (faults) => faults,
   });
 }
 
+/** Channels by their names. */
+export interface Served {
+  readonly running: ReadonlySet<string>;
+  /** Those that are to be served again. */
+  readonly waiting: ReadonlySet<string>;
+  /** Those of which nothing is open. */
+  readonly unopened: ReadonlySet<string>;
+}
+
 /**
- * With the file at `path`, so that those that are `served`, by name, can be served again; what had to be skipped at the
- * start does not keep them waiting. Of the `unopened` ones among them nothing is open.
+ * With the file at `path`: those that are running must be able to go on, and one that waits to be served, or nothing to be
+ * waited for. What had to be skipped at the start keeps nobody waiting, nor do those that wait each other (I7).
  */
-export function checkRestart(
-  path: string,
-  { served, unopened }: {
-    readonly served: ReadonlySet<string>;
-    readonly unopened: ReadonlySet<string>;
-  },
-): Checked {
+export function checkRestart(path: string, { running, waiting, unopened }: Served): Checked {
   return check(path, {
     layout: ({ name, basePath, producers }) =>
       unopened.has(name) ? checkUnopened(basePath, producers) : checkReplaced(basePath, producers),
-    counts: ({ channel }) => channel === undefined || served.has(channel),
+    counting: (faults) => {
+      const needed = faults.filter(({ channel }) => channel === undefined || running.has(channel));
+      if (needed.length > 0) return needed;
+      const left = faults.filter(({ channel }) => channel !== undefined && waiting.has(channel));
+      return new Set(left.map(({ channel }) => channel)).size < waiting.size ? [] : left;
+    },
   });
 }
 
 function check(
   path: string,
-  { layout, counts }: {
+  { layout, counting }: {
     layout(config: ChannelConfig): readonly ChannelFault[];
-    counts(fault: Fault): boolean;
+    /** Those that speak against it. */
+    counting(faults: readonly Fault[]): readonly Fault[];
   },
 ): Checked {
   const read = readConfiguration(path);
@@ -58,8 +67,8 @@ function check(
       if (one.severity === "fault") found.push({ ...one, channel: config.name });
     }
   }
-  const counting = found.filter(counts);
-  if (counting.length > 0) return { problems: counting.map(formatFault) };
+  const against = counting(found);
+  if (against.length > 0) return { problems: against.map(formatFault) };
   if (channels.length === 0) return { problems: ["fault: the configuration holds no channel"] };
   try {
     return { start: Start.ofThisProcess() };

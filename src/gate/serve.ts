@@ -8,7 +8,7 @@ import type { Logger } from "../logging/logging.ts";
 import type { ReloadRequests } from "../service_manager/reload_requests.ts";
 import type { ServiceManager } from "../service_manager/service_manager.ts";
 import type { Channel } from "./channel.ts";
-import { type Checked, checkReload, checkRestart } from "./reload.ts";
+import { type Checked, checkReload, checkRestart, type Served } from "./reload.ts";
 import type { Waiting } from "./served_before.ts";
 
 const STATUS_EVERY_MS = 10_000;
@@ -67,13 +67,9 @@ export async function serve(serving: Serving): Promise<Start | undefined> {
   }
 }
 
-/** Settles when a channel was displaced, now or before this start, and all can be served again. */
-async function whenReplaced({ config, channels, waiting, log }: Serving): Promise<Start> {
-  const unopened = new Set(waiting.filter(({ isOpen }) => !isOpen).map(({ name }) => name));
-  const served = new Set([
-    ...channels.map(({ config }) => config.name),
-    ...waiting.map(({ name }) => name),
-  ]);
+/** Settles when a channel was displaced, now or before this start, and can be served again. */
+async function whenReplaced(serving: Serving): Promise<Start> {
+  const { config, channels, waiting, log } = serving;
   const displaced = channels.map(async (channel) => {
     await channel.displaced;
     // It takes part in nothing any more; the others go on meanwhile (I7).
@@ -84,16 +80,25 @@ async function whenReplaced({ config, channels, waiting, log }: Serving): Promis
   await pause((hasFailed ? AFTER_FAILURE_MS : SHORTEST_MS) - performance.now());
   let told = "";
   for (;;) {
-    // What holds a failed file system lets go of it, and waits from then on with nothing open.
-    const failed = channels.filter(({ hasFailed }) => hasFailed).map(({ config }) => config.name);
-    const needed = served.difference(new Set(failed));
-    const checked = whatSpeaksAgainst(() => checkRestart(config, { served: needed, unopened }));
+    const checked = whatSpeaksAgainst(() => checkRestart(config, servedBy(serving)));
     if ("start" in checked) return checked.start;
     const problems = checked.problems.join("; ");
     if (problems !== told) log.warn("not served again yet: {problems}", { problems });
     told = problems;
     await pause(LOOK_AGAIN_MS);
   }
+}
+
+function servedBy({ channels, waiting }: Serving): Served {
+  const names = (isWanted: (channel: Channel) => boolean) =>
+    channels.filter(isWanted).map(({ config }) => config.name);
+  // One that holds a failed file system lets go of it at once, and waits from then on with nothing open.
+  const displaced = names(({ isDisplaced, hasFailed }) => isDisplaced && !hasFailed);
+  return {
+    running: new Set(names(({ isDisplaced }) => !isDisplaced)),
+    waiting: new Set([...displaced, ...waiting.map(({ name }) => name)]),
+    unopened: new Set(waiting.filter(({ isOpen }) => !isOpen).map(({ name }) => name)),
+  };
 }
 
 /** Nothing is known that throws. Whatever it is, the channels that are served go on, and it is looked at again (I7). */

@@ -250,6 +250,26 @@ testOnFilesystem(
   },
 );
 
+testOnFilesystem(
+  "btrfs",
+  "I7: a channel whose base stays away keeps no other from being served again",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {}, mail: {} } });
+    const { gate } = world;
+    const [docs, mail] = [world.channel("docs"), world.channel("mail")];
+    for (const { basePath } of [docs, mail]) await Deno.rename(basePath, `${basePath}.old`);
+    await gate.logged(/docs.*does not exist/);
+    await Deno.rename(`${docs.basePath}.old`, docs.basePath);
+    await servesAnew(gate);
+    await docs.share("ann").write("new", "x");
+    await waitFor("it travels", () => docs.share("bob").has("new"));
+    await Deno.rename(`${mail.basePath}.old`, mail.basePath);
+    await mail.share("ann").write("letter", "x");
+    await waitFor("so does what the other one has", () => mail.share("bob").has("letter"));
+    await world.verify();
+  },
+);
+
 testOnFilesystem("btrfs", "a gate that waits for a base ends when it is asked to", async (kind) => {
   await using world = await World.start(kind, { channels: { docs: {} } });
   const { only, gate } = world;

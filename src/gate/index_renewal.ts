@@ -10,18 +10,16 @@ export function begun(
   why: unknown,
   onTrouble: (message: string) => void,
 ): DatabaseSync {
-  let database: DatabaseSync;
+  const unusable = `the index ${path} cannot be used (${messageOf(why)})`;
   try {
     setAside(path);
-    database = openDatabase(path);
+    const database = openDatabase(path);
+    onTrouble(`${unusable}: starting a new one; shares are compared by content once`);
+    return database;
   } catch (error) {
+    onTrouble(unusable);
     return withoutFile(path, error, onTrouble);
   }
-  onTrouble(
-    `the index ${path} cannot be used (${messageOf(why)}): starting a new one; ` +
-      `shares are compared by content once`,
-  );
-  return database;
 }
 
 /** In memory from now on; the next start is not to know what was known until here. */

@@ -13,9 +13,9 @@ import type { Waiting } from "./served_before.ts";
 
 const STATUS_EVERY_MS = 10_000;
 /** How often a channel that was displaced is looked at. */
-const LOOK_AGAIN_MS = 5000;
+const LOOK_AGAIN_MS = 2000;
 /** From one start to the next, however often directories are replaced (I6). */
-const SHORTEST_MS = 5000;
+const SHORTEST_MS = 3000;
 /** The same where one could be opened, but not started: nothing tells beforehand whether it can next time. */
 const AFTER_FAILURE_MS = 60_000;
 

@@ -14,7 +14,7 @@ import { World } from "../support/world.ts";
 
 const DISPLACED = /was removed or replaced/;
 /** Longer than it takes to notice, and to begin anew if that were possible. */
-const WHILE_MS = 6500;
+const WHILE_MS = 4000;
 
 /** How often it was told that a directory is not in its place. */
 const timesDisplaced = ({ log }: Gate) =>

@@ -49,6 +49,8 @@ Deno.test("virtiofs-notify", async (t) => {
       }
     })();
     await notify("docs\n");
+    // Deno tells the creation of what is not there any more as a removal.
+    await waitFor("it is seen", () => seen.length === 1);
     await notify("docs\n");
     await watching;
     assertEquals(seen, ["create", "remove"]);

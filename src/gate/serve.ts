@@ -113,16 +113,10 @@ function whatSpeaksAgainst(check: () => Checked): Checked {
 function statusOf({ channels, waiting }: Serving): string {
   const pending = channels.reduce((sum, channel) => sum + channel.pending, 0);
   const displaced = channels.filter(({ isDisplaced }) => isDisplaced);
+  const absent = [...displaced.map(({ config }) => config), ...waiting];
   const count = channels.length + waiting.length;
   const parts = [`${count} channel${count === 1 ? "" : "s"}`];
   if (pending > 0) parts.push(`${pending} path${pending === 1 ? "" : "s"} in work`);
-  for (
-    const name of [
-      ...displaced.map(({ config }) => config.name),
-      ...waiting.map(({ name }) => name),
-    ]
-  ) {
-    parts.push(`${displayText(name)} waits for its directories`);
-  }
+  for (const { name } of absent) parts.push(`${displayText(name)} waits for its directories`);
   return parts.join(", ");
 }

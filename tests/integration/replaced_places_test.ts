@@ -209,13 +209,11 @@ testOnFilesystem(
     const { only, gate, filesystem } = world;
     await only.share("ann").write("before", "1");
     await only.settled();
-    const told = await must("findmnt", ["-no", "SOURCE", filesystem.path]);
-    const device = new TextDecoder().decode(told).trim();
     await must("umount", ["-l", filesystem.path]);
     await gate.logged(DISPLACED);
     await gate.logged(/docs.*does not exist/);
     assertEquals([...Deno.readDirSync(filesystem.path)], []);
-    await must("mount", [device, filesystem.path]);
+    await filesystem.mount();
     await servesAnew(gate);
     await only.share("bob").write("after", "1");
     await waitFor("it travels", () => only.export.has("after"));
@@ -233,15 +231,11 @@ testOnFilesystem(
     const { only, gate, filesystem } = world;
     await only.share("ann").write("before", "1");
     await only.settled();
-    const told = await must("findmnt", ["-no", "SOURCE", filesystem.path]);
-    const device = new TextDecoder().decode(told).trim();
-    const file = await must("losetup", ["-nO", "BACK-FILE", device]);
-    const image = new TextDecoder().decode(file).trim();
     await must("xfs_io", ["-x", "-c", "shutdown -f", filesystem.path]); // as where its disk is lost
     await gate.logged(/is on a file system that has failed/);
     const unmounts = async () => (await run("umount", [filesystem.path])).code === 0;
     await waitFor("it can be unmounted", unmounts);
-    await must("mount", ["-o", "loop", image, filesystem.path]);
+    await filesystem.mount();
     await only.share("bob").write("after", "1");
     await waitFor("it travels", () => only.export.has("after"));
     await only.settled();

@@ -55,7 +55,7 @@ export class LoopFilesystem implements AsyncDisposable {
     if (options.mixed && kind === "btrfs") args.push("--mixed");
     await must(command, [...args, image]);
     const filesystem = new LoopFilesystem(kind, path, imageFolder, options.mountOptions);
-    await filesystem.#mount();
+    await filesystem.mount();
     return filesystem;
   }
 
@@ -83,10 +83,11 @@ export class LoopFilesystem implements AsyncDisposable {
   async losePower(): Promise<void> {
     await untilDone("umount", [this.path]);
     await Deno.rename(this.#kept, this.#image);
-    await this.#mount();
+    await this.mount();
   }
 
-  async #mount(): Promise<void> {
+  /** Mounts it in its place, from which somebody has unmounted it. */
+  async mount(): Promise<void> {
     // With "loop" the device is freed by the kernel as soon as nothing is mounted from it any more.
     const flags = ["loop", ...(this.mountOptions === undefined ? [] : [this.mountOptions])];
     await must("mount", ["-t", this.kind, "-o", flags.join(","), this.#image, this.path]);

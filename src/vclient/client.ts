@@ -43,6 +43,8 @@ const DOUBT_EVERY_MS = 1_000;
 const PROGRESS_EVERY_MS = 10_000;
 /** The trees are searched for names that nobody told no more often than this. */
 const SEARCH_MS = 10_000;
+/** Files that are open already when a scan ends: their own begins at once. Those the scanner itself lets wait. */
+const AHEAD = 2;
 
 export class Client implements Disposable {
   readonly #parts: ClientParts;
@@ -63,7 +65,8 @@ export class Client implements Disposable {
     const { scanner, reactor, log } = parts;
     const found = findings(parts, () => this.#isStopped);
     this.#inspector = new Inspector(scanner, parts.disposal, found, parts.mostVersions);
-    this.#scheduler = new Scheduler({ places: () => this.#isPaused ? 0 : scanner.concurrency });
+    const places = () => this.#isPaused ? 0 : scanner.concurrency + AHEAD;
+    this.#scheduler = new Scheduler({ places });
     this.#trees = parts.trees.map((plan) =>
       new WatchedTree(plan, {
         reactor,

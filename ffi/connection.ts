@@ -23,14 +23,14 @@ interface Waiter {
 export class Connection implements Disposable {
   readonly #reactor: Reactor;
   readonly #socket: StreamSocket;
-  #interest = 0;
+  /** Events that are told; `undefined` until somebody waits, as many connections never do. */
+  #interest: number | undefined;
   #reader: Waiter | undefined;
   #writer: Waiter | undefined;
 
   constructor(reactor: Reactor, socket: StreamSocket) {
     this.#reactor = reactor;
     this.#socket = socket;
-    reactor.add(socket, 0, (events) => this.#onReady(events));
   }
 
   /** Connects, or throws ECONNREFUSED, ENOENT, ETIMEDOUT … with the address. */
@@ -157,7 +157,12 @@ export class Connection implements Disposable {
     if (timeoutMs !== undefined) {
       timer = setTimeout(() => waiter.reject(new SystemError(what, ERRNO.ETIMEDOUT)), timeoutMs);
     }
-    this.#widenInterest();
+    try {
+      this.#widenInterest();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      waiter.reject(error);
+    }
     return promise;
   }
 
@@ -172,6 +177,11 @@ export class Connection implements Disposable {
    */
   #widenInterest(): void {
     const wanted = this.#wanted;
+    if (this.#interest === undefined) {
+      this.#reactor.add(this.#socket, wanted, (events) => this.#onReady(events));
+      this.#interest = wanted;
+      return;
+    }
     if (this.#interest !== MUTED && (this.#interest & wanted) === wanted) return;
     this.#interest = this.#interest === MUTED ? wanted : this.#interest | wanted;
     this.#reactor.modify(this.#socket, this.#interest);

@@ -12,7 +12,6 @@ import { EPOLL_DATA_OFFSET, EPOLL_EVENT_SIZE, O } from "./platform.ts";
 export const EPOLL = { IN: 1, OUT: 4, ERR: 8, HUP: 0x10, RDHUP: 0x2000 } as const;
 
 const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const MAX_EVENTS = 128;
 
@@ -68,10 +67,9 @@ export class Reactor implements Disposable {
     this.#control(EPOLL_CTL_MOD, descriptor.fd, events);
   }
 
-  /** To be called before the descriptor is closed: its number may come again. */
+  /** To be called right before the descriptor is closed, by which the kernel forgets it too: its number may come again. */
   remove(descriptor: Descriptor): void {
-    if (!descriptor.isOpen || !this.#handlers.delete(descriptor.fd)) return;
-    this.#control(EPOLL_CTL_DEL, descriptor.fd, 0);
+    if (descriptor.isOpen) this.#handlers.delete(descriptor.fd);
   }
 
   /**

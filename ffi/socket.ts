@@ -82,7 +82,9 @@ function encodeVsock(cid: number, port: number): Uint8Array<ArrayBuffer> {
 function newSocket(address: Address): StreamSocket {
   const family = address.family === "unix" ? AF_UNIX : AF_VSOCK;
   const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  return new StreamSocket(check(libc.socket(family, type, 0), "socket", showAddress(address)));
+  const number = libc.socket(family, type, 0);
+  if (number < 0) throw new SystemError("socket", errno(), showAddress(address));
+  return new StreamSocket(number);
 }
 
 const NOTHING = new Uint8Array(1);

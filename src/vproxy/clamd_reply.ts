@@ -21,7 +21,7 @@ export class ReplyCollector {
 
   /** The whole reply once its end has come, nothing behind it; "more" before. */
   push(piece: Uint8Array): Uint8Array<ArrayBuffer> | "more" | "too long" {
-    const end = piece.findIndex((byte) => byte === NUL || byte === NEWLINE);
+    const end = endOf(piece);
     const taken = end < 0 ? piece : piece.subarray(0, end + 1);
     const bytes = new Uint8Array(this.#bytes.length + taken.length);
     bytes.set(this.#bytes);
@@ -36,6 +36,12 @@ export class ReplyCollector {
   get shown(): string {
     return display(fromBytes(this.#bytes, 0, Math.min(this.#bytes.length, 100)));
   }
+}
+
+function endOf(piece: Uint8Array): number {
+  const end = piece.indexOf(NUL);
+  const newline = piece.indexOf(NEWLINE);
+  return end < 0 || newline >= 0 && newline < end ? newline : end;
 }
 
 /** Begins to read clamd's reply. Ends at the latest when `clamd` is closed. */
@@ -65,11 +71,9 @@ async function readReply(clamd: Connection): Promise<Reply> {
   const collector = new ReplyCollector();
   try {
     for (;;) {
+      await clamd.readable(); // asking before would be in vain: nothing was sent to it yet
       const count = clamd.socket.receive(scratch);
-      if (count === "again") {
-        await clamd.readable();
-        continue;
-      }
+      if (count === "again") continue;
       if (count === 0) return missing("ended the connection", collector);
       const result = collector.push(scratch.subarray(0, count));
       if (result === "too long") return missing("gave an answer without end", collector);

@@ -111,7 +111,10 @@ export class Proxy implements Disposable {
       place.release(); // before the answer: the guest's next connection may follow at once
     }
     const durationMs = performance.now() - startMs;
-    await this.#end(guest, connection, outcome);
+    // The guest waits for its answer, and nobody for the end of clamd's connection.
+    const ended = this.#end(guest, connection, outcome);
+    request.close();
+    await ended;
     this.#report(guest, outcome, durationMs);
   }
 
@@ -131,12 +134,12 @@ export class Proxy implements Disposable {
         return this.#log.warn("{guest}: refused, {reason}", { guest, reason: outcome.reason });
       case "answered": {
         const { command, size } = outcome;
+        const answer = showAnswer(outcome.answer);
+        const level = answer.endsWith(" FOUND") ? "info" : "debug";
+        if (!this.#log.isEnabledFor(level)) return; // so that the usual answer costs nothing more
         const ms = durationMs.toFixed(1);
         const text = "{guest}: {command} of {size} bytes answered in {ms} ms: {answer}";
-        const answer = showAnswer(outcome.answer);
-        const properties = { guest, command, size, ms, answer };
-        if (answer.endsWith(" FOUND")) this.#log.info(text, properties);
-        else this.#log.debug(text, properties);
+        this.#log[level](text, { guest, command, size, ms, answer });
       }
     }
   }

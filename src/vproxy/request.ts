@@ -81,12 +81,15 @@ export class Request {
     );
   }
 
-  /** Reads the command and has it answered by clamd. Sends the guest nothing and leaves its connection open. */
+  /**
+   * Reads the command and has it answered by clamd, whose connection is closed by `close`. Sends the guest nothing and
+   * leaves its connection open.
+   */
   async serve(): Promise<Outcome> {
     try {
       const { command, filled } = await this.#readCommand();
       if (command.name !== "INSTREAM") await this.#settle();
-      using clamd = await this.#connect();
+      const clamd = await this.#connect();
       return command.name === "INSTREAM"
         ? await this.#stream(command, clamd, filled)
         : await this.#ask(command, clamd);
@@ -127,6 +130,10 @@ export class Request {
     return this.#clamd !== undefined;
   }
 
+  close(): void {
+    this.#clamd?.close();
+  }
+
   /** Ends it for our own reasons; the guest gets to know. */
   stop(): void {
     if (this.#end === undefined) this.#giveUp(new Refusal(ANSWERS.stopping, "stopped"));
@@ -135,7 +142,7 @@ export class Request {
   /** Closing clamd's connection settles its reply, and with it everything that goes on. */
   #giveUp(reason: Refusal | Vanished): void {
     this.#end = reason;
-    this.#clamd?.close();
+    this.close();
     this.#guest.wake();
   }
 

@@ -24,6 +24,8 @@ const PART_OF_TURN_MS = 1;
 const EVENTS_A_LOOK = 8;
 /** Told between two looks at the clock: each may make the sink look at the disk. */
 const TOLD_A_LOOK = 4;
+/** What is due so soon after something else was told waits for so long: a timer for each of many costs as much as a file. */
+const TOGETHER_MS = 2;
 
 export interface TreeWatchOptions {
   readonly debounceMs: number;
@@ -60,6 +62,8 @@ export class TreeWatch {
   #isHandling = false;
   /** Events so far. */
   #handled = 0;
+  /** When something was due last. */
+  #toldAt = -Infinity;
   readonly #alarm: Alarm;
   #closed = false;
 
@@ -314,6 +318,7 @@ export class TreeWatch {
     for (let now = performance.now(); now < deadlineMs; now = performance.now()) {
       const due = this.#debouncer.due(now, TOLD_A_LOOK);
       if (due.length === 0) return;
+      this.#toldAt = now;
       for (const one of due) this.#tellDue(one);
     }
   }
@@ -356,7 +361,7 @@ export class TreeWatch {
   #setTimer(): void {
     const { nextDueAt } = this.#debouncer;
     const at = Math.min(
-      nextDueAt,
+      Math.max(nextDueAt, this.#toldAt + TOGETHER_MS),
       this.#soonAt,
       this.#interpreter.nextExpiryAt,
       this.#rearms.dueAt,

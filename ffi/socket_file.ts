@@ -26,7 +26,7 @@ const SOCKET_MODE = 0o660;
 
 export interface Listening {
   readonly socket: StreamSocket;
-  /** Whether who connects to the address comes here: not, where somebody has removed or replaced the file. */
+  /** Whether who connects to the address comes here: not, where it is seen that somebody has removed or replaced the file. */
   isReachable(): boolean;
   /** Closes the socket and removes its file, if it still is ours. */
   close(): void;
@@ -71,21 +71,27 @@ function listenIn(
   return {
     socket,
     isReachable() {
-      using there = ignoringRefusal(open);
-      return there !== undefined && isAt(ours, there, name);
+      try {
+        using there = open();
+        return isAt(ours, there, name);
+      } catch (error) {
+        // Whoever cannot look, as without a descriptor left, knows of no change.
+        if (error instanceof SystemError) return !isErrno(error, "ENOENT", "ENOTDIR", "ELOOP");
+        throw error;
+      }
     },
     close() {
       using _ = parent;
       using _ours = ours;
       socket.close();
       // Whoever listens there next replaces it.
-      if (isAt(ours, parent, name)) ignoringRefusal(() => parent.removeFile(name));
+      ignoringRefusal(() => isAt(ours, parent, name) && parent.removeFile(name));
     },
   };
 }
 
 function isAt(file: Descriptor | undefined, directory: Directory, name: FileName): boolean {
-  using there = ignoringRefusal(() => directory.openHandle(name));
+  using there = directory.openHandle(name);
   return file !== undefined && there !== undefined && sameInode(statusOf(file), statusOf(there));
 }
 

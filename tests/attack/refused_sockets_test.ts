@@ -5,11 +5,12 @@
 
 import { intercept, mayFail, opensDescriptor, ownDescriptors } from "./support/libc_hook.ts"; // before everything that opens the C library
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import { Connection, Listener } from "../../ffi/connection.ts";
 import { ERRNO, isErrno, lacksDescriptors } from "../../ffi/errno.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { socketPair } from "../../ffi/socket.ts";
+import { startListening } from "../../ffi/socket_file.ts";
 import { ClamdControl } from "../../src/scanning/clamd_control.ts";
 import type { Verdict } from "../../src/scanning/scanner.ts";
 import { FakeClamd } from "../support/fake_clamd.ts";
@@ -144,6 +145,31 @@ Deno.test("I1: a question to clamd that no descriptor is left for tells nothing 
   control.close();
   await reactor.stop();
   reactor[Symbol.dispose]();
+});
+
+Deno.test("I3, I6: a listener that cannot look at its socket's file does not take it for removed", () => {
+  const path = `${scratchDirectory("refused")}/socket`;
+  const listening = startListening({ family: "unix", path });
+  const isReachableWithout = (from: number, errno: number) => {
+    const calls = refuse(from, errno);
+    try {
+      return { calls, isReachable: listening.isReachable() };
+    } finally {
+      intercept(undefined);
+    }
+  };
+  try {
+    for (const [name, errno] of Object.entries(ERRNOS)) {
+      const { calls } = isReachableWithout(Infinity, errno);
+      for (const [from, call] of calls.entries()) {
+        assert(isReachableWithout(from, errno).isReachable, `${name} of ${call} (${from})`);
+      }
+    }
+    Deno.removeSync(path);
+    assertFalse(listening.isReachable());
+  } finally {
+    listening.close();
+  }
 });
 
 Deno.test("a connection that cannot be waited for is closed, and others are served", async () => {

@@ -26,6 +26,9 @@
       RestartPreventExitStatus = 2;
       TimeoutStopSec = 20;
       WatchdogSec = 30;
+      # Two for each of up to 1,000 connections, and some more to take leave of guests. The binaries do not raise the
+      # usual 1,024 themselves, as `deno run` does.
+      LimitNOFILE = 4096;
 
       RestrictAddressFamilies = [ "AF_UNIX" ] ++ (if vsock then [ "AF_VSOCK" ] else [ ]);
       MemoryDenyWriteExecute = jitless;

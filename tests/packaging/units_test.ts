@@ -1,9 +1,16 @@
 /** The unit files for plain systemd are what nix/units/ says, and as closed as promised. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLessOrEqual,
+  assertMatch,
+} from "@std/assert";
 import { PROGRAMS } from "../../nix/programs.ts";
 import { renderUnits, UNIT_FOLDER } from "../../nix/units.ts";
+import { VPROXY } from "../../src/vproxy/options.ts";
 import { must, run } from "../support/command.ts";
 import { missingProgram } from "../support/prerequisites.ts";
 import { scratchDirectory } from "../support/scratch.ts";
@@ -108,6 +115,13 @@ Deno.test("a service that serves says so, is watched, and is started again after
       assert(read(path).split("\n").includes(line), `${path}: ${line}`);
     }
   }
+});
+
+Deno.test("I6: clamd-vproxy may open what the largest --max-connections takes", () => {
+  const [, limit] = /^LimitNOFILE=(\d+)$/m.exec(read("clamd-vproxy.service")) ?? [];
+  const { maxConnections } = VPROXY.options;
+  // A guest and clamd; the last words to 256 guests; what the program itself has open.
+  assertGreaterOrEqual(Number(limit), 2 * maxConnections.max + 256 + 100);
 });
 
 Deno.test("docs/debian.md names files that are there", async () => {

@@ -230,11 +230,11 @@ Deno.test("each fault names channel and field, and says what belongs there", asy
     [{ notify: { guests: [0xffffffff] } }, "is no guest's CID (3 to 4294967294)"],
     [
       { notify: { guests: [true] } },
-      "expected a CID or the absolute path of a hybrid-vsock socket",
+      "expected a CID (a number) or the absolute path of a hybrid-vsock socket",
     ],
     [
       { guestNotify: { guests: ["a.sock"] } },
-      "it.guestNotify.guests[0]: expected an absolute path",
+      "it.guestNotify.guests[0]: expected a CID (a number) or the absolute path of a hybrid-vsock socket, got the text",
     ],
     [{ guestNotify: { port: 0 } }, "it.guestNotify.port: expected a vsock port from 1"],
     [{ mode: 5 }, "it.mode: expected a text"],

@@ -128,13 +128,19 @@ function patterns(over: "name" | "path") {
   return z.array(pattern, expecting("a list of patterns"));
 }
 
+const GUEST = "a CID (a number) or the absolute path of a hybrid-vsock socket";
 const guest = z.union(
   [
     checked(z.int(), cidFault),
-    checked(z.string(), socketFault).meta({ pattern: "^/" }),
+    checked(z.string(), guestTextFault).meta({ pattern: "^/" }),
   ],
-  expecting("a CID or the absolute path of a hybrid-vsock socket"),
+  expecting(GUEST),
 );
+
+/** A VM's name, or a CID in quotes, is no slip in a path. */
+function guestTextFault(text: string): string | undefined {
+  return text.startsWith("/") ? socketFault(text) : `expected ${GUEST}, got ${describeValue(text)}`;
+}
 
 const GUEST_NOTIFY = z.strictObject({
   guests: z.array(guest, expecting("a list of CIDs")).optional()

@@ -138,7 +138,7 @@ in
               description = "The virtual machine's vsock CID.";
             };
             socket = mkOption {
-              type = types.nullOr types.path;
+              type = types.nullOr paths.socket;
               default = null;
               description = "Its hybrid-vsock socket instead (Firecracker, cloud-hypervisor).";
             };

@@ -12,6 +12,7 @@ let
   cfg = config.services.virtiofs-notify;
   programs = lib.importJSON ../programs.json;
   commandOf = import ./command.nix { inherit lib utils; };
+  paths = import ./paths.nix { inherit lib; };
 
   command = commandOf {
     binary = "${cfg.package}/bin/virtiofs-notify";
@@ -57,7 +58,7 @@ in
         types.submodule {
           options = {
             path = mkOption {
-              type = types.path;
+              type = paths.text;
               example = "/home/user/documents";
               description = "Where the channel's share is mounted.";
             };
@@ -97,7 +98,7 @@ in
     };
 
     uds = mkOption {
-      type = types.nullOr types.path;
+      type = types.nullOr paths.hybridSocket;
       default = null;
       description = "Listen on the Unix socket `UDS_PORT` instead of vsock.";
     };

@@ -6,21 +6,37 @@ let
   # Without trailing slashes, so that paths can be compared.
   normal = path: "/" + lib.concatStringsSep "/" (builtins.filter (part: part != "") (lib.splitString "/" path));
   isWithin = path: directory: lib.hasPrefix "${normal directory}/" "${normal path}/";
-in
-{
-  inherit normal isWithin;
-
-  # For lines of tmpfiles.d(5) and of mounts, which NixOS writes as they are.
-  directory = types.addCheck types.path (
-    path: builtins.match "[^\\%'[:cntrl:]]*" (toString path) != null
-  ) // {
-    description = "absolute path without %, ', \\ and control characters";
+  # A path that is no text, because it stands there without quotes, would become its copy in the store.
+  text = types.addCheck types.path builtins.isString // {
+    description = "absolute path, in quotes";
   };
 
   # What the kernel takes (and each program, or it ends with a wrong command line).
-  socket = types.addCheck types.path (path: builtins.stringLength (toString path) <= 107) // {
-    description = "absolute path of a socket, of at most 107 bytes";
+  longestSocket = 107;
+in
+{
+  inherit normal isWithin text;
+
+  # For lines of tmpfiles.d(5) and of mounts, which NixOS writes as they are.
+  directory = types.addCheck text (
+    path: builtins.match "[^\\%'[:cntrl:]]*" path != null
+  ) // {
+    description = "absolute path, in quotes, without %, ', \\ and control characters";
   };
+
+  socket = types.addCheck text (path: builtins.stringLength path <= longestSocket) // {
+    description = "absolute path of a socket, in quotes, of at most ${toString longestSocket} bytes";
+  };
+
+  # Of hybrid vsock: the programs put "_" and a port behind it.
+  hybridSocket =
+    let
+      longest = longestSocket - builtins.stringLength "_4294967294";
+    in
+    types.addCheck text (path: builtins.stringLength path <= longest)
+    // {
+      description = "absolute path of a socket, in quotes, of at most ${toString longest} bytes before the port";
+    };
 
   # ProtectHome= and PrivateTmp=: which of these a path lies in.
   hidden =

@@ -85,13 +85,13 @@ in
     };
 
     watch = mkOption {
-      type = types.listOf types.path;
+      type = types.listOf paths.text;
       example = [ "/home/user/Downloads" ];
       description = "Directories that are watched, with everything below them.";
     };
 
     exclude = mkOption {
-      type = types.listOf types.path;
+      type = types.listOf paths.text;
       default = [ ];
       description = "Directories below them that are not.";
     };
@@ -137,7 +137,7 @@ in
     };
 
     uds = mkOption {
-      type = types.nullOr types.path;
+      type = types.nullOr paths.hybridSocket;
       default = null;
       description = "Reach clamd-vproxy through the Unix socket `UDS_PORT` instead.";
     };

@@ -76,7 +76,7 @@ in
     };
 
     uds = mkOption {
-      type = types.listOf types.path;
+      type = types.listOf paths.hybridSocket;
       default = [ ];
       example = [ "/var/lib/microvms/office-vm/vsock.sock" ];
       description = ''

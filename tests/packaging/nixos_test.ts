@@ -358,6 +358,33 @@ const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: read
     "services.clamd-vproxy.clamdSocket",
     "at most 107 bytes",
   ],
+  "a hybrid-vsock socket with a name that is too long with its port": [
+    `{ services.clamd-vclient = {
+      enable = true; watch = [ "/x" ]; uds = "/run/${"x".repeat(95)}";
+    }; }`,
+    "services.clamd-vclient.uds",
+    "at most 96 bytes before the port",
+  ],
+  "a guest's socket with a name that is too long": [
+    gate(`guests.office-vm.socket = "/run/${"x".repeat(103)}";`),
+    "services.virtiofs-gate.guests.office-vm.socket",
+    "at most 107 bytes",
+  ],
+  "a channel's directory without quotes, of which the store would get a copy": [
+    gate("", `docs = { basePath = /var/lib/virtiofs/docs; producers = [ "a" ]; };`),
+    "services.virtiofs-gate.channels.docs.basePath",
+    "in quotes",
+  ],
+  "a watched directory without quotes": [
+    `{ services.clamd-vclient = { enable = true; watch = [ /home/user ]; }; }`,
+    "services.clamd-vclient.watch",
+    "in quotes",
+  ],
+  "a share's directory without quotes": [
+    `{ services.virtiofs-notify = { enable = true; channels.docs.path = /home/user/docs; }; }`,
+    "services.virtiofs-notify.channels.docs.path",
+    "in quotes",
+  ],
   "a proxy for sockets that it cannot see": [
     `{ services.clamd-vproxy = { enable = true; user = "vm"; uds = [ "/home/vm/vsock.sock" ]; }; }`,
     "services.clamd-vproxy: clamdSocket or uds lies in /home",

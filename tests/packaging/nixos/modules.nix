@@ -59,13 +59,23 @@ let
     else
       mergeType place (option.type or types.anything) values;
 
+  # builtins.toJSON would copy a path into the store.
+  printed =
+    value:
+    if builtins.isPath value then
+      toString value
+    else if builtins.isList value then
+      "[ ${builtins.concatStringsSep " " (map printed value)} ]"
+    else
+      builtins.toJSON value;
+
   mergeType =
     place: type: values:
     let
       bad = filter (value: !type.check value) values;
     in
     if bad != [ ] then
-      throw "A definition for option `${show place}' is not of type `${type.description}'. Definition values: ${builtins.toJSON (head bad)}"
+      throw "A definition for option `${show place}' is not of type `${type.description}'. Definition values: ${printed (head bad)}"
     else
       type.merge place values;
 

@@ -4,6 +4,7 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertGreaterOrEqual,
   assertLessOrEqual,
   assertMatch,
@@ -129,6 +130,15 @@ Deno.test("docs/debian.md names files that are there", async () => {
   const named = [...text.matchAll(/nix\/systemd\/([\w@.\/-]*[\w])/g)].map(([, path = ""]) => path);
   assert(named.length > 5);
   for (const path of named) await Deno.stat(`${UNIT_FOLDER}${path}`);
+});
+
+Deno.test("docs/debian.md makes the directories of which Debian has none before it puts files there", async () => {
+  const text = await Deno.readTextFile(new URL("../../docs/debian.md", import.meta.url));
+  const targets = [...text.matchAll(/\bcp nix\/systemd\/[^\n`&]*?(\/\S*)$/gm)].map(([, to]) => to);
+  // Of the packages systemd and init-system-helpers.
+  const there = new Set(["/etc/systemd/system/", "/etc/systemd/user/"]);
+  assertEquals(new Set(targets), there);
+  assertFalse(/\bcp nix\/systemd\/.*\.d\//.test(text));
 });
 
 Deno.test("docs/debian.md starts each unit that it installs, and removes it again", async () => {

@@ -28,6 +28,9 @@ function reason(error: unknown, address: Address): string {
       ? "no permission; change the folder's owner, or run as another user"
       : "no permission; ports below 1024 need CAP_NET_BIND_SERVICE";
   }
+  if (isErrno(error, "EROFS")) {
+    return "its folder is read-only; a service may write there if its unit names it in ReadWritePaths=";
+  }
   if (isErrno(error, "ENOENT", "ENOTDIR")) return "its folder does not exist; create it";
   if (isErrno(error, "ENAMETOOLONG")) {
     return `its path has more than ${LONGEST_SOCKET_PATH} bytes`;

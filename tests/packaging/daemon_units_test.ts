@@ -1,7 +1,7 @@
 /** The units of the other three programs under a real systemd: they do their work in their sandboxes. */
 
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EICAR } from "../support/eicar.ts";
 import { REPOSITORY } from "../support/gate.ts";
 import { testOnMachine, USER } from "../support/machine.ts";
@@ -72,13 +72,37 @@ for (const unit of [VCLIENT, "clamd-vclient.service"]) {
   });
 }
 
-/** What docs/debian.md says about sockets of a user's own. */
-async function runtimeDirectory(): Promise<string> {
+/** The drop-in in docs/debian.md that holds `what`. */
+async function documentedDropIn(what: string): Promise<string> {
   const text = await Deno.readTextFile(`${REPOSITORY}docs/debian.md`);
-  const [, dropIn] = /^```ini\n([^`]*user-runtime-dir[^`]*)^```$/m.exec(text) ?? [];
-  assert(dropIn !== undefined);
+  const dropIns = [...text.matchAll(/^```ini\n([^`]*)^```$/gm)].map(([, dropIn = ""]) => dropIn);
+  const dropIn = dropIns.find((dropIn) => dropIn.includes(what));
+  assert(dropIn !== undefined, what);
   return dropIn;
 }
+
+testOnMachine("clamd-vproxy serves the guests of another user at a hybrid-vsock socket", VPROXY, {
+  [VPROXY]: { "guests.conf": (await documentedDropIn("--uds")).replace("=microvm", `=${USER}`) },
+}, async (machine) => {
+  const folder = "/var/lib/microvms/office-vm";
+  await machine.shell(`install -d -o ${USER} -m 700 ${folder}`);
+  await machine.systemd.systemctl("start", VPROXY);
+  using guest = await Guest.connect(machine.outside(`${folder}/vsock.sock_3400`));
+  await guest.send(instream(EICAR));
+  assertEquals(await guest.answer(), "stream: Test.Eicar.UNOFFICIAL FOUND\0");
+  assertEquals(await machine.shell(`stat --format=%U ${folder}/vsock.sock_3400`), USER);
+});
+
+testOnMachine("clamd-vproxy says that its sandbox closes a socket's folder", VPROXY, {
+  [VPROXY]: service('Environment="OPTIONS=--uds /var/lib/microvms/vsock.sock"'),
+}, async (machine) => {
+  await machine.shell("install -d -m 777 /var/lib/microvms");
+  await assertRejects(
+    () => machine.systemd.systemctl("start", VPROXY),
+    Error,
+    "its folder is read-only; a service may write there if its unit names it in ReadWritePaths=",
+  );
+});
 
 for (const unit of [VCLIENT, "clamd-vclient.service"]) {
   testOnMachine(`${unit} tells a user on a socket in /run/user`, unit, {
@@ -87,7 +111,7 @@ for (const unit of [VCLIENT, "clamd-vclient.service"]) {
         `Environment="OPTIONS=--watch '/home/${USER}/My Downloads' --socket --notify-socket ${NOTIFY_SOCKET}"`,
         `BindPaths="/home/${USER}/My Downloads"`,
       ),
-      "user.conf": await runtimeDirectory(),
+      "user.conf": await documentedDropIn("user-runtime-dir"),
     },
   }, async (machine) => {
     const downloads = `/home/${USER}/My Downloads`;

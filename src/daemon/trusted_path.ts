@@ -10,8 +10,11 @@ import {
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { isErrno, messageOf } from "../../ffi/errno.ts";
+import { isErrno, messageOf, SystemError } from "../../ffi/errno.ts";
 import { StartFailure } from "./daemon.ts";
+
+/** What is to be done about a directory that a sandbox hides, or shows read-only. */
+export const IN_A_SERVICE = "a service has it if its unit names it in BindPaths=";
 
 /** The canonical path of a directory that must exist; a StartFailure that names `option` if it does not. */
 export function existingDirectory(option: string, path: string): ByteString {
@@ -63,6 +66,18 @@ function canonicalPlace(path: ByteString): ByteString {
   }
 }
 
+/** Whether a directory, by its canonical path, is on a read-only mount, where nothing can be removed. */
+export function isReadOnly(path: ByteString): boolean {
+  try {
+    using directory = Directory.openTrusted(path);
+    directory.createUnnamed().close();
+    return false;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return error.is("EROFS"); // not every file system has unnamed files
+  }
+}
+
 /**
  * Opens a directory by its canonical path; `undefined` if that leads elsewhere by now. Whoever may
  * rename a watched directory cannot put a link in its place that makes us act on other people's files (I2).
@@ -92,7 +107,7 @@ function reasonOf(error: unknown, path: string): string {
     return hasLostBytes(path)
       ? "there is no such directory, and a name that is not UTF-8 cannot be given on the command line; " +
         'go into it, and give "."'
-      : "there is no such directory; create it, or correct the path";
+      : `there is no such directory; create it, or correct the path; ${IN_A_SERVICE}`;
   }
   if (isErrno(error, "ENOTDIR")) return "is not a directory";
   if (isErrno(error, "EACCES")) return "no permission to enter it";

@@ -1,12 +1,12 @@
 /** From options to a client that serves: everything that can be wrong is found, and said, before it is ready. */
 
-import { display, fromText } from "../../ffi/byte_string.ts";
+import { type ByteString, display, fromText } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
-import { SystemError } from "../../ffi/errno.ts";
+import { isErrno, SystemError } from "../../ffi/errno.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Begun, type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
-import { placeOf, readableDirectory } from "../daemon/trusted_path.ts";
+import { IN_A_SERVICE, isReadOnly, placeOf, readableDirectory } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -94,7 +94,8 @@ function openQuarantine(
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     const shown = display(fromText(quarantineDir));
-    throw new StartFailure(`--quarantine-dir ${shown} cannot be used: ${error.message}`);
+    const advice = isErrno(error, "EROFS", "ENOENT") ? `; ${IN_A_SERVICE}` : "";
+    throw new StartFailure(`--quarantine-dir ${shown} cannot be used: ${error.message}${advice}`);
   }
 }
 
@@ -119,8 +120,19 @@ function findTrees(
       path: display(path),
     });
   }
+  if (options.action !== "log") warnOfReadOnly(watched, log);
   for (const { path } of plan.trees) log.debug("watching {path}", { path: display(path) });
   return plan.trees;
+}
+
+/** Else it would be found out when there is malware. */
+function warnOfReadOnly(watched: readonly ByteString[], log: Logger): void {
+  for (const path of watched.filter(isReadOnly)) {
+    log.warn("--watch {path} is read-only: malware is told, but cannot be removed; {advice}", {
+      path: display(path),
+      advice: IN_A_SERVICE,
+    });
+  }
 }
 
 function chooseScanner(

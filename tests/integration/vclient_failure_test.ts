@@ -2,6 +2,7 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals, assertLess, assertMatch, assertNotMatch } from "@std/assert";
+import { MemoryFilesystem } from "../attack/support/memory_filesystem.ts";
 import { SIGNATURE } from "../support/clamd.ts";
 import { marked, must, run } from "../support/command.ts";
 import { Daemon } from "../support/daemon.ts";
@@ -46,7 +47,7 @@ Deno.test("places that cannot be used are named, and end it with 1", async () =>
   Deno.writeTextFileSync(`${path}/file`, "");
   for (
     const [args, message] of [
-      [["-w", path, "-w", `${path}/none`], /--watch .*\/none: there is no such directory/],
+      [["-w", path, "-w", `${path}/none`], /--watch .*\/none: there is no such .*BindPaths=/],
       [["-w", `${path}/file`], /--watch .*\/file: is not a directory/],
       [["-w", path, "-e", path], /is to be watched, and is excluded too/],
       [
@@ -55,13 +56,33 @@ Deno.test("places that cannot be used are named, and end it with 1", async () =>
       ],
       [
         ["-w", path, "-a", "quarantine", "--quarantine-dir", `${path}/none/q`],
-        /--quarantine-dir .*\/none\/q cannot be used: .*ENOENT/,
+        /--quarantine-dir .*\/none\/q cannot be used: .*ENOENT.*BindPaths=/,
       ],
     ] as const
   ) {
     const { code, log } = await refused(...args, "--socket");
     assertEquals([code, message.test(log)], [1, true], log);
   }
+});
+
+Deno.test({
+  name: "directories that are read-only are named before there is malware in them",
+  ignore: Deno.uid() !== 0,
+}, async () => {
+  const path = scratchDirectory("read-only");
+  await using _ = await MemoryFilesystem.mount(path);
+  await must("mount", ["-o", "remount,ro", path]);
+  const watching = ["-w", path, "--socket", "--clamd-socket", "/none"];
+  const warning =
+    /--watch .*read-only-\d+ is read-only: malware .* cannot be removed; .*BindPaths=/;
+  assertMatch((await refused(...watching)).log, warning);
+  assertNotMatch((await refused(...watching, "--action", "log")).log, warning);
+  const { code, log } = await refused(
+    ...["-w", scratchDirectory("watched"), "--socket", "-a", "quarantine"],
+    ...["--quarantine-dir", `${path}/q`],
+  );
+  assertEquals(code, 1);
+  assertMatch(log, /--quarantine-dir .* cannot be used: .*EROFS.*BindPaths=/);
 });
 
 Deno.test({

@@ -120,7 +120,9 @@ export class Share implements WatchSink {
   async watch(onProgress: (status: string) => void): Promise<void> {
     const name = display(this.replica.name);
     await this.#watcher.start((directories) =>
-      onProgress(`watching ${directories} directories of ${name}`)
+      onProgress(
+        `watching ${directories} ${directories === 1 ? "directory" : "directories"} of ${name}`,
+      )
     );
     if (this.replica.root === undefined) this.#tellAbsence("is not there: waiting for it");
   }

@@ -25,6 +25,8 @@ let
   inherit (paths) isWithin;
   covering = if cfg.quarantineDir == null then [ ] else builtins.filter (isWithin cfg.quarantineDir) cfg.watch;
 
+  contradictions = lib.intersectLists (map paths.normal cfg.watch) (map paths.normal cfg.exclude);
+
   bound = cfg.watch ++ lib.optional (cfg.quarantineDir != null) cfg.quarantineDir;
 
   sockets = [
@@ -180,6 +182,10 @@ in
       {
         assertion = (cfg.action == "quarantine") == (cfg.quarantineDir != null);
         message = ''services.clamd-vclient.quarantineDir goes with action = "quarantine": set both, or neither'';
+      }
+      {
+        assertion = contradictions == [ ];
+        message = "services.clamd-vclient: ${toString contradictions} is in watch, and in exclude too; take it out of one of them";
       }
       {
         assertion = covering == [ ];

@@ -37,7 +37,6 @@ let
         inherit (cfg)
           cid
           port
-          uds
           maxConnections
           maxConnectionsPerGuest
           maxStreamSize
@@ -48,6 +47,8 @@ let
           debug
           ;
         clamd = cfg.clamdSocket;
+        # Several modules may name a machine's; the program takes each once.
+        uds = lib.unique cfg.uds;
       };
     };
   };

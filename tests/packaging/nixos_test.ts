@@ -192,6 +192,17 @@ testModules("a guest: both services, with what they may see", async (evaluate) =
   assertEquals(system.fileSystems["/home/user/docs"]?.fsType, "virtiofs");
 });
 
+testModules("a hybrid-vsock socket that two modules name is served once", async (evaluate) => {
+  const socket = "/var/lib/microvms/office-vm/vsock.sock";
+  const module = `{ services.clamd-vproxy.uds = [ "${socket}" ]; }`;
+  const system = await evaluate(`{
+    imports = [ (${module}) (${module}) ];
+    services.clamd-vproxy = { enable = true; user = "microvm"; };
+  }`);
+  const command = String(system.services["clamd-vproxy"]?.serviceConfig.ExecStart);
+  assertEquals(command.split(`--uds=${socket}`).length, 2, command);
+});
+
 testModules("virtiofs-notify without a user is a service of each user", async (evaluate) => {
   const system = await evaluate(`{
     services.virtiofs-notify = { enable = true; channels.docs.path = "/home/user/docs"; };
@@ -344,6 +355,12 @@ const MISTAKES: Readonly<Record<string, readonly [module: string, ...words: read
       action = "quarantine"; quarantineDir = "/home/user/quarantine";
     }; }`,
     "quarantineDir lies in /home/user, which is watched",
+  ],
+  "a directory that is watched and excluded": [
+    `{ services.clamd-vclient = {
+      enable = true; watch = [ "/home/user" ]; exclude = [ "/home/user/" ];
+    }; }`,
+    "/home/user is in watch, and in exclude too",
   ],
   "a quarantine without a directory": [
     `{ services.clamd-vclient = { enable = true; watch = [ "/x" ]; action = "quarantine"; }; }`,

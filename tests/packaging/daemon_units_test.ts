@@ -126,7 +126,11 @@ for (const unit of [VCLIENT, "clamd-vclient.service"]) {
     await Deno.writeFile(machine.outside(`/home/${USER}/game.exe`), EICAR);
     await machine.shell(`cd /home/${USER}; chown ${USER} game.exe; mv game.exe '${downloads}'`);
     await waitFor("the user is told", () => user.lines.some((line) => /game/.test(line)));
-    assertEquals(await names(machine.outside(downloads)), []);
+    // What is told first takes a moment.
+    await waitFor(
+      "it is gone",
+      async () => (await names(machine.outside(downloads))).length === 0,
+    );
   });
 }
 

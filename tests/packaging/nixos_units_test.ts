@@ -85,7 +85,8 @@ for (const user of ["null", nix(USER)]) {
     await Deno.writeFile(machine.outside(`/home/${USER}/game.exe`), EICAR);
     await machine.shell(`cd /home/${USER}; chown ${USER} game.exe; mv game.exe '${inbox}'`);
     await waitFor("the user is told", () => listener.lines.some((line) => /game/.test(line)));
-    assertEquals(await machine.shell(`ls -A '${inbox}'`), "");
+    // What is told first takes a moment.
+    await waitFor("it is gone", async () => await machine.shell(`ls -A '${inbox}'`) === "");
     assertEquals(await machine.shell("ls '/srv/infected files' | grep -c game"), "2");
   });
 }

@@ -26,6 +26,7 @@ export class NotifySchedule {
   #underWay: string | undefined;
   #leftAloneUntil = -Infinity;
   #isReachable = true;
+  #isHurried = false;
 
   /** Something changed in `channel`. `false` if that was known already, so that nothing new is to be decided. */
   changed(channel: string): boolean {
@@ -36,7 +37,7 @@ export class NotifySchedule {
 
   /** There will be no other change: what is due waits for nothing but a guest that is off. */
   hurry(): void {
-    this.#notBefore.clear();
+    this.#isHurried = true;
   }
 
   /** What to do now; a channel that is to be sent counts as under way until `sent` or `failed`. */
@@ -45,7 +46,7 @@ export class NotifySchedule {
     if (nowMs < this.#leftAloneUntil) return { kind: "wait", untilMs: this.#leftAloneUntil };
     let untilMs = Infinity;
     for (const channel of this.#due) {
-      const notBefore = this.#notBefore.get(channel) ?? -Infinity;
+      const notBefore = this.#isHurried ? nowMs : this.#notBefore.get(channel) ?? -Infinity;
       if (notBefore <= nowMs) {
         // From here on a change is a new one: it may have come too late for this notification.
         this.#due.delete(channel);

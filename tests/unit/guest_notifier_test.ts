@@ -18,7 +18,8 @@ import { BACK_OFF_MS, INTERVAL_MS, NotifySchedule } from "../../src/gate/notify_
 import { logger } from "../../src/logging/logging.ts";
 import { NotificationServer } from "../../src/notify/server.ts";
 import { scratchDirectory } from "../support/scratch.ts";
-import { waitFor } from "../support/wait.ts";
+import { bytes } from "../support/stream_peer.ts";
+import { sleep, waitFor } from "../support/wait.ts";
 
 interface Change {
   readonly atMs: number;
@@ -169,6 +170,16 @@ Deno.test("before the end, what is due waits only for a guest that is off", () =
   assertEquals(schedule.next(8), { kind: "wait", untilMs: 7 + BACK_OFF_MS });
 });
 
+Deno.test("before the end, what changed while a notification was under way is told right after it", () => {
+  const schedule = new NotifySchedule();
+  schedule.changed("docs");
+  assertEquals(schedule.next(0), { kind: "send", channel: "docs" });
+  schedule.changed("docs");
+  schedule.hurry();
+  schedule.sent(300);
+  assertEquals(schedule.next(300), { kind: "send", channel: "docs" });
+});
+
 /** Collects what is logged, by level and text. */
 function collectLog(): { records: LogRecord[] } & Disposable {
   const records: LogRecord[] = [];
@@ -247,6 +258,36 @@ Deno.test("the end is not in the way of what is due: a guest hears of the last c
   await notifier.finish(30_000);
   notifier.close();
   await waitFor("the second one", () => !bench.isTriggered);
+});
+
+Deno.test("the end is not in the way of what changed while a slow guest was being told", async () => {
+  using _log = collectLog();
+  const path = `${scratchDirectory("slow-guest")}/vm`;
+  let told = 0;
+  using listener = Deno.listen({ transport: "unix", path });
+  const listening = (async () => {
+    for await (const connection of listener) {
+      using guest = connection;
+      await guest.read(new Uint8Array(64)); // CONNECT
+      await sleep(200);
+      await guest.write(bytes("OK 1\n"));
+      const message = new Uint8Array(64);
+      if (await guest.read(message) === "docs\n".length) told++;
+    }
+  })().catch(() => {}); // closed
+  const reactor = new Reactor();
+  const guests: Guest[] = [{ kind: "hybrid", socket: path }];
+  const channels = [{ name: "docs", guestNotify: { guests, port: 3401 } }];
+  const notifier = new GuestNotifier(reactor, channels, logger("gate", "guests"));
+  notifier.notify("docs");
+  await sleep(50);
+  notifier.notify("docs"); // the first is on its way
+  await notifier.finish(30_000);
+  notifier.close();
+  await reactor.stop();
+  listener.close();
+  await listening;
+  assertEquals(told, 2);
 });
 
 Deno.test("the end waits for no guest that is off", async () => {

@@ -31,14 +31,19 @@ export class Start {
 
   /**
    * Starts again in the same process (execve(2)): the process ID, the sandbox, and whatever is not closed on exec
-   * stay, all threads and memory go. `values`: what it finds as `startVariables` of that name, and nothing else. Returns
-   * only where that fails, with the reason.
+   * stay, all threads and memory go. `handedOver`: what it finds as `startVariables` of each name, and nothing else.
+   * Returns only where that fails, with the reason.
    */
-  repeat(variable: string, values: readonly string[]): SystemError {
+  repeat(handedOver: Readonly<Record<string, readonly string[]>>): SystemError {
     const path = zeroEnded(this.executable);
+    const variables = Object.entries(handedOver);
+    const isKept = (entry: Bytes) =>
+      variables.every(([variable]) => valueIn(entry, variable) === undefined);
     const environment = [
-      ...this.environment.filter((entry) => valueIn(entry, variable) === undefined),
-      ...values.map((value) => zeroEnded(fromText(`${variable}=${value}`))),
+      ...this.environment.filter(isKept),
+      ...variables.flatMap(([variable, values]) =>
+        values.map((value) => zeroEnded(fromText(`${variable}=${value}`)))
+      ),
     ];
     libc.execve(path, pointers(this.args), pointers(environment));
     return new SystemError("execve", errno(), this.executable);

@@ -60,6 +60,15 @@ export class GuestNotifier implements Disposable {
     }
   }
 
+  /** The channels with changes that a guest was not told of. */
+  get untold(): readonly string[] {
+    const channels = new Set<string>();
+    for (const { schedule } of this.#recipients.values()) {
+      for (const channel of schedule.untold) channels.add(channel);
+    }
+    return [...channels];
+  }
+
   /**
    * After the last change: tells at once what is due, but to guests that were out of reach. Settles when that has
    * arrived, and after `withinMs` at the latest.

@@ -35,6 +35,11 @@ export class NotifySchedule {
     return true;
   }
 
+  /** Channels with changes of which it is not known that the guest was told. */
+  get untold(): readonly string[] {
+    return this.#underWay === undefined ? [...this.#due] : [this.#underWay, ...this.#due];
+  }
+
   /** There will be no other change: what is due waits for nothing but a guest that is off. */
   hurry(): void {
     this.#isHurried = true;

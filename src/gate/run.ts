@@ -33,7 +33,8 @@ import type { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
 import { scannerWarnings } from "./scanner_warnings.ts";
 import { serve } from "./serve.ts";
-import { ServedBefore, startAnew } from "./served_before.ts";
+import { ServedBefore } from "./served_before.ts";
+import { handedOver, startAnew } from "./start_anew.ts";
 
 export type RunOptions = Extract<Invocation<typeof GATE>, { command: "run" }>["options"];
 
@@ -88,8 +89,10 @@ export async function run(options: RunOptions): Promise<number> {
     places: () => scanner.concurrency,
     quick: () => options.scanConcurrency ?? MOST_QUICK,
   });
-  const before = new ServedBefore(log);
+  const { served, untold } = handedOver();
+  const before = new ServedBefore(log, served);
   const guests = new GuestNotifier(reactor, configs, log);
+  for (const channel of untold) guests.notify(channel);
   // Another daemon may take its time to let go of a channel.
   const opened = await Promise.race([
     Promise.all(
@@ -159,8 +162,11 @@ export async function run(options: RunOptions): Promise<number> {
     // The watchdog, too, waits for as long: nobody gives signs of life until the new program runs.
     manager.extendTimeout(EXTENSION_MS, "starting anew");
     holdSignal(SIGHUP);
-    const served = (serving ?? []).map(({ config }) => config.name);
-    const { message } = startAnew(anew, [...served, ...waiting.map(({ name }) => name)]);
+    const running = (serving ?? []).map(({ config }) => config.name);
+    const { message } = startAnew(anew, {
+      served: [...running, ...waiting.map(({ name }) => name)],
+      untold: guests.untold,
+    });
     log.fatal("cannot start anew: {reason}", { reason: message });
   }
   logging.flush();

@@ -5,13 +5,9 @@
 
 import { displayText } from "../../ffi/byte_string.ts";
 import { messageOf, SystemError } from "../../ffi/errno.ts";
-import { type Start, startVariables } from "../../ffi/process.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { checkReplaced, LayoutFault } from "./layout.ts";
-
-/** In the environment, once for each name. */
-const VARIABLE = "VIRTIOFS_GATE_SERVED";
 
 /** A channel that was served before, and cannot be for now. */
 export interface Waiting {
@@ -25,7 +21,7 @@ export class ServedBefore {
   readonly #names: ReadonlySet<string>;
   readonly #waiting: Waiting[] = [];
 
-  constructor(log: Logger, names: Iterable<string> = startVariables(VARIABLE)) {
+  constructor(log: Logger, names: Iterable<string>) {
     this.#log = log;
     this.#names = new Set(names);
   }
@@ -56,9 +52,4 @@ export class ServedBefore {
     });
     return true;
   }
-}
-
-/** Starts anew, and hands over who was served. Returns only where that fails, with the reason. */
-export function startAnew(start: Start, served: Iterable<string>): SystemError {
-  return start.repeat(VARIABLE, [...served]);
 }

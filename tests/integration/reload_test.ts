@@ -2,9 +2,11 @@
 
 // @ts-types="../support/assert.d.ts"
 import { assert, assertEquals } from "@std/assert";
+import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate, type GateOptions } from "../support/gate.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
@@ -316,6 +318,31 @@ testOnEachFilesystem(
     gate.signal("SIGHUP");
     const { code, signal } = await gate.exit();
     assertEquals([code, signal], [0, null], gate.tail());
+  },
+);
+
+testOnEachFilesystem(
+  "what a guest that was away is still to be told of is told after a reload",
+  async (kind) => {
+    const uds = `${scratchDirectory("guests")}/bob`;
+    const notify = { guests: [`${uds}_3401`], port: 3401 };
+    await using world = await World.start(kind, {
+      channels: { docs: { more: { notify } } },
+      unequal: ["docs"], // the trigger is bob's alone
+    });
+    const { only, gate } = world;
+    const bob = only.share("bob");
+    const isTold = () => bob.has(".virtiofs-refresh");
+    await only.share("ann").write("file", "x");
+    await gate.logged(/cannot be notified of changes/);
+    const guest = ["--uds", uds, "--map", `docs=${bob.path}`];
+    await using _notify = await Daemon.start("notify", guest);
+    assert(!isTold(), "it is left alone for a while");
+    await gate.reload();
+    await waitFor("it was told", isTold);
+    await gate.reload();
+    await sleep(1000);
+    assert(isTold(), "and only once");
   },
 );
 

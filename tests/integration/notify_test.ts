@@ -126,6 +126,17 @@ Deno.test("virtiofs-notify", async (t) => {
     await notify("docs\n");
   });
 
+  await t.step(
+    "I6: however many unknown channels a peer names, the log has a few of them",
+    async () => {
+      await notify(Array.from({ length: 5000 }, (_, i) => `strange ${i}\n`).join(""));
+      await notify("docs\n");
+      assert(trigger(docs));
+      assertLess(daemon.log.match(/unknown channel strange/g)?.length ?? 0, 100);
+      await notify("docs\n");
+    },
+  );
+
   await t.step("SIGTERM: exit 0, and its socket goes with it", async () => {
     assertEquals(await daemon.stop(), 0);
     assert(daemon.said("STOPPING=1"));

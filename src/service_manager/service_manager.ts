@@ -1,5 +1,6 @@
 /** The daemon's side of sd_notify(3): says how it is, and shows that it lives. */
 
+import { isErrno } from "../../ffi/errno.ts";
 import type { ServiceEnvironment } from "./environment.ts";
 import { encodeNotification, type Notification } from "./notification.ts";
 
@@ -16,9 +17,20 @@ export interface ServiceManagerParts {
 /** setInterval takes no more. */
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 
-/** Without a manager every method does nothing. */
+/** How soon a manager whose queue was full is told again. */
+const RETRY_MS = 100;
+/** Changes of state that wait for it. Beyond them the oldest is forgotten (I6). */
+const MOST_UNSENT = 16;
+
+/**
+ * Without a manager every method does nothing. One that is too busy to take a message gets it later: it would wait in vain
+ * for a `READY=1` that is lost.
+ */
 export class ServiceManager {
   readonly #parts: ServiceManagerParts;
+  /** The oldest first. */
+  readonly #unsent: Notification[] = [];
+  #retry: ReturnType<typeof setTimeout> | undefined;
   #hasFailed = false;
 
   constructor(parts: ServiceManagerParts) {
@@ -65,13 +77,30 @@ export class ServiceManager {
   }
 
   #send(notification: Notification): void {
-    const { environment: { notifySocket }, send, onFailure } = this.#parts;
-    if (notifySocket === undefined) return;
-    try {
-      send(notifySocket, encodeNotification(notification));
-    } catch (error) {
-      if (!this.#hasFailed) onFailure(error);
-      this.#hasFailed = true;
+    if (this.#parts.environment.notifySocket === undefined) return;
+    // What is no change of state goes with the one before it, and a later status in place of an earlier one.
+    const before = notification.state === undefined ? this.#unsent.pop() : undefined;
+    this.#unsent.push({ ...before, ...notification });
+    if (this.#unsent.length > MOST_UNSENT) this.#unsent.shift();
+    if (this.#retry === undefined) this.#sendAll();
+  }
+
+  #sendAll(): void {
+    this.#retry = undefined;
+    const { environment: { notifySocket = "" }, send, onFailure } = this.#parts;
+    for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
+      try {
+        send(notifySocket, encodeNotification(next));
+      } catch (error) {
+        if (isErrno(error, "EAGAIN")) {
+          this.#retry = setTimeout(() => this.#sendAll(), RETRY_MS);
+          Deno.unrefTimer(this.#retry); // a message alone keeps no program running
+          return;
+        }
+        if (!this.#hasFailed) onFailure(error);
+        this.#hasFailed = true;
+      }
+      this.#unsent.shift();
     }
   }
 }

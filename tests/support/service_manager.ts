@@ -16,7 +16,8 @@ export class ServiceManager implements Disposable {
   readonly #buffer = new Uint8Array(64 * 1024);
   readonly #assignments: string[] = [];
 
-  constructor(readonly path: string) {
+  /** `isBusy`: reads nothing until it is asked what was said. */
+  constructor(readonly path: string, { isBusy = false } = {}) {
     this.#socket = new Descriptor(
       check(libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"),
     );
@@ -24,7 +25,7 @@ export class ServiceManager implements Disposable {
     address[0] = AF_UNIX;
     address.set(toBytes(fromText(path)), 2);
     check(libc.bind(this.#socket.fd, address, address.length), "bind", fromText(path));
-    this.#listen();
+    if (!isBusy) this.#listen();
   }
 
   /** The kernel queues ten datagrams for a reader that is slow; a service manager is not. */

@@ -1,6 +1,7 @@
 // @ts-types="../support/assert.d.ts"
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import fc from "fast-check";
+import { ERRNO, isErrno, SystemError } from "../../ffi/errno.ts";
 import { sendDatagram } from "../../ffi/socket.ts";
 import {
   readServiceEnvironment,
@@ -143,6 +144,67 @@ Deno.test("messages reach a real socket", async () => {
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("a manager that is busy hears everything afterwards, in order, and of a status the last", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    using receiver = new Receiver(`${directory}/notify`, { isBusy: true });
+    const { service, failures } = manager({ notifySocket: receiver.path }, undefined, sendDatagram);
+    const others = fill(receiver.path);
+    service.extendTimeout(1000, "starting");
+    service.ready("serving");
+    service.status("1 path in work");
+    service.reloading("reading the configuration");
+    service.status("2 paths in work");
+    service.ready("serving anew");
+    await sleep(50);
+    const said = () => receiver.said().slice(others);
+    await waitFor("the last", () => said().includes("STATUS=serving anew"));
+    assertEquals(said(), [
+      "STATUS=starting",
+      "EXTEND_TIMEOUT_USEC=1000000",
+      "READY=1",
+      "STATUS=1 path in work",
+      "RELOADING=1",
+      "MONOTONIC_USEC=1234567",
+      "STATUS=2 paths in work",
+      "READY=1",
+      "STATUS=serving anew",
+    ]);
+    assertEquals(failures, []);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+/** Other services' messages, as many as the kernel keeps for a manager; how many. */
+function fill(path: string): number {
+  for (let count = 0;; count++) {
+    try {
+      sendDatagram(path, new TextEncoder().encode("WATCHDOG=1"));
+    } catch (error) {
+      if (isErrno(error, "EAGAIN")) return count;
+      throw error;
+    }
+  }
+}
+
+Deno.test("I6: for a manager that stays busy a few messages wait, the newest", async () => {
+  let isBusy = true;
+  const sent: string[] = [];
+  const { service } = manager({}, undefined, (_, datagram) => {
+    if (isBusy) throw new SystemError("sendto", ERRNO.EAGAIN);
+    sent.push(text(datagram));
+  });
+  for (let i = 0; i < 1000; i++) {
+    service.reloading("reading");
+    service.ready(`serving ${i}`);
+    service.status(`status ${i}`);
+  }
+  isBusy = false;
+  await waitFor("the newest", () => sent.at(-1) === "READY=1\nSTATUS=status 999");
+  assertLess(sent.length, 50);
 });
 
 Deno.test("the first stop signal stops in order, the second at once", async (t) => {

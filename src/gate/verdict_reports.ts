@@ -3,6 +3,7 @@
 import { display, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
+import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { UserNotifier } from "../user_notification/user_notifier.ts";
 import type { ChannelConfig, InfectedAction } from "./config/channel_config.ts";
 import type { JudgeParts } from "./judge.ts";
@@ -24,12 +25,13 @@ export function verdictReports(
   log: Logger,
 ): Pick<JudgeParts, "onMalware" | "onScanError"> {
   const { basePath, scanning, userNotify } = config;
+  const repeats = new RepeatLimit();
+  const onTrouble = (message: string) => {
+    // Of many messages that do not reach the user the log would have room for nothing else.
+    if (repeats.admits(message)) log.warn("{channel}: {message}", { message });
+  };
   const user = userNotify.enable
-    ? new UserNotifier(
-      reactor,
-      userNotify.socket,
-      (message) => log.warn("{channel}: {message}", { message }),
-    )
+    ? new UserNotifier(reactor, userNotify.socket, onTrouble)
     : undefined;
   const placeOf = (replica: Replica, path: RelativePath) => hostPath(basePath, replica.name, path);
   return {

@@ -202,7 +202,8 @@ function newNotifier(
   onTrouble: (message: string) => void,
 ): UserNotifier {
   const repeats = new RepeatLimit();
-  return new UserNotifier(reactor, notifySocket, onTrouble, (message) => {
-    if (repeats.admits("nobody listens")) onTrouble(message);
-  });
+  const tell = (message: string) => {
+    if (repeats.admits(message)) onTrouble(message);
+  };
+  return new UserNotifier(reactor, notifySocket, tell, tell);
 }

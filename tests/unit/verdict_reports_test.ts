@@ -9,6 +9,8 @@ import { parseConfiguration } from "../../src/gate/config/configuration.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import { verdictReports } from "../../src/gate/verdict_reports.ts";
 import { configureLogging, logger } from "../../src/logging/logging.ts";
+import { IdleListener } from "../support/idle_listener.ts";
+import { scratchDirectory } from "../support/scratch.ts";
 
 const ANN = new Replica("producer", fileName("ann"));
 const BOB = new Replica("producer", fileName("bob"));
@@ -59,6 +61,29 @@ Deno.test("I7: one guest's malware and failures silence nothing that is to be sa
       "the disk is full",
     ]
   ) assert(text.includes(words), words);
+});
+
+Deno.test("I7: a user who does not read silences nothing that is to be said of the channel", async () => {
+  const folder = scratchDirectory("user");
+  const socket = `${folder}/socket`;
+  using _user = new IdleListener(socket);
+  const written = { basePath: "/srv/a", producers: ["ann"], userNotify: { socket } };
+  const { channels: [config] } = parseConfiguration(JSON.stringify({ docs: written }), {
+    unknownKeys: "fault",
+  });
+  assert(config !== undefined);
+  const reactor = new Reactor();
+  const text = logOf(() => {
+    const log = logger("gate").with({ channel: "docs" });
+    const reports = verdictReports(config, reactor, log);
+    for (let number = 0; number < FLOOD; number++) {
+      reports.onMalware(ANN, path(`flood-${number}`), "Test");
+    }
+    new ChannelLog(log).trouble("the disk is full");
+  });
+  await reactor.stop();
+  assert(text.includes("is not read: messages to the user are dropped"));
+  assert(text.includes("the disk is full"));
 });
 
 Deno.test("I6: long names make no longer log", () => {

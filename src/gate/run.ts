@@ -10,7 +10,7 @@ import { unblockedStandardError } from "../../ffi/standard_error.ts";
 import { exitCode } from "../command_line/exit_codes.ts";
 import type { Invocation } from "../command_line/definition.ts";
 import { collectWhileIdle } from "../daemon/idle_collection.ts";
-import { configureLogging, type Logger, logger } from "../logging/logging.ts";
+import { configureLogging, type Logger, logger, type Logging } from "../logging/logging.ts";
 import { ClamdScanner } from "../scanning/clamd.ts";
 import { readClamdLimits } from "../scanning/clamd_configuration.ts";
 import { NoScanner } from "../scanning/no_scanner.ts";
@@ -61,6 +61,14 @@ const EXTENSION_MS = 60_000;
 /** Serves until SIGTERM or SIGINT; the exit code. On SIGHUP it starts anew, with the changed configuration. */
 export async function run(options: RunOptions): Promise<number> {
   const logging = configureLogging({ debug: options.debug, stream: unblockedStandardError() });
+  try {
+    return await serveLogged(options, logging);
+  } finally {
+    logging.flush();
+  }
+}
+
+async function serveLogged(options: RunOptions, logging: Logging): Promise<number> {
   const log = logger("gate");
   // First of all: until then it would end the process.
   const reloads = new ReloadRequests();
@@ -105,7 +113,6 @@ export async function run(options: RunOptions): Promise<number> {
   if (opened === undefined) {
     manager.stopping("not started yet");
     log.info("stopping");
-    logging.flush();
     return exitCode("ok");
   }
   const channels = opened.filter((channel) => channel !== undefined);
@@ -169,7 +176,6 @@ export async function run(options: RunOptions): Promise<number> {
     });
     log.fatal("cannot start anew: {reason}", { reason: message });
   }
-  logging.flush();
   return exitCode(stopped ? "ok" : "internal");
 }
 

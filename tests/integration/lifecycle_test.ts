@@ -199,6 +199,16 @@ Deno.test("no good channel at all: it says so and ends with an error, without a 
   assertNotMatch(gate.log, /^\s+at .*\.ts:\d+|nobody foresaw/m);
 });
 
+Deno.test("of more faults than the log has room for their number is told before the end", async () => {
+  const faulty = { basePath: "relative", producers: ["ann"] };
+  const configuration = Object.fromEntries(Array.from({ length: 70 }, (_, i) => [`c${i}`, faulty]));
+  await using gate = Gate.launch({ configuration });
+  assertEquals((await gate.exit()).code, 1);
+  const told = gate.log.match(/^<3>fault: /gm)?.length ?? 0;
+  const more = Number(/(\d+) more messages like this one were not logged/.exec(gate.log)?.[1]);
+  assertEquals(told + more, 70, gate.tail());
+});
+
 testOnEachFilesystem(
   "no channel at all can be started: it does not serve nothing, but ends with an error",
   async (kind) => {

@@ -157,6 +157,52 @@ testOnMachine(
   },
 );
 
+/** The drop-in of docs/debian.md for a share of the user's. */
+async function mappedShare(): Promise<string> {
+  const text = await Deno.readTextFile(`${REPOSITORY}docs/debian.md`);
+  const [, dropIn] = /^```ini\n([^`]*--map documents=[^`]*)^```$/m.exec(text) ?? [];
+  assert(dropIn !== undefined);
+  return dropIn.replaceAll("/home/alice/documents", `/home/${USER}/docs`);
+}
+
+testOnMachine(
+  "virtiofs-notify refreshes a share that is mounted while the machine starts",
+  NOTIFY,
+  {
+    [NOTIFY]: {
+      "mapped.conf": await mappedShare(),
+      // There is no vsock device on every machine.
+      ...service(
+        `Environment="OPTIONS=--map docs=/home/${USER}/docs --uds /run/virtiofs-notify/host"`,
+        "RuntimeDirectory=virtiofs-notify",
+      ),
+    },
+  },
+  async (machine) => {
+    const docs = `/home/${USER}/docs`;
+    const mount = await machine.shell(`systemd-escape --path --suffix=mount ${docs}`);
+    // As from a line with "nofail" in /etc/fstab, for which no target waits; the host takes its time.
+    await machine.shell(`
+      printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=sleep 2\n' \
+        > /etc/systemd/system/slow.service
+      printf '[Unit]\nRequires=slow.service\nAfter=slow.service\n[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=%s\nOptions=mode=777\n' \
+        ${docs} > '/etc/systemd/system/${mount}'
+      systemctl daemon-reload
+      systemctl start --no-block '${mount}'
+    `);
+    await machine.systemd.systemctl("start", NOTIFY);
+    using host = await Guest.connect(machine.outside("/run/virtiofs-notify/host_3401"));
+    await waitFor(
+      "the share is mounted",
+      async () => await machine.systemd.property(mount, "ActiveState") === "active",
+    );
+    await host.send("docs\n");
+    await host.endSending();
+    await host.answer();
+    assertEquals(await names(machine.outside(docs)), [".virtiofs-refresh"]);
+  },
+);
+
 async function names(path: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
 }

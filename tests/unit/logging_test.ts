@@ -221,6 +221,24 @@ Deno.test("I6: kinds without number share memory and a rate", () => {
   assertLessOrEqual(admitted, 1026);
 });
 
+Deno.test("I7: kinds of which nothing was said for long leave their room to others", () => {
+  const limit = new RateLimit<null>();
+  const rate = { burst: 2, perSecond: 1 };
+  for (let i = 0; i < 2000; i++) limit.admits(`once ${i}`, rate, 0, null);
+  const later = 3_600_000;
+  for (let i = 0; i < 1000; i++) limit.admits("noisy", rate, later, null);
+  assert(limit.admits("quiet", rate, later, null));
+  assertLessOrEqual(limit.size, 1025);
+});
+
+Deno.test("I6: what was held back of a kind is summed up, also when others need its room", () => {
+  const limit = new RateLimit<string>();
+  const rate = { burst: 1, perSecond: 1 };
+  for (let i = 0; i < 3; i++) limit.admits("noisy", rate, 0, "noisy");
+  for (let i = 0; i < 2000; i++) limit.admits(`once ${i}`, rate, 3_600_000 + i, "once");
+  assertEquals(limit.takeSuppressed()[0], { sample: "noisy", count: 2 });
+});
+
 Deno.test("I6, I7: a flood is cut short and summed up, and silences nobody else", () => {
   const stream = new Recorder();
   const { sink, flush } = lineSink(stream, journalStyle, () => 0);

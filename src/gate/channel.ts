@@ -339,6 +339,11 @@ export class Channel {
     this.#index.confirm(present.map(({ id }) => id));
   }
 
+  /** Whether the last daemon that served it was ended before it could tell of its last changes. */
+  get wasCutOff(): boolean {
+    return this.#index.wasCutOff;
+  }
+
   /** Paths that wait or are worked on. */
   get pending(): number {
     return this.isDisplaced ? 0 : this.#jobs.size;

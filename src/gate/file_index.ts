@@ -17,7 +17,13 @@ import {
 } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
 import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
-import { isOfAnotherBoot, noteOnDisk, noteThisBoot, preparedNote } from "./index_boot.ts";
+import {
+  isOfAnotherBoot,
+  noteOnDisk,
+  noteThisBoot,
+  preparedNote,
+  wasCutOff,
+} from "./index_boot.ts";
 import {
   changeNothing,
   isDamage,
@@ -131,6 +137,9 @@ export class FileIndex implements Disposable {
   #restoredAt = -Infinity;
   #begunAnewAt = -Infinity;
 
+  /** Whether the daemon that wrote it was ended before it had done all that belongs to its end. */
+  readonly wasCutOff: boolean;
+
   private constructor(
     path: string,
     database: DatabaseSync,
@@ -145,6 +154,7 @@ export class FileIndex implements Disposable {
     this.#lastNumber = lastNumberIn(database);
     this.#forgotten = markedForgotten(path, numbersIn(database));
     this.#isAhead = isOfAnotherBoot(database);
+    this.wasCutOff = wasCutOff(database);
     this.#leftEmpty = leftEmptyIn(database);
   }
 

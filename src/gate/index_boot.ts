@@ -9,11 +9,19 @@ import { bootTimeMs } from "../../ffi/clock.ts";
 /** A machine takes longer than this to start, and clocks are mostly set forth and back by less. */
 const SAME_BOOT_MS = 1000;
 
+/** Whether not everything that it tells of was known to be on the disk: the daemon did not come to its end. */
+export function wasCutOff(database: DatabaseSync): boolean {
+  return startedMs(database) !== 0;
+}
+
 /** Whether it was written in an earlier boot, and not everything that it tells of was on the disk. */
 export function isOfAnotherBoot(database: DatabaseSync): boolean {
+  return wasCutOff(database) && Math.abs(startedMs(database) - bootTimeMs()) > SAME_BOOT_MS;
+}
+
+function startedMs(database: DatabaseSync): number {
   const row = database.prepare("SELECT started_ms FROM boot").get();
-  const startedMs = Number(row?.started_ms ?? 0);
-  return startedMs !== 0 && Math.abs(startedMs - bootTimeMs()) > SAME_BOOT_MS;
+  return Number(row?.started_ms ?? 0);
 }
 
 export function preparedNote(database: DatabaseSync): StatementSync {

@@ -100,7 +100,6 @@ async function serveLogged(options: RunOptions, logging: Logging): Promise<numbe
   const { served, untold } = handedOver();
   const before = new ServedBefore(log, served);
   const guests = new GuestNotifier(reactor, configs, log);
-  for (const channel of untold) guests.notify(channel);
   // Another daemon may take its time to let go of a channel.
   const opened = await Promise.race([
     Promise.all(
@@ -120,6 +119,7 @@ async function serveLogged(options: RunOptions, logging: Logging): Promise<numbe
     log.fatal("no channel can run: see the faults above");
     return exitCode("failure");
   }
+  for (const channel of [...untold, ...cutOff(channels, served)]) guests.notify(channel);
   // Configuration and indexes are open; nothing of a guest's was looked at yet.
   revokeAllPermissions();
 
@@ -282,6 +282,12 @@ async function openChannel(
     });
     return undefined;
   }
+}
+
+/** The channels with changes that guests may not have been told of: a crash, unlike a start anew, hands nothing over. */
+function cutOff(channels: readonly Channel[], served: readonly string[]): readonly string[] {
+  return channels.filter(({ config: { name }, wasCutOff }) => wasCutOff && !served.includes(name))
+    .map(({ config }) => config.name);
 }
 
 /** Those that could be started. */

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
 import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
-import { onEachFilesystem } from "../support/fixture.ts";
+import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -80,6 +80,30 @@ onEachFilesystem(
       );
       assertEquals(warnings.length, 1);
     });
+  },
+);
+
+testOnEachFilesystem(
+  "a guest hears of the last changes before a crash, and of none before a stop",
+  async (kind) => {
+    const uds = `${scratchDirectory("guests")}/bob`;
+    const notify = { guests: [`${uds}_3401`], port: 3401 };
+    await using world = await World.start(kind, {
+      channels: { docs: { more: { notify } } },
+      unequal: ["docs"], // the trigger is bob's alone
+    });
+    const { only } = world;
+    const bob = only.share("bob");
+    await only.share("ann").write("file", "x");
+    await world.gate.logged(/cannot be notified of changes/);
+    await world.gate.kill();
+    await using _notify = await Daemon.start("notify", ["--uds", uds, "--map", `docs=${bob.path}`]);
+    await world.startGate();
+    await waitFor("bob was told", () => bob.has(TRIGGER), 5000);
+    await world.gate.term();
+    await world.startGate();
+    await sleep(1500);
+    assert(bob.has(TRIGGER), "there was nothing more to tell");
   },
 );
 

@@ -5,7 +5,7 @@
 
 import type { ByteString, FileName } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
-import type { Descriptor } from "../../ffi/descriptor.ts";
+import { type Descriptor, keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { ERRNO, ignoringRefusal, isErrno, SystemError } from "../../ffi/errno.ts";
 import {
@@ -134,20 +134,25 @@ export class Quarantine {
   }
 
   /**
-   * It may have been removed, and made again since; not by somebody else, and not as a link (I2). While it is not there,
-   * nothing can be kept.
+   * It may have been removed, and made again since, or its file system was mounted or detached; not by somebody else,
+   * and not as a link (I2). Where nothing takes its place, it is used wherever it was moved, while it is there at all.
    */
   #renew(): void {
-    if (statusOf(this.#directory).links > 0) return;
-    const renewed = openCanonical(this.#place);
-    if (renewed === undefined) throw new SystemError("quarantine", ERRNO.ENOENT, this.#place);
-    if (statusOf(renewed).uid !== this.#owner) {
-      renewed.close();
-      throw new SystemError("quarantine", ERRNO.EPERM, this.#place);
+    const held = statusOf(this.#directory);
+    const there = openCanonical(this.#place);
+    const renewed = there === undefined ? undefined : keptIf(there, (found) => {
+      const status = statusOf(found);
+      return status.uid === this.#owner && !sameInode(status, held);
+    });
+    if (renewed !== undefined) {
+      this.#directory.close();
+      this.#directory = renewed;
+      this.#inVain.clear();
+      return;
     }
-    this.#directory.close();
-    this.#directory = renewed;
-    this.#inVain.clear();
+    if (held.links > 0) return;
+    const errno = there === undefined ? ERRNO.ENOENT : ERRNO.EPERM;
+    throw new SystemError("quarantine", errno, this.#place);
   }
 
   /** A name that is free for the file, with its description. */

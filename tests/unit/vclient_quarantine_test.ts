@@ -14,6 +14,7 @@ import { ERRNO, SystemError } from "../../ffi/errno.ts";
 import type { FileDescriptor } from "../../ffi/file_descriptor.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { type Kept, Quarantine } from "../../src/vclient/quarantine.ts";
+import { must } from "../support/command.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 
 function sizeOf(path: string): number {
@@ -306,6 +307,41 @@ Deno.test("a quarantine that was removed and made again is used", async () => {
   await bench.keep(fileName("third"));
   assertEquals(bench.kept.length, 2, String(bench.kept));
 });
+
+Deno.test({
+  name: "a quarantine is where its path leads, also when its file system is mounted or detached",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    using bench = new Bench();
+    await bench.keep(fileName("before"));
+    await must("mount", ["-t", "tmpfs", "none", bench.directory]);
+    try {
+      await bench.keep(fileName("mounted"));
+      assertEquals(bench.kept.length, 2, String(bench.kept));
+    } finally {
+      await must("umount", ["--lazy", bench.directory]);
+    }
+    await bench.keep(fileName("detached"));
+    assertEquals(bench.kept.length, 4, String(bench.kept));
+  },
+});
+
+Deno.test(
+  "I2: a quarantine that was moved is used as long as what takes its place is another user's",
+  {
+    ignore: Deno.uid() !== 0,
+  },
+  async () => {
+    using bench = new Bench();
+    const moved = `${bench.directory}.moved`;
+    Deno.renameSync(bench.directory, moved);
+    await bench.keep(fileName("first"));
+    Deno.mkdirSync(bench.directory);
+    Deno.chownSync(bench.directory, 65534, 65534);
+    await bench.keep(fileName("second"));
+    assertEquals([[...Deno.readDirSync(moved)].length, bench.kept], [4, []]);
+  },
+);
 
 Deno.test("a file that has other names is copied: they do not lead into the quarantine", async () => {
   using bench = new Bench();

@@ -15,7 +15,7 @@ import {
   setModificationTime,
   setOwnerAndMode,
 } from "../../ffi/file_content.ts";
-import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { type FileStatus, isReadOnly, statusOf } from "../../ffi/file_status.ts";
 import { CAP_CHOWN, hasCapability } from "../../ffi/process.ts";
 import { sameContent } from "../../ffi/same_content.ts";
 import { openCanonical } from "../daemon/trusted_path.ts";
@@ -84,6 +84,8 @@ export class Quarantine {
 
   /** Throws SystemError where nothing was kept; the file is still in its place then. */
   async keep(scanned: ScannedFile, finding: Finding): Promise<Kept> {
+    // It is tried again and again: not each time with a copy of it that is written and removed.
+    if (isReadOnly(scanned.parent)) throw new SystemError("rename", ERRNO.EROFS, scanned.name);
     this.#renew();
     this.#clear();
     const time = new Date();

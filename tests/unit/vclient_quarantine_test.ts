@@ -28,7 +28,7 @@ class Bench implements Disposable {
   readonly directory: string;
   readonly quarantine: Quarantine;
   readonly strays: string[] = [];
-  readonly parent: Directory;
+  parent: Directory;
   readonly #stack = new DisposableStack();
 
   /** `memory`: the quarantine is on another filesystem. */
@@ -64,6 +64,11 @@ class Bench implements Disposable {
   async keepAgain(name: FileName): Promise<Kept> {
     using file = this.#open(name);
     return await this.#keep(name, file, statusOf(file));
+  }
+
+  /** Goes on in what is mounted at the watched directory by now. */
+  openAgain(): void {
+    this.parent = this.#stack.use(Directory.openTrusted(fromText(this.shares)));
   }
 
   #open(name: FileName): FileDescriptor {
@@ -342,6 +347,25 @@ Deno.test(
     assertEquals([[...Deno.readDirSync(moved)].length, bench.kept], [4, []]);
   },
 );
+
+Deno.test({
+  name: "I6: what lies on a read-only file system is not copied in vain, and that is told",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    using bench = new Bench();
+    const name = fileName("evil");
+    Deno.writeTextFileSync(bench.path(name), CONTENT);
+    await must("mount", ["--bind", "--options", "ro", bench.shares, bench.shares]);
+    try {
+      bench.openAgain();
+      bench.refuseCopies();
+      await assertRejects(() => bench.keepAgain(name), SystemError, "read-only");
+      assertEquals(bench.kept, []);
+    } finally {
+      await must("umount", ["--lazy", bench.shares]);
+    }
+  },
+});
 
 Deno.test("a file that has other names is copied: they do not lead into the quarantine", async () => {
   using bench = new Bench();

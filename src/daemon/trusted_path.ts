@@ -10,7 +10,7 @@ import {
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { keptIf } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { isErrno, messageOf, SystemError } from "../../ffi/errno.ts";
+import { isErrno, messageOf } from "../../ffi/errno.ts";
 import { StartFailure } from "./daemon.ts";
 
 /** What is to be done about a directory that a sandbox hides, or shows read-only. */
@@ -63,18 +63,6 @@ function canonicalPlace(path: ByteString): ByteString {
     if (!isErrno(error, "ENOENT", "ENOTDIR") || name === undefined) throw error;
     const parent = slash < 0 ? "." : path.slice(0, slash) || "/";
     return absolutePath(canonicalPlace(parent as ByteString), name);
-  }
-}
-
-/** Whether a directory, by its canonical path, is on a read-only mount, where nothing can be removed. */
-export function isReadOnly(path: ByteString): boolean {
-  try {
-    using directory = Directory.openTrusted(path);
-    directory.createUnnamed().close();
-    return false;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    return error.is("EROFS"); // not every file system has unnamed files
   }
 }
 

@@ -2,11 +2,13 @@
 
 import { type ByteString, display, fromText } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
+import { Directory } from "../../ffi/directory.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { isReadOnly } from "../../ffi/file_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Begun, type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
-import { IN_A_SERVICE, isReadOnly, placeOf, readableDirectory } from "../daemon/trusted_path.ts";
+import { IN_A_SERVICE, placeOf, readableDirectory } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -127,7 +129,9 @@ function findTrees(
 
 /** Else it would be found out when there is malware. */
 function warnOfReadOnly(watched: readonly ByteString[], log: Logger): void {
-  for (const path of watched.filter(isReadOnly)) {
+  for (const path of watched) {
+    using directory = Directory.openTrusted(path);
+    if (!isReadOnly(directory)) continue;
     log.warn("--watch {path} is read-only: malware is told, but cannot be removed; {advice}", {
       path: display(path),
       advice: IN_A_SERVICE,

@@ -10,9 +10,14 @@ const ACCESS = encoder.encode("system.posix_acl_access\0");
 /** What is made in a directory gets this one. */
 const DEFAULT = encoder.encode("system.posix_acl_default\0");
 
-/** Takes away the lists of a file or directory that is no O_PATH descriptor. Whether it had one of its own. */
-export function removeAccessControlLists(file: Descriptor): boolean {
-  if (has(file, DEFAULT)) remove(file, DEFAULT);
+/** Takes away the lists of a directory that is no O_PATH descriptor. Whether it had one of its own. */
+export function removeAccessControlLists(directory: Descriptor): boolean {
+  if (has(directory, DEFAULT)) remove(directory, DEFAULT);
+  return removeAccessControlList(directory);
+}
+
+/** Takes away the list of a file that is no O_PATH descriptor. Whether it had one. */
+export function removeAccessControlList(file: Descriptor): boolean {
   if (!has(file, ACCESS)) return false;
   remove(file, ACCESS);
   return true;

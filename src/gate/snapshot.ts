@@ -3,7 +3,7 @@
  * published (I1). Being unnamed it leaves nothing behind when the daemon dies.
  */
 
-import { removeAccessControlLists } from "../../ffi/access_control_list.ts";
+import { removeAccessControlList } from "../../ffi/access_control_list.ts";
 import { pause } from "../../ffi/clock.ts";
 import type { FileName } from "../../ffi/byte_string.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -210,7 +210,7 @@ export class Stager {
 
 function setAttributes(file: Descriptor, { uid, gid, mode, mtimeNs }: Attributes): void {
   // Somebody may have given staging a default list since the start.
-  removeAccessControlLists(file);
+  removeAccessControlList(file);
   // SUID, SGID and sticky never travel.
   setOwnerAndMode(file, uid, gid, mode & 0o777);
   setModificationTime(file, mtimeNs);

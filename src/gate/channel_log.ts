@@ -81,7 +81,7 @@ export class ChannelLog {
 
   indexIsAhead(): void {
     this.#log.info(
-      "{channel}: the machine went down before everything was on the disk: " +
+      "{channel}: the machine went down before everything was on the disk, or this is a snapshot: " +
         "what is not everywhere as it was is compared",
     );
   }

@@ -26,6 +26,7 @@ import {
 } from "./index_boot.ts";
 import {
   changeNothing,
+  filesystemOf,
   isDamage,
   isInUse,
   markedForgotten,
@@ -106,6 +107,7 @@ interface Statements {
 
 export class FileIndex implements Disposable {
   readonly #path: string;
+  readonly #filesystem: string;
   readonly #onTrouble: (message: string) => void;
   readonly #onRestored: () => void;
   #database: DatabaseSync;
@@ -147,13 +149,14 @@ export class FileIndex implements Disposable {
     onRestored: () => void,
   ) {
     this.#path = path;
+    this.#filesystem = filesystemOf(path);
     this.#database = database;
     this.#onTrouble = onTrouble;
     this.#onRestored = onRestored;
     this.#statements = prepareStatements(database);
     this.#lastNumber = lastNumberIn(database);
     this.#forgotten = markedForgotten(path, numbersIn(database));
-    this.#isAhead = isOfAnotherBoot(database);
+    this.#isAhead = isOfAnotherBoot(database, this.#filesystem);
     this.wasCutOff = wasCutOff(database);
     this.#leftEmpty = leftEmptyIn(database);
   }
@@ -316,8 +319,8 @@ export class FileIndex implements Disposable {
   }
 
   /**
-   * Whether the disk may lack some of what the index tells of: the machine went down without the daemon's having seen to it
-   * that everything is on the disk. Until `confirm`.
+   * Whether the disk may lack some of what the index tells of, or the index some of what is there: the machine went down
+   * without the daemon's having seen to it that everything is on the disk, or this is a snapshot. Until `confirm`.
    */
   get isAhead(): boolean {
     return this.#isAhead;
@@ -454,7 +457,7 @@ export class FileIndex implements Disposable {
         this.#inTransaction = true;
         // Whatever is known later, the note that a replica was left empty is as old as what was known then.
         this.#statements.forgetLeftEmpty.run();
-        if (!this.#isAhead) noteThisBoot(this.#statements.noteBoot);
+        if (!this.#isAhead) noteThisBoot(this.#statements.noteBoot, this.#filesystem);
         this.#writeReplicas();
       }
       this.#changes++;

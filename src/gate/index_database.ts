@@ -5,12 +5,14 @@ import { type ByteString, fileName, fromText } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
+import { filesystemId } from "../../ffi/filesystem_id.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
 import { LayoutFault } from "./layout.ts";
 import { BrokenEntry } from "./packed_entry.ts";
 
-/** Stands in the file's header; another number is another layout, and the index starts anew. */
-const SCHEMA_VERSION = 5;
+/** Stands in the file's header; another number is another layout. The one before is taken over, others start anew. */
+const SCHEMA_VERSION = 6;
+const FORMER_VERSION = 5;
 /** How long another daemon's last moments are waited for. */
 const OTHERS_END_MS = 2000;
 /** Another connection has locked the file; what is in it cannot be; it is no database (sqlite.org/rescode.html). */
@@ -19,10 +21,12 @@ const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
 
 /**
- * `held`: the replica whose own change could not be scanned, the first if there are several; 0 if there is none.
- * `boot`: when the machine was started (milliseconds since 1970) whose memory what the index tells of may still be in only;
- * 0 if all of that is on the disk.
+ * When the machine was started (milliseconds since 1970) whose memory what the index tells of may still be in only; 0 if all
+ * of that is on the disk. And in which file system it was written.
  */
+const BOOT = "CREATE TABLE boot (started_ms REAL NOT NULL, filesystem TEXT NOT NULL);";
+
+/** `held`: the replica whose own change could not be scanned, the first if there are several; 0 if there is none. */
 const SCHEMA = `
   CREATE TABLE entry (
     directory TEXT NOT NULL,
@@ -38,8 +42,17 @@ const SCHEMA = `
     root_inode INTEGER NOT NULL,
     left_empty INTEGER NOT NULL DEFAULT 0
   );
-  CREATE TABLE boot (started_ms REAL NOT NULL);
-  INSERT INTO boot VALUES (0);
+  ${BOOT}
+  INSERT INTO boot VALUES (0, '');
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** Where it was written was not noted then. */
+const FROM_FORMER = `
+  ALTER TABLE boot RENAME TO former;
+  ${BOOT}
+  INSERT INTO boot SELECT started_ms, '' FROM former;
+  DROP TABLE former;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -78,6 +91,7 @@ function prepared(database: DatabaseSync): DatabaseSync {
     database.exec("PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 4194304;");
     const version = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+    else if (version === FORMER_VERSION) database.exec(`BEGIN; ${FROM_FORMER} COMMIT;`);
     else if (version !== SCHEMA_VERSION) throw new Error(`layout ${version} is not known here`);
     if (schemaOf(database) !== OUR_SCHEMA) throw new Error("its tables are not ours");
     // A damaged header may say that nothing is to be written. Taken back, this needs no room on the disk.
@@ -199,6 +213,18 @@ export function markedForgotten(path: string, given: ReadonlySet<number>): Set<n
     throw new LayoutFault(`what is noted beside ${path} cannot be read (${error.message})`);
   }
   return marked;
+}
+
+/** In which file system the index at `path` lies. Throws LayoutFault where that cannot be told. */
+export function filesystemOf(path: string): string {
+  if (path === IN_MEMORY) return "";
+  try {
+    using directory = Directory.openTrusted(placeOf(path).folder);
+    return filesystemId(directory);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new LayoutFault(`in which file system ${path} lies cannot be told (${error.message})`);
+  }
 }
 
 function placeOf(path: string): { readonly folder: ByteString; readonly name: string } {

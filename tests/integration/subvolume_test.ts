@@ -1,11 +1,15 @@
-/** A share in a btrfs subvolume of its own: no file can be renamed into it, so the channel does not run. */
+/**
+ * Channels and subvolumes of btrfs. A share in one of its own: no file can be renamed into it, so the channel does not run. A
+ * channel in one: a snapshot may take its place.
+ */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { must, run } from "../support/command.ts";
-import { testOnEachFilesystem } from "../support/fixture.ts";
+import { testOnEachFilesystem, testOnFilesystem } from "../support/fixture.ts";
 import { GATE_COMMAND, REPOSITORY } from "../support/gate.ts";
 import { scratchDirectory } from "../support/scratch.ts";
+import { waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
 
 testOnEachFilesystem(
@@ -38,5 +42,45 @@ testOnEachFilesystem(
     await next.logged(/channel mail is skipped: .*share\/bob is a mount or a subvolume of its own/);
     await world.channel("docs").share("ann").write("letter", "Dear Bob");
     await world.channel("docs").settled();
+  },
+);
+
+testOnFilesystem(
+  "btrfs",
+  "I3: a snapshot in the place of a channel that was at work: what is missing in one share is deleted in no other",
+  async (kind) => {
+    await using world = await World.prepare(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    // Any directory becomes a subvolume by a detour.
+    const base = only.basePath;
+    await must("mv", [base, `${base}.made`]);
+    await must("btrfs", ["subvolume", "create", base]);
+    await must("mv", [`${base}.made/share`, base]);
+    await world.clamd.start();
+    await world.startGate();
+    await ann.write("letter", "Dear Bob");
+    await ann.write("kept", "the same everywhere");
+    await only.settled();
+    await world.gate.kill();
+    // As if the snapshot had the removal of malware, and not yet what had been noted before it.
+    await ann.shell("rm letter");
+    await must("btrfs", ["subvolume", "snapshot", base, `${base}.snapshot`]);
+    await must("mv", [base, `${base}.former`]);
+    await must("mv", [`${base}.snapshot`, base]);
+    const { scans } = world.clamd;
+
+    await world.startGate();
+    await only.settled();
+    assertEquals(await ann.readText("letter"), "Dear Bob");
+    assertMatch(world.gate.log, /this is a snapshot: what is not everywhere as it was is compared/);
+    assertEquals(world.clamd.scans, scans + 1, "only what is brought to somebody is scanned");
+    await only.quiet();
+    await world.gate.kill();
+    await ann.shell("rm letter");
+    await world.startGate();
+    assertNotMatch(world.gate.log, /this is a snapshot/);
+    await waitFor("the deletion is known", () => !only.export.has("letter"));
+    await world.verify();
   },
 );

@@ -57,6 +57,31 @@ Deno.test("I3: all that was put is there, the oldest too, and after opening agai
   for (const i of [1, 2, MANY - 1, MANY]) assertEquals(again.get(path(i)), entryOf(i));
 });
 
+Deno.test("I3: an index that the version before has left is taken over, and nothing of it forgotten", () => {
+  const file = `${scratchDirectory("index")}/index`;
+  {
+    using index = open(file);
+    index.put(path(1), entryOf(1));
+    index.noteOnDisk();
+  }
+  {
+    using database = new DatabaseSync(file);
+    database.exec(`
+      DROP TABLE boot;
+      CREATE TABLE boot (started_ms REAL NOT NULL);
+      INSERT INTO boot VALUES (0);
+      PRAGMA user_version = 5;
+    `);
+  }
+  const troubles: string[] = [];
+  for (const _ of ["taken over", "opened again"]) {
+    using index = open(file, troubles);
+    assertEquals(index.get(path(1)), entryOf(1));
+    assert(!index.isAhead);
+  }
+  assertEquals(troubles, []);
+});
+
 Deno.test("I3: what is put later counts, and what has no records is forgotten", () => {
   using index = open();
   index.put(path(1), entryOf(1));

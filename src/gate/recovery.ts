@@ -236,7 +236,17 @@ export class Recovery implements Disposable {
       this.#lingering.shift();
       this.#discard(first, now, force);
     }
-    return this.#journal.isLong && !this.#journal.rewriteUntil(end, () => this.#lines());
+    return this.#journal.isLong && !this.#shortenJournal(end);
+  }
+
+  /** `false` if it has to be gone on with. Without room for a new one, the long one stays for now. */
+  #shortenJournal(endMs: number): boolean {
+    try {
+      return this.#journal.rewriteUntil(endMs, () => this.#lines());
+    } catch (error) {
+      if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
+      return true;
+    }
   }
 
   /** Begins to put back what could not be: a share is there again. */

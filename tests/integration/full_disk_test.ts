@@ -129,6 +129,36 @@ testOnEachFilesystem(
   },
 );
 
+testOnEachFilesystem(
+  "I3, I7: a start without any room, after a crash amid many deletions: the channel is served",
+  async (kind) => {
+    await using world = await prepare(kind);
+    const { only } = world;
+    const ballast = `${world.filesystem.path}/ballast`;
+    await Deno.mkdir(ballast);
+    // So many, and so long, that the journal of what was taken out is to be shortened.
+    const tail = "x".repeat(180);
+    const make = `mkdir many; for i in $(seq 600); do echo $i > many/$i-${tail}; done`;
+    await only.share("ann").shell(make);
+    await only.settled();
+    await only.share("ann").shell("rm many/*");
+    await waitFor(
+      "the others have none",
+      () => ["bob", "cid", "export"].every((name) => only.share(name).list("many").length === 0),
+    );
+    await world.gate.kill();
+    await fillToTheLastBlock(ballast);
+
+    await world.startGate();
+    await emptyDisk(ballast);
+    await only.share("bob").write("afterwards", "there is room again");
+    await waitFor("it goes on", () => only.export.has("afterwards"));
+    await only.settled();
+    assertEquals(only.export.list("many"), []);
+    await world.verify();
+  },
+);
+
 for (const how of ["SIGTERM", "SIGHUP"] as const) {
   testOnEachFilesystem(
     `I3: ${how} where a guest has taken all room: the next start still knows all`,

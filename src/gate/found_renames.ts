@@ -1,13 +1,14 @@
 /**
  * Renames of which no event tells. Those made while the daemon was down are known before anything is deleted or replaced;
  * one whose events were lost, only if its new name is found before that travels. Whoever reads a tree tells which inodes
- * names have lost, and which ones others have that are news; one that is both was renamed.
+ * names have lost, and which ones others have that are news; one that is both was renamed. So was what took a file's place
+ * before the directory around them was renamed: the file's former name, and the new one, are of one name in one directory.
  *
  * A file system may give a removed file's inode to a new one. That is taken for a rename too: what became of its former name
  * is told later, and of a deletion nothing if the new file is malware.
  */
 
-import type { RelativePath } from "../../ffi/byte_string.ts";
+import { nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Replica } from "./replica.ts";
 import { type IndexEntry, matches, recordIn } from "./replica_record.ts";
 import type { Sight } from "./sight.ts";
@@ -23,11 +24,16 @@ export interface FoundRenamesParts {
   onRenamed(replica: Replica, from: RelativePath, to: RelativePath, moment: number): void;
 }
 
-/** Of one share. */
+/** An inode, or a place in a directory that was renamed: that one's inode, and a name. */
+type Key = number | string;
+
+/** Of one share. Who reads a tree tells of a directory before it tells of what is in it. */
 interface Found {
   readonly moment: number;
-  readonly lost: Names;
-  readonly news: Names;
+  readonly lost: Names<Key, RelativePath>;
+  readonly news: Names<Key, RelativePath>;
+  readonly lostDirectories: Names<RelativePath, number>;
+  readonly newDirectories: Names<RelativePath, number>;
 }
 
 /** What one reading finds. */
@@ -41,28 +47,38 @@ export class FoundRenames {
     for (const { replica, seen } of sights) {
       if (replica.role !== "producer") continue;
       const record = recordIn(entry, replica.id);
-      const inode = seen.kind === "file" ? seen.status.inode : undefined;
-      if (record?.kind === "file" && record.inode !== inode) {
-        this.#lost(replica, record.inode, path);
+      const status = seen.kind === "file" || seen.kind === "directory" ? seen.status : undefined;
+      if (record !== undefined && (record.kind !== seen.kind || record.inode !== status?.inode)) {
+        if (record.kind === "file") this.#lost(replica, record.inode, path);
+        else this.#of(replica).lostDirectories.set(path, record.inode);
       }
-      if (seen.kind !== "file") continue;
-      const isNews = record?.status !== "current" || !matches(record, seen.status);
-      if (isNews) this.#news(replica, seen.status.inode, path);
+      if (status === undefined) continue;
+      if (seen.kind === "directory") {
+        if (record?.inode !== status.inode) {
+          this.#of(replica).newDirectories.set(path, status.inode);
+        }
+      } else if (record?.status !== "current" || !matches(record, status)) {
+        this.#news(replica, status.inode, path);
+      }
     }
   }
 
   #lost(replica: Replica, inode: number, path: RelativePath): void {
-    const { moment, lost, news } = this.#of(replica);
-    const to = news.get(inode);
-    if (to === undefined) lost.set(inode, path);
-    else this.parts.onRenamed(replica, path, to, moment);
+    const { moment, lost, news, lostDirectories } = this.#of(replica);
+    const place = placeOf(path, lostDirectories);
+    const to = news.get(inode) ?? news.get(place);
+    if (to !== undefined) return this.parts.onRenamed(replica, path, to, moment);
+    lost.set(inode, path);
+    lost.set(place, path);
   }
 
   #news(replica: Replica, inode: number, path: RelativePath): void {
-    const { moment, lost, news } = this.#of(replica);
-    const from = lost.get(inode);
-    if (from === undefined) news.set(inode, path);
-    else this.parts.onRenamed(replica, from, path, moment);
+    const { moment, lost, news, newDirectories } = this.#of(replica);
+    const place = placeOf(path, newDirectories);
+    const from = lost.get(inode) ?? lost.get(place);
+    if (from !== undefined) return this.parts.onRenamed(replica, from, path, moment);
+    news.set(inode, path);
+    news.set(place, path);
   }
 
   #of(replica: Replica): Found {
@@ -70,33 +86,48 @@ export class FoundRenames {
       moment: this.parts.mark(replica),
       lost: new Names(this.most),
       news: new Names(this.most),
+      lostDirectories: new Names(this.most),
+      newDirectories: new Names(this.most),
     }));
   }
 }
 
+/** `undefined` where the directory that `path` is in is none of `directories`. */
+function placeOf(path: RelativePath, directories: Names<RelativePath, number>): Key | undefined {
+  const inode = directories.get(parentOf(path));
+  return inode === undefined ? undefined : `${inode}/${nameOf(path)}`;
+}
+
 /** The oldest are forgotten when there are too many. */
-class Names {
-  readonly #names = new Map<number, RelativePath>();
+class Names<K extends Key, V extends Key> {
+  readonly #names = new Map<K, V>();
   #bytes = 0;
 
   constructor(private readonly most: number) {}
 
-  get(inode: number): RelativePath | undefined {
-    return this.#names.get(inode);
+  get(key: K | undefined): V | undefined {
+    return key === undefined ? undefined : this.#names.get(key);
   }
 
-  set(inode: number, path: RelativePath): void {
-    this.#delete(inode);
-    this.#names.set(inode, path);
-    this.#bytes += path.length;
+  set(key: K | undefined, value: V): void {
+    if (key === undefined) return;
+    this.#delete(key);
+    this.#names.set(key, value);
+    this.#bytes += bytesOf(key, value);
     for (const oldest of this.#names.keys()) {
       if (this.#names.size <= this.most && this.#bytes <= MOST_BYTES) break;
       this.#delete(oldest);
     }
   }
 
-  #delete(inode: number): void {
-    this.#bytes -= this.#names.get(inode)?.length ?? 0;
-    this.#names.delete(inode);
+  #delete(key: K): void {
+    const value = this.#names.get(key);
+    if (value === undefined) return;
+    this.#bytes -= bytesOf(key, value);
+    this.#names.delete(key);
   }
+}
+
+function bytesOf(...parts: readonly Key[]): number {
+  return parts.reduce<number>((sum, part) => sum + (typeof part === "string" ? part.length : 0), 0);
 }

@@ -4,8 +4,9 @@
  */
 
 // @ts-types="../support/assert.d.ts"
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { marked } from "../support/command.ts";
+import { EICAR } from "../support/eicar.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { Share } from "../support/share.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -457,5 +458,33 @@ testOnEachFilesystem(
     }
     await waitFor("it arrives", () => others.every((other) => other.has("new/f")));
     await only.settled();
+  },
+);
+
+testOnEachFilesystem(
+  "I3: malware takes a file's place, and their directory another name, while the daemon is down: the clean version stays",
+  async (kind) => {
+    await using world = await World.start(kind, { channels: { docs: {} } });
+    const { only } = world;
+    const ann = only.share("ann");
+    for (const path of ["old/letter", "old/deep/letter"]) await ann.write(path, "Dear Bob");
+    await only.settled();
+    await world.gate.term();
+    for (const path of ["old/letter", "old/deep/letter"]) {
+      await ann.write(`${path}.new`, EICAR);
+      await ann.shell(`mv ${path}.new ${path}`);
+    }
+    await ann.shell("mv old new");
+    await world.startGate();
+    await waitFor("the malware is gone", async () => {
+      return (await only.infectedElsewhere()).length === 0;
+    });
+    await only.settled();
+    assertEquals(await only.peersWithout("Dear Bob"), []);
+    for (const path of ["letter", "deep/letter"]) {
+      const places = [`old/${path}`, `new/${path}`];
+      assert(places.some((place) => only.export.has(place)), `${path} is lost`);
+    }
+    await world.verify();
   },
 );

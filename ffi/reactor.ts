@@ -12,6 +12,7 @@ import { EPOLL_DATA_OFFSET, EPOLL_EVENT_SIZE, O } from "./platform.ts";
 export const EPOLL = { IN: 1, OUT: 4, ERR: 8, HUP: 0x10, RDHUP: 0x2000 } as const;
 
 const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const MAX_EVENTS = 128;
 
@@ -67,9 +68,14 @@ export class Reactor implements Disposable {
     this.#control(EPOLL_CTL_MOD, descriptor.fd, events);
   }
 
-  /** To be called right before the descriptor is closed, by which the kernel forgets it too: its number may come again. */
+  /**
+   * To be called before the descriptor is closed: its number may come again. The kernel would forget it by itself, but the
+   * waiting call may be looking at it just then. What is closed meanwhile stays open, and no peer hears of its end, until
+   * that call returns, which may be never.
+   */
   remove(descriptor: Descriptor): void {
-    if (descriptor.isOpen) this.#handlers.delete(descriptor.fd);
+    if (!descriptor.isOpen || !this.#handlers.delete(descriptor.fd)) return;
+    this.#control(EPOLL_CTL_DEL, descriptor.fd, 0);
   }
 
   /**

@@ -6,6 +6,7 @@ import { fileName, fromText } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { IN, Inotify } from "../../ffi/inotify.ts";
 import { EPOLL, nextTurn, Reactor } from "../../ffi/reactor.ts";
+import { socketPair } from "../../ffi/socket.ts";
 import { onThreadPool } from "../../ffi/thread_pool.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
@@ -96,6 +97,28 @@ Deno.test("what was removed or paused is not called", async () => {
     reactor.modify(paused.queue, EPOLL.IN);
     await waitFor("the paused one", () => calls.length > 1);
     assertEquals(calls, ["witness", "paused"]);
+  });
+});
+
+Deno.test("what was removed is forgotten before its end, also where it is not closed with its descriptor", async () => {
+  await withReactor(async (reactor) => {
+    const [sender, receiver] = socketPair();
+    using _sender = sender;
+    using _receiver = receiver;
+    using former = new Source();
+    const number = former.queue.fd;
+    // As a waiting call keeps what it is looking at.
+    sender.sendWithDescriptor(new Uint8Array(1), former.queue);
+    reactor.add(former.queue, EPOLL.IN, () => {});
+    reactor.remove(former.queue);
+    former.queue.close();
+    using latter = new Source();
+    assertEquals(latter.queue.fd, number);
+    let calls = 0;
+    reactor.add(latter.queue, EPOLL.IN, () => void calls++);
+    former.fire();
+    await sleep(50);
+    assertEquals(calls, 0);
   });
 });
 

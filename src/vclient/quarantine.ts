@@ -60,6 +60,8 @@ export class Quarantine {
   /** What was made there in vain, and could not be removed yet. */
   readonly #inVain = new Set<FileName>();
   #directory: Directory;
+  /** Files on their way into it. */
+  #underWay = 0;
 
   private constructor(place: ByteString, onStray: OnStray) {
     this.#place = place;
@@ -88,6 +90,15 @@ export class Quarantine {
     if (isReadOnly(scanned.parent)) throw new SystemError("rename", ERRNO.EROFS, scanned.name);
     this.#renew();
     this.#clear();
+    this.#underWay++;
+    try {
+      return await this.#keep(scanned, finding);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  async #keep(scanned: ScannedFile, finding: Finding): Promise<Kept> {
     const time = new Date();
     const { name, description } = this.#reserve(finding, time);
     using _ = description;
@@ -137,11 +148,12 @@ export class Quarantine {
 
   /**
    * It may have been removed, and made again since, or its file system was mounted or detached; not by somebody else,
-   * and not as a link (I2). Where nothing takes its place, it is used wherever it was moved, while it is there at all.
+   * and not as a link (I2). Where nothing takes its place, or files are on their way into it, it is used wherever it was
+   * moved, while it is there at all.
    */
   #renew(): void {
     const held = statusOf(this.#directory);
-    const there = openCanonical(this.#place);
+    const there = this.#underWay > 0 ? undefined : openCanonical(this.#place);
     const renewed = there === undefined ? undefined : keptIf(there, (found) => {
       const status = statusOf(found);
       return status.uid === this.#owner && !sameInode(status, held);

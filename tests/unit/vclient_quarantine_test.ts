@@ -331,6 +331,27 @@ Deno.test({
   },
 });
 
+Deno.test("what is on its way into a quarantine when another one takes its place arrives, with its description", async () => {
+  using bench = new Bench("memory");
+  const [first, second] = [fileName("first"), fileName("second")];
+  for (const name of [first, second]) Deno.writeTextFileSync(bench.path(name), CONTENT);
+  const keeping = bench.keepAgain(first);
+  const moved = `${bench.directory}.moved`;
+  Deno.renameSync(bench.directory, moved);
+  Deno.mkdirSync(bench.directory);
+  const outcomes = await Promise.all([keeping, bench.keepAgain(second)]);
+  for (const kept of outcomes) {
+    assert(kept.kind === "kept");
+    const modes = [kept.name, `${kept.name}.json`].map((name) =>
+      (Deno.statSync(`${moved}/${name}`).mode ?? 0) & 0o777
+    );
+    assertEquals(modes, [0, 0o400]);
+  }
+  assertEquals([bench.kept, bench.watched], [[], []]);
+  await bench.keep(fileName("third"));
+  assertEquals(bench.kept.length, 2, String(bench.kept));
+});
+
 Deno.test(
   "I2: a quarantine that was moved is used as long as what takes its place is another user's",
   {

@@ -115,14 +115,14 @@ export class NotificationServer implements Disposable {
 
   #refresh(untrustedChannel: ByteString, name: string): void {
     const { channels, log } = this.#options;
-    const shown = display(untrustedChannel);
+    const channel = display(untrustedChannel);
     const path = channels.get(untrustedChannel);
     if (path === undefined) {
       // As `channel` each name would make messages of a kind of its own, none of which is held back (I6).
-      if (untrustedChannel !== "") log.warn("{name}: unknown channel {shown}", { name, shown });
+      const unknown = channel;
+      if (channel !== "") log.warn("{name}: unknown channel {unknown}", { name, unknown });
       return;
     }
-    const channel = shown;
     try {
       const done = toggleTrigger(path);
       log.debug("{channel}: trigger {done}", { channel, done });

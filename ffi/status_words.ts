@@ -76,6 +76,10 @@ export function kindAt(words: Uint32Array, at: number): FileKind {
   return kindOf(words[at + MODE] ?? 0);
 }
 
+export function sameInodeAt(a: Uint32Array, aAt: number, b: Uint32Array, bAt: number): boolean {
+  return a[aAt] === b[bAt] && a[aAt + 1] === b[bAt + 1];
+}
+
 /** Whether both are the same version of one inode. */
 export function sameVersionAt(a: Uint32Array, aAt: number, b: Uint32Array, bAt: number): boolean {
   for (let i = 0; i < VERSION_WORDS; i++) if (a[aAt + i] !== b[bAt + i]) return false;

@@ -24,6 +24,7 @@ import {
   knownIn,
   recordIn,
   type ReplicaId,
+  type ReplicaRecord,
   withMadeDirectory,
   withoutDirectory,
   withoutRecords,
@@ -49,6 +50,24 @@ export class DirectorySteps {
     if (!this.#removals.end(path)) return;
     const above = parentOf(path);
     if (this.#removals.has(above)) this.#parts.lookAt(above, path);
+  }
+
+  /** Where another directory like it has taken the name of one that is known, it is known instead; see `FoundRenames`. */
+  noteOthers({ views }: Look, path: RelativePath): void {
+    const inodes = new Map<ReplicaId, number>();
+    for (const { replica, seen } of views) {
+      if (seen.kind === "directory") inodes.set(replica.id, seen.status.inode);
+    }
+    if (inodes.size === 0) return;
+    const entry = this.#parts.index.get(path);
+    const isOther = ({ kind, replica, inode }: ReplicaRecord) =>
+      kind === "directory" && inode !== (inodes.get(replica) ?? inode);
+    if (!entry.records.some(isOther)) return;
+    const records = entry.records.map((record) => ({
+      ...record,
+      inode: isOther(record) ? inodes.get(record.replica) ?? record.inode : record.inode,
+    }));
+    this.#parts.index.put(path, { ...entry, records });
   }
 
   make(step: StepOf<"make-directory">, look: Look, entry: IndexEntry, job: Job): undefined {

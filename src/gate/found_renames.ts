@@ -65,20 +65,16 @@ export class FoundRenames {
 
   #lost(replica: Replica, inode: number, path: RelativePath): void {
     const { moment, lost, news, lostDirectories } = this.#of(replica);
-    const place = placeOf(path, lostDirectories);
-    const to = news.get(inode) ?? news.get(place);
-    if (to !== undefined) return this.parts.onRenamed(replica, path, to, moment);
-    lost.set(inode, path);
-    lost.set(place, path);
+    for (const to of counterparts(keysOf(inode, path, lostDirectories), path, lost, news)) {
+      this.parts.onRenamed(replica, path, to, moment);
+    }
   }
 
   #news(replica: Replica, inode: number, path: RelativePath): void {
     const { moment, lost, news, newDirectories } = this.#of(replica);
-    const place = placeOf(path, newDirectories);
-    const from = lost.get(inode) ?? lost.get(place);
-    if (from !== undefined) return this.parts.onRenamed(replica, from, path, moment);
-    news.set(inode, path);
-    news.set(place, path);
+    for (const from of counterparts(keysOf(inode, path, newDirectories), path, news, lost)) {
+      this.parts.onRenamed(replica, from, path, moment);
+    }
   }
 
   #of(replica: Replica): Found {
@@ -92,10 +88,30 @@ export class FoundRenames {
   }
 }
 
-/** `undefined` where the directory that `path` is in is none of `directories`. */
-function placeOf(path: RelativePath, directories: Names<RelativePath, number>): Key | undefined {
-  const inode = directories.get(parentOf(path));
-  return inode === undefined ? undefined : `${inode}/${nameOf(path)}`;
+/** Each may lead to another name: to a new file's that got the inode, and to what stands in the same place. */
+function keysOf(
+  inode: number,
+  path: RelativePath,
+  directories: Names<RelativePath, number>,
+): readonly Key[] {
+  const directory = directories.get(parentOf(path));
+  return directory === undefined ? [inode] : [inode, `${directory}/${nameOf(path)}`];
+}
+
+/** What `others` have of these keys. For the rest, `path` is kept in `own` until its counterpart is found. */
+function counterparts(
+  keys: readonly Key[],
+  path: RelativePath,
+  own: Names<Key, RelativePath>,
+  others: Names<Key, RelativePath>,
+): ReadonlySet<RelativePath> {
+  const found = new Set<RelativePath>();
+  for (const key of keys) {
+    const other = others.get(key);
+    if (other === undefined) own.set(key, path);
+    else found.add(other);
+  }
+  return found;
 }
 
 /** The oldest are forgotten when there are too many. */
@@ -105,12 +121,11 @@ class Names<K extends Key, V extends Key> {
 
   constructor(private readonly most: number) {}
 
-  get(key: K | undefined): V | undefined {
-    return key === undefined ? undefined : this.#names.get(key);
+  get(key: K): V | undefined {
+    return this.#names.get(key);
   }
 
-  set(key: K | undefined, value: V): void {
-    if (key === undefined) return;
+  set(key: K, value: V): void {
     this.#delete(key);
     this.#names.set(key, value);
     this.#bytes += bytesOf(key, value);

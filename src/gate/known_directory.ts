@@ -1,7 +1,7 @@
 /** What the index holds of the entries of one directory, packed as it came: most of it is only compared. */
 
 import type { FileName, RelativePath } from "../../ffi/byte_string.ts";
-import { kindAt, sameAccessAt, sameVersionAt } from "../../ffi/status_words.ts";
+import { kindAt, sameAccessAt, sameInodeAt, sameVersionAt } from "../../ffi/status_words.ts";
 import type { Pace } from "./pace.ts";
 import { BrokenEntry, currentStatusAt, endOf, ownStatusAt, unpackEntry } from "./packed_entry.ts";
 import { type IndexEntry, type ReplicaId, TRAVELLING_MODE } from "./replica_record.ts";
@@ -150,8 +150,8 @@ function matches(words: Uint32Array, at: number, status: Uint32Array): boolean {
   if (at < 0) return false;
   const kind = kindAt(words, at);
   if (kind !== kindAt(status, 0)) return false;
-  // A directory's own times say nothing.
+  // A directory's own times say nothing; another one may have taken its name.
   return kind === "directory"
-    ? sameAccessAt(words, at, status, 0, TRAVELLING_MODE)
+    ? sameInodeAt(words, at, status, 0) && sameAccessAt(words, at, status, 0, TRAVELLING_MODE)
     : sameVersionAt(words, at, status, 0);
 }

@@ -56,7 +56,8 @@ export class Reconciler {
     const entry = this.#parts.index.get(path);
     const record = knownIn(entry, replica);
     if (seen.kind === "file" || seen.kind === "directory") {
-      return record !== undefined && matches(record, seen.status);
+      return record !== undefined && record.inode === seen.status.inode &&
+        matches(record, seen.status);
     }
     // Whatever kept from it what others have may just have gone.
     const isDue = replica.role !== "diode" && !entry.deleted &&
@@ -102,6 +103,7 @@ export class Reconciler {
 
   #settled(look: Look, job: Job): void {
     this.#directories.settled(job.path);
+    this.#directories.noteOthers(look, job.path);
     // What waited until something has arrived under this name waits in vain where there is nothing any more.
     for (const { replica, seen } of look.views) {
       if (seen.kind === "absent") this.#files.wakeFormer(replica, job);

@@ -461,30 +461,76 @@ testOnEachFilesystem(
   },
 );
 
+/** What becomes of the directory `old` then, and where it is afterwards. */
+const MOVED: Readonly<Record<string, { before?: string; then: string; now: string }>> = {
+  "another name": { then: "mv old new", now: "new" },
+  "another name, and a new one its own": { then: "mv old new; mkdir old", now: "new" },
+  "another's name, which gets its own": {
+    before: "mkdir other",
+    then: "mv old t; mv other old; mv t other",
+    now: "other",
+  },
+  "another name, after it was replaced": {
+    before: "cp -a old t; rm -r old; mv t old",
+    then: "mv old new",
+    now: "new",
+  },
+};
+
+for (const [what, { before = "true", then, now }] of Object.entries(MOVED)) {
+  testOnEachFilesystem(
+    `I3: malware takes a file's place, and their directory ${what}, while the daemon is down: the clean version stays`,
+    async (kind) => {
+      await using world = await World.start(kind, { channels: { docs: {} } });
+      const { only } = world;
+      const ann = only.share("ann");
+      for (const path of ["old/letter", "old/deep/letter"]) await ann.write(path, "Dear Bob");
+      await only.settled();
+      await ann.shell(before);
+      await only.quiet();
+      await only.settled();
+      await world.gate.term();
+      for (const path of ["old/letter", "old/deep/letter"]) {
+        await ann.write(`${path}.new`, EICAR);
+        await ann.shell(`mv ${path}.new ${path}`);
+      }
+      // A file system may give the removed file's inode to another new one.
+      await ann.shell("echo news > old/news; mv old/news news");
+      await ann.shell(then);
+      await world.startGate();
+      await waitFor("the malware is gone", async () => {
+        return (await only.infectedElsewhere()).length === 0;
+      });
+      await only.quiet();
+      await only.settled();
+      assertEquals(await only.peersWithout("Dear Bob"), []);
+      for (const path of ["letter", "deep/letter"]) {
+        const places = [`old/${path}`, `${now}/${path}`];
+        assert(places.some((place) => only.export.has(place)), `${path} is lost`);
+      }
+      await world.verify();
+    },
+  );
+}
+
 testOnEachFilesystem(
-  "I3: malware takes a file's place, and their directory another name, while the daemon is down: the clean version stays",
+  "I3: malware takes a file's place, and the directory that of one with such a file, while the daemon is down: both stay",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });
     const { only } = world;
     const ann = only.share("ann");
-    for (const path of ["old/letter", "old/deep/letter"]) await ann.write(path, "Dear Bob");
+    for (const path of ["d/file", "e/file"]) await ann.write(path, `content of ${path}`);
     await only.settled();
     await world.gate.term();
-    for (const path of ["old/letter", "old/deep/letter"]) {
-      await ann.write(`${path}.new`, EICAR);
-      await ann.shell(`mv ${path}.new ${path}`);
-    }
-    await ann.shell("mv old new");
+    await ann.write("d/file.new", EICAR);
+    await ann.shell("mv d/file.new d/file");
+    ann.exchange("d", "e");
     await world.startGate();
     await waitFor("the malware is gone", async () => {
       return (await only.infectedElsewhere()).length === 0;
     });
+    await only.quiet();
     await only.settled();
-    assertEquals(await only.peersWithout("Dear Bob"), []);
-    for (const path of ["letter", "deep/letter"]) {
-      const places = [`old/${path}`, `new/${path}`];
-      assert(places.some((place) => only.export.has(place)), `${path} is lost`);
-    }
-    await world.verify();
+    await allKeep(world, "content of d/file", "content of e/file");
   },
 );

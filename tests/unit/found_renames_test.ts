@@ -16,7 +16,7 @@ import { sightsOf } from "../../src/gate/sight.ts";
 
 interface Bench {
   readonly path: string;
-  /** What is known of a file of ann's, as it is now. */
+  /** What is known of a file or directory of ann's, as it is now. */
   known(name: string): IndexEntry;
   /** The renames that are found when these are looked at, in order. */
   found(looks: readonly (readonly [string, IndexEntry])[], most?: number): string[];
@@ -32,7 +32,7 @@ function withBench(body: (bench: Bench) => void): void {
       path,
       known: (name) => {
         const seen = ann.glance(at(name));
-        assert(seen.kind === "file");
+        assert(seen.kind === "file" || seen.kind === "directory");
         return withRecord(UNKNOWN_ENTRY, recordOf(1, seen.status, "current", 1));
       },
       found: (looks, most) => {
@@ -85,6 +85,31 @@ Deno.test("what is deleted, replaced, or as it is known was not renamed", () =>
     Deno.renameSync(`${path}/new`, `${path}/b`);
     Deno.removeSync(`${path}/a`);
     assertEquals(found(looks), []);
+  }));
+
+Deno.test("I3: what was renamed with its directory is told of once", () =>
+  withBench(({ path, known, found }) => {
+    Deno.mkdirSync(`${path}/old`);
+    Deno.writeTextFileSync(`${path}/old/letter`, "content");
+    const lost = ["old", "old/letter"].map((name) => [name, known(name)] as const);
+    Deno.renameSync(`${path}/old`, `${path}/new`);
+    const news = ["new", "new/letter"].map((name) => [name, UNKNOWN_ENTRY] as const);
+    for (const looks of [[...lost, ...news], [...news, ...lost]]) {
+      assertEquals(found(looks), ["old/letter → new/letter"]);
+    }
+  }));
+
+Deno.test("I3: what has a file's place in a renamed directory is told of, and what has its inode by now", () =>
+  withBench(({ path, known, found }) => {
+    Deno.mkdirSync(`${path}/old`);
+    Deno.writeTextFileSync(`${path}/news`, "news");
+    const lost = [["old", known("old")], ["old/letter", known("news")]] as const;
+    Deno.writeTextFileSync(`${path}/old/letter`, "malware");
+    Deno.renameSync(`${path}/old`, `${path}/new`);
+    const news = ["new", "new/letter", "news"].map((name) => [name, UNKNOWN_ENTRY] as const);
+    const renames = ["old/letter → new/letter", "old/letter → news"];
+    assertEquals(found([...lost, ...news]), renames);
+    assertEquals(found([...news, ...lost]).sort(), renames);
   }));
 
 Deno.test("I6: of very many names the oldest are forgotten", () =>

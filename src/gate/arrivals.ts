@@ -4,7 +4,7 @@
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { PathTally } from "../scheduling/path_tally.ts";
+import { PathTally } from "../collections/path_tally.ts";
 
 /** Beyond them the first are forgotten (I6). */
 const MOST = { paths: 1_000, bytes: 1024 * 1024 };

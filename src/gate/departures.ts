@@ -5,7 +5,7 @@
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { PathTally } from "../scheduling/path_tally.ts";
+import { PathTally } from "../collections/path_tally.ts";
 import type { Former, RenamedFormer } from "./move_memory.ts";
 import { PathTable } from "./path_table.ts";
 

@@ -16,7 +16,7 @@ import {
   renamedIn,
 } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
-import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
+import { type PathLimits, PathTally } from "../collections/path_tally.ts";
 import {
   isOfAnotherBoot,
   noteOnDisk,

@@ -5,7 +5,7 @@
 
 import { display, isWithin, type RelativePath, ROOT } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf, type SystemError } from "../../ffi/errno.ts";
-import { PathTally } from "../scheduling/path_tally.ts";
+import { PathTally } from "../collections/path_tally.ts";
 import { Pace } from "./pace.ts";
 import type { Replica } from "./replica.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";

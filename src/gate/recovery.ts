@@ -22,7 +22,7 @@ import { hasWriters } from "../../ffi/file_content.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
 import { RENAME_EXCHANGE } from "../../ffi/platform.ts";
 import { inProjectOf } from "../../ffi/project.ts";
-import { Fifo } from "../scheduling/fifo.ts";
+import { Fifo } from "../collections/fifo.ts";
 import { conflictName } from "./conflict_name.ts";
 import { type JournalLine, type Origin, RecoveryJournal } from "./recovery_journal.ts";
 import { nameOfTaken, type Taken, takenUnder } from "./recovery_name.ts";

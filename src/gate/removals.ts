@@ -1,7 +1,7 @@
 /** Which directories are to be removed as soon as they can be, and when each is to be tried again. */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
+import { type PathLimits, PathTally } from "../collections/path_tally.ts";
 
 /** Attempts to remove a directory in which nothing seems to be going to change, before it is kept. */
 const MOST_ATTEMPTS = 6;

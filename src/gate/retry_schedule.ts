@@ -2,8 +2,8 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
+import { type PathLimits, PathTally } from "../collections/path_tally.ts";
 import { restMs } from "../scheduling/rest.ts";
-import { type PathLimits, PathTally } from "../scheduling/path_tally.ts";
 
 /** Of the paths that may wait for one queue; beyond them the disk is read again instead (I6). */
 export interface RetryLimits extends PathLimits {

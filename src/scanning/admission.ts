@@ -3,7 +3,7 @@
  * takes long gives its place to the next and goes on outside the limit, so that a stuck scan blocks nobody.
  */
 
-import { Fifo } from "../scheduling/fifo.ts";
+import { Fifo } from "../collections/fifo.ts";
 
 /** However many are slow, no more than this run: each holds a connection, and perhaps a thread of the scanner. */
 export const RUNNING_MAX = 64;

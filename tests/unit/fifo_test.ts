@@ -3,7 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { Fifo } from "../../src/scheduling/fifo.ts";
+import { Fifo } from "../../src/collections/fifo.ts";
 
 Deno.test("what came first is taken first, and what waits is as it came", () => {
   // Far beyond the length at which room is given back.

@@ -4,34 +4,24 @@
  */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { PathTally } from "../collections/path_tally.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 
 /** Beyond them the first are forgotten (I6). */
-const MOST = { paths: 1_000, bytes: 1024 * 1024 };
+const MOST = 1_000;
+const MOST_BYTES = 1024 * 1024;
 
 export class Arrivals {
-  readonly #byInode = new Map<number, RelativePath>();
-  readonly #tally = new PathTally(MOST);
+  readonly #byInode = new BoundedMap<number, RelativePath>(
+    MOST,
+    MOST_BYTES,
+    (_, path) => path.length,
+  );
 
   add(inode: number, path: RelativePath): void {
-    this.#forget(inode);
     this.#byInode.set(inode, path);
-    this.#tally.add(path);
-    while (this.#tally.isFull) {
-      const [oldest] = this.#byInode.keys();
-      if (oldest === undefined) break;
-      this.#forget(oldest);
-    }
   }
 
   of(inode: number): RelativePath | undefined {
     return this.#byInode.get(inode);
-  }
-
-  #forget(inode: number): void {
-    const path = this.#byInode.get(inode);
-    if (path === undefined) return;
-    this.#byInode.delete(inode);
-    this.#tally.remove(path);
   }
 }

@@ -8,6 +8,7 @@ import type { FileName } from "../../ffi/byte_string.ts";
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { statusOf } from "../../ffi/file_status.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 import {
   isConflictCopyOf,
   MOST_CONFLICT_COPIES,
@@ -26,7 +27,7 @@ const MOST_COPIES = 20_000;
 type Listing = Map<string, FileName[]> | undefined;
 
 export class ConflictCopies {
-  readonly #listings = new Map<string, Promise<Listing>>();
+  readonly #listings = new BoundedMap<string, Promise<Listing>>(MOST_DIRECTORIES);
   readonly #clock: Clock;
 
   constructor(clock: Clock = MACHINE_CLOCK) {
@@ -58,10 +59,6 @@ export class ConflictCopies {
     const key = keyOf(directory);
     const known = this.#listings.get(key);
     if (known !== undefined) return await known;
-    for (const oldest of this.#listings.keys()) {
-      if (this.#listings.size < MOST_DIRECTORIES) break;
-      this.#listings.delete(oldest);
-    }
     const listing = list(directory);
     this.#listings.set(key, listing);
     const forget = () => {

@@ -16,7 +16,7 @@ import {
   renamedIn,
 } from "../../ffi/byte_string.ts";
 import { lacksDescriptors, messageOf } from "../../ffi/errno.ts";
-import { type PathLimits, PathTally } from "../collections/path_tally.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 import {
   isOfAnotherBoot,
   noteOnDisk,
@@ -61,7 +61,9 @@ import {
 } from "./replica_table.ts";
 
 const COMMIT_AFTER_MS = 20;
-const MOST_RECENT: PathLimits = { paths: 4096, bytes: 1024 * 1024 };
+const MOST_RECENT = 4096;
+/** Of their paths. */
+const MOST_RECENT_BYTES = 1024 * 1024;
 /** After trouble it is tried whether the index can be written again; longer each time, if it does not last. */
 const TRY_AGAIN_MS = 5_000;
 const TRY_AGAIN_LATEST_MS = 60_000;
@@ -123,8 +125,11 @@ export class FileIndex implements Disposable {
   /** Replicas of which nobody has asked yet, and the daemon before this one noted that it left them empty. */
   readonly #leftEmpty: Set<string>;
   /** What was put last, by path: the echo of a change asks for it a debounce later. */
-  readonly #recent = new Map<RelativePath, IndexEntry>();
-  readonly #recentTally = new PathTally(MOST_RECENT);
+  readonly #recent = new BoundedMap<RelativePath, IndexEntry>(
+    MOST_RECENT,
+    MOST_RECENT_BYTES,
+    (path) => path.length,
+  );
   /** Directories of which what is known is being moved. */
   readonly #moving = new Set<{ readonly from: RelativePath; readonly to: RelativePath }>();
   #commitTimer: ReturnType<typeof setTimeout> | undefined;
@@ -224,8 +229,9 @@ export class FileIndex implements Disposable {
       const name = nameOf(path);
       const former = this.#formerName(path);
       if (former !== undefined) this.#statements.delete.run(parentOf(former), nameOf(former));
-      this.#remember(path, entry);
-      if (entry.records.length === 0) {
+      const isForgotten = entry.records.length === 0;
+      this.#recent.set(path, isForgotten ? UNKNOWN_ENTRY : entry);
+      if (isForgotten) {
         this.#statements.delete.run(directory, name);
         return;
       }
@@ -256,7 +262,7 @@ export class FileIndex implements Disposable {
   async moveBelow(from: RelativePath, to: RelativePath): Promise<void> {
     const move = { from, to };
     const pace = new Pace(1);
-    this.#forgetAllRecent();
+    this.#recent.clear();
     this.#moving.add(move);
     try {
       for (let isMore = true; isMore;) {
@@ -266,7 +272,7 @@ export class FileIndex implements Disposable {
       }
     } finally {
       this.#moving.delete(move);
-      this.#forgetAllRecent();
+      this.#recent.clear();
     }
   }
 
@@ -414,25 +420,6 @@ export class FileIndex implements Disposable {
     this.close();
   }
 
-  #remember(path: RelativePath, entry: IndexEntry): void {
-    this.#forgetRecent(path); // to the end
-    for (const oldest of this.#recent.keys()) {
-      if (!this.#recentTally.isFull) break;
-      this.#forgetRecent(oldest);
-    }
-    this.#recent.set(path, entry.records.length === 0 ? UNKNOWN_ENTRY : entry);
-    this.#recentTally.add(path);
-  }
-
-  #forgetRecent(path: RelativePath): void {
-    if (this.#recent.delete(path)) this.#recentTally.remove(path);
-  }
-
-  #forgetAllRecent(): void {
-    this.#recent.clear();
-    this.#recentTally.clear();
-  }
-
   /** `false` if it could not be written, or nothing can. */
   #endTransaction(): boolean {
     clearTimeout(this.#commitTimer);
@@ -514,7 +501,7 @@ export class FileIndex implements Disposable {
   #fail(error: unknown): void {
     if (this.#inTransaction) this.#isLost = true;
     this.#inTransaction = false;
-    this.#forgetAllRecent();
+    this.#recent.clear();
     try {
       this.#database.exec("ROLLBACK");
     } catch {

@@ -9,6 +9,7 @@
  */
 
 import { nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 import type { Replica } from "./replica.ts";
 import { type IndexEntry, matches, recordIn } from "./replica_record.ts";
 import type { Sight } from "./sight.ts";
@@ -26,6 +27,9 @@ export interface FoundRenamesParts {
 
 /** An inode, or a place in a directory that was renamed: that one's inode, and a name. */
 type Key = number | string;
+
+/** The oldest are forgotten when there are too many. */
+type Names<Name extends Key, Value extends Key> = BoundedMap<Name, Value>;
 
 /** Of one share. Who reads a tree tells of a directory before it tells of what is in it. */
 interface Found {
@@ -80,10 +84,10 @@ export class FoundRenames {
   #of(replica: Replica): Found {
     return this.#shares.getOrInsertComputed(replica, () => ({
       moment: this.parts.mark(replica),
-      lost: new Names(this.most),
-      news: new Names(this.most),
-      lostDirectories: new Names(this.most),
-      newDirectories: new Names(this.most),
+      lost: names(this.most),
+      news: names(this.most),
+      lostDirectories: names(this.most),
+      newDirectories: names(this.most),
     }));
   }
 }
@@ -114,33 +118,8 @@ function counterparts(
   return found;
 }
 
-/** The oldest are forgotten when there are too many. */
-class Names<K extends Key, V extends Key> {
-  readonly #names = new Map<K, V>();
-  #bytes = 0;
-
-  constructor(private readonly most: number) {}
-
-  get(key: K): V | undefined {
-    return this.#names.get(key);
-  }
-
-  set(key: K, value: V): void {
-    this.#delete(key);
-    this.#names.set(key, value);
-    this.#bytes += bytesOf(key, value);
-    for (const oldest of this.#names.keys()) {
-      if (this.#names.size <= this.most && this.#bytes <= MOST_BYTES) break;
-      this.#delete(oldest);
-    }
-  }
-
-  #delete(key: K): void {
-    const value = this.#names.get(key);
-    if (value === undefined) return;
-    this.#bytes -= bytesOf(key, value);
-    this.#names.delete(key);
-  }
+function names<Name extends Key, Value extends Key>(most: number): Names<Name, Value> {
+  return new BoundedMap<Name, Value>(most, MOST_BYTES, bytesOf);
 }
 
 function bytesOf(...parts: readonly Key[]): number {

@@ -1,7 +1,8 @@
 /** Which directories are to be removed as soon as they can be, and when each is to be tried again. */
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
-import { type PathLimits, PathTally } from "../collections/path_tally.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
+import type { PathLimits } from "../collections/path_tally.ts";
 
 /** Attempts to remove a directory in which nothing seems to be going to change, before it is kept. */
 const MOST_ATTEMPTS = 6;
@@ -21,12 +22,10 @@ interface Removal {
 const NEVER_TRIED: Removal = { waits: 0, attempts: 0 };
 
 export class Removals {
-  /** The one that was tried longest ago is first. */
-  readonly #removals = new Map<RelativePath, Removal>();
-  readonly #tally: PathTally;
+  readonly #removals: BoundedMap<RelativePath, Removal>;
 
-  constructor(limits = MOST_REMOVALS) {
-    this.#tally = new PathTally(limits);
+  constructor({ paths, bytes } = MOST_REMOVALS) {
+    this.#removals = new BoundedMap(paths, bytes, (path) => path.length);
   }
 
   has(path: RelativePath): boolean {
@@ -36,7 +35,7 @@ export class Removals {
   /** The directory waits for what is still to be looked at inside, however long that takes: for so many ms. */
   wait(path: RelativePath): number {
     const { waits, attempts } = this.#removals.get(path) ?? NEVER_TRIED;
-    this.#remember(path, { waits: waits + 1, attempts });
+    this.#removals.set(path, { waits: waits + 1, attempts });
     return Math.min(FIRST_DELAY_MS * 2 ** waits, LONGEST_DELAY_MS);
   }
 
@@ -44,29 +43,17 @@ export class Removals {
   attempt(path: RelativePath): number | undefined {
     const { waits, attempts } = this.#removals.get(path) ?? NEVER_TRIED;
     if (attempts >= MOST_ATTEMPTS) return undefined;
-    this.#remember(path, { waits, attempts: attempts + 1 });
+    this.#removals.set(path, { waits, attempts: attempts + 1 });
     return FIRST_DELAY_MS * 2 ** attempts;
   }
 
   /** It could not even be tried; it waits for something else. */
   failed(path: RelativePath): void {
-    this.#remember(path, NEVER_TRIED);
+    this.#removals.set(path, NEVER_TRIED);
   }
 
   /** Whether it was still to be removed. */
   end(path: RelativePath): boolean {
-    const isKnown = this.#removals.delete(path);
-    if (isKnown) this.#tally.remove(path);
-    return isKnown;
-  }
-
-  #remember(path: RelativePath, removal: Removal): void {
-    this.end(path);
-    for (const oldest of this.#removals.keys()) {
-      if (!this.#tally.isFull) break;
-      this.end(oldest);
-    }
-    this.#removals.set(path, removal);
-    this.#tally.add(path);
+    return this.#removals.delete(path);
   }
 }

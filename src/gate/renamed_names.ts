@@ -5,6 +5,7 @@
 
 import type { RelativePath } from "../../ffi/byte_string.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 import {
   type Job,
   type Look,
@@ -46,7 +47,7 @@ export class RenamedNames {
   readonly #parts: ReconcilerParts;
   readonly #isClean: (version: FileStatus) => boolean;
   /** Names that are not given to a new file yet, since when. */
-  readonly #since = new Map<RelativePath, number>();
+  readonly #since = new BoundedMap<RelativePath, number>(MOST_WAITING);
 
   /** `isClean`: whether that version was found to be clean, or is not to be scanned. */
   constructor(parts: ReconcilerParts, isClean: (version: FileStatus) => boolean) {
@@ -89,12 +90,9 @@ export class RenamedNames {
 
   #isOverdue(path: RelativePath): boolean {
     const now = performance.now();
-    const since = this.#since.getOrInsertComputed(path, () => now);
-    for (const oldest of this.#since.keys()) {
-      if (this.#since.size <= MOST_WAITING) break;
-      this.#since.delete(oldest);
-    }
-    return now - since >= LONGEST_WAIT_MS;
+    const since = this.#since.get(path);
+    if (since === undefined) this.#since.set(path, now);
+    return now - (since ?? now) >= LONGEST_WAIT_MS;
   }
 
   /** What the index knows at `path` as `before`, where the author has it now. */

@@ -4,28 +4,28 @@
  */
 
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 
 const SAME_TROUBLE_MS = 60_000;
 const MOST_KINDS = 100;
 
 export class RepeatLimit {
-  /** When each kind was last told; the one told longest ago first. */
-  readonly #toldAt = new Map<string, number>();
+  /** When each kind was last told. */
+  readonly #toldAt: BoundedMap<string, number>;
 
   /** `mostKinds`: beyond them the one told longest ago is forgotten, and would be news (I6). */
   constructor(
-    private readonly mostKinds = MOST_KINDS,
+    mostKinds = MOST_KINDS,
     private readonly clock: Pick<Clock, "now"> = MACHINE_CLOCK,
-  ) {}
+  ) {
+    this.#toldAt = new BoundedMap(mostKinds);
+  }
 
   /** Whether trouble of `kind` is to be told now. */
   admits(kind: string): boolean {
     const now = this.clock.now();
     if (now - (this.#toldAt.get(kind) ?? -Infinity) < SAME_TROUBLE_MS) return false;
-    this.#toldAt.delete(kind); // to the end
     this.#toldAt.set(kind, now);
-    const [oldest] = this.#toldAt.keys();
-    if (oldest !== undefined && this.#toldAt.size > this.mostKinds) this.#toldAt.delete(oldest);
     return true;
   }
 }

@@ -4,26 +4,20 @@
  */
 
 import type { FileStatus } from "../../ffi/file_status.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 
 const MOST = 20_000;
 
 export class VersionMemory {
-  readonly #most: number;
-  readonly #versions = new Set<string>();
+  readonly #versions: BoundedMap<string, true>;
 
   /** The oldest is forgotten when there are more than `most`. */
   constructor(most = MOST) {
-    this.#most = most;
+    this.#versions = new BoundedMap(most);
   }
 
   remember(status: FileStatus): void {
-    const key = keyOf(status);
-    this.#versions.delete(key);
-    this.#versions.add(key);
-    for (const oldest of this.#versions) {
-      if (this.#versions.size <= this.#most) break;
-      this.#versions.delete(oldest);
-    }
+    this.#versions.set(keyOf(status), true);
   }
 
   forget(status: FileStatus): void {

@@ -5,6 +5,7 @@
  */
 
 import type { FileStatus } from "../../ffi/file_status.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 
 /** One could be an innocent change that came just then; so many are none. */
 const VERDICTS = 3;
@@ -12,20 +13,15 @@ const MOST = 1_000;
 
 export class RestlessFiles {
   /** How often each was found to be infected, and had changed by then. */
-  readonly #found = new Map<string, number>();
+  readonly #found = new BoundedMap<string, number>(MOST);
 
   /** It was found to be infected, and has changed meanwhile: whether that has gone on for long enough. */
   infectedAgain(file: FileStatus): boolean {
     const key = keyOf(file);
     const times = (this.#found.get(key) ?? 0) + 1;
-    this.#found.delete(key);
-    if (times >= VERDICTS) return true;
-    this.#found.set(key, times);
-    for (const oldest of this.#found.keys()) {
-      if (this.#found.size <= MOST) break;
-      this.#found.delete(oldest);
-    }
-    return false;
+    if (times < VERDICTS) this.#found.set(key, times);
+    else this.#found.delete(key);
+    return times >= VERDICTS;
   }
 
   /** It was not infected, or is at rest. */

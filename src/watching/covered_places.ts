@@ -6,6 +6,7 @@
 import { isWithin, nameOf, parentOf, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
 import { SystemError } from "../../ffi/errno.ts";
+import { BoundedMap } from "../collections/bounded_map.ts";
 
 /** Mounting is for the few who may; beyond so many the first are forgotten until they are met again (I6). */
 const MOST = 1_000;
@@ -13,8 +14,7 @@ const MOST = 1_000;
 const MOST_BYTES = 4 * 1024 * 1024;
 
 export class CoveredPlaces {
-  readonly #paths = new Set<RelativePath>();
-  #bytes = 0;
+  readonly #paths = new BoundedMap<RelativePath, true>(MOST, MOST_BYTES, (path) => path.length);
 
   get size(): number {
     return this.#paths.size;
@@ -25,32 +25,18 @@ export class CoveredPlaces {
    * now, which `takeUncovered` finds out.
    */
   add(root: Directory | undefined, path: RelativePath): RelativePath | undefined {
-    for (const known of this.#paths) if (isWithin(path, known)) return undefined;
+    for (const known of this.#paths.keys()) if (isWithin(path, known)) return undefined;
     const covered = root === undefined ? path : mountAbove(root, path);
-    this.#keep(covered ?? path);
+    this.#paths.set(covered ?? path, true);
     return covered;
-  }
-
-  #keep(path: RelativePath): void {
-    if (this.#paths.has(path)) return;
-    this.#paths.add(path);
-    this.#bytes += path.length;
-    for (const first of this.#paths) {
-      if (this.#paths.size <= MOST && this.#bytes <= MOST_BYTES) return;
-      this.#forget(first);
-    }
-  }
-
-  #forget(path: RelativePath): void {
-    if (this.#paths.delete(path)) this.#bytes -= path.length;
   }
 
   /** Those that are not covered any more, each once. */
   takeUncovered(root: Directory): RelativePath[] {
     const uncovered: RelativePath[] = [];
-    for (const path of [...this.#paths]) {
+    for (const path of [...this.#paths.keys()]) {
       if (isCovered(root, path)) continue;
-      this.#forget(path);
+      this.#paths.delete(path);
       uncovered.push(path);
     }
     return uncovered;
@@ -58,7 +44,6 @@ export class CoveredPlaces {
 
   clear(): void {
     this.#paths.clear();
-    this.#bytes = 0;
   }
 }
 

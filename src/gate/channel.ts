@@ -23,13 +23,13 @@ import { Judge } from "./judge.ts";
 import { LargeDirectories } from "./large_directories.ts";
 import {
   type Layout,
-  LayoutFault,
   obstacleToShare,
   openLayout,
   openQuarantine,
   openShare,
   renewedExport,
 } from "./layout.ts";
+import { LayoutFault } from "./layout_fault.ts";
 import { AFTER_SHORTAGE, type Place, type Rest, WHILE_DISPLACED } from "./job.ts";
 import { OwnPlaces } from "./own_places.ts";
 import { Publisher } from "./publisher.ts";

@@ -24,7 +24,7 @@ import { entryOf, pageOf, pathOf } from "./index_rows.ts";
 import type { IndexStatements } from "./index_statements.ts";
 import { IndexTransactions } from "./index_transactions.ts";
 import { type KnownPage, NOTHING_KNOWN } from "./known_directory.ts";
-import { LayoutFault } from "./layout.ts";
+import { LayoutFault } from "./layout_fault.ts";
 import { Pace } from "./pace.ts";
 import { packEntry, packId } from "./packed_entry.ts";
 import {

@@ -7,7 +7,7 @@ import { throughDoorway } from "../../ffi/doorway.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
 import { filesystemId } from "../../ffi/filesystem_id.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
-import { LayoutFault } from "./layout.ts";
+import { LayoutFault } from "./layout_fault.ts";
 import { BrokenEntry } from "./packed_entry.ts";
 
 /** Stands in the file's header; another number is another layout. The one before is taken over, others start anew. */

@@ -1,7 +1,8 @@
-/** The directories of a channel on the host, and whether they can do what the daemon needs of them. */
+/** The directories of a channel on the host, made where they are missing and held open. */
 
 import { removeAccessControlLists } from "../../ffi/access_control_list.ts";
 import {
+  absolutePath,
   type ByteString,
   display,
   type FileName,
@@ -11,13 +12,14 @@ import {
   ROOT,
   toText,
 } from "../../ffi/byte_string.ts";
-import { type Descriptor, keptIf } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Directory } from "../../ffi/directory.ts";
-import { isErrno, lacksDescriptors, messageOf, SystemError } from "../../ffi/errno.ts";
-import { cloneNow, setMode, setOwnerAndMode, writeAll } from "../../ffi/file_content.ts";
+import { isErrno, messageOf, SystemError } from "../../ffi/errno.ts";
+import { setMode, setOwnerAndMode } from "../../ffi/file_content.ts";
 import { lockFile } from "../../ffi/file_lock.ts";
 import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
-import { type ChannelFault, fault, warning } from "./config/fault.ts";
+import { areLinkable, ifLinkable, proveReflinkIfThereIsRoom } from "./file_system_abilities.ts";
+import { apart, InUse, inWords, LayoutFault, misplaced, withAdvice } from "./layout_fault.ts";
 
 export const STAGING = fileName("staging");
 export const SHARE = fileName("share");
@@ -41,21 +43,6 @@ const OWN_DIRECTORIES: readonly { readonly name: FileName; readonly mode: number
   { name: QUARANTINE, mode: OWN_MODE },
   { name: PRIVATE, mode: OWN_MODE },
 ];
-
-/** Why a channel cannot run, in words. */
-export class LayoutFault extends Error {
-  override readonly name: string = "LayoutFault";
-}
-
-/** The disk is too full to tell what it can do. */
-class NoRoom extends LayoutFault {
-  override readonly name = "NoRoom";
-}
-
-/** Somebody serves the channel already; a daemon that is ending lets go of it soon. */
-export class InUse extends LayoutFault {
-  override readonly name = "InUse";
-}
 
 export interface Layout extends Disposable {
   readonly basePath: ByteString;
@@ -104,7 +91,7 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
       staging: open(STAGING),
       share: open(SHARE),
       export: open(EXPORT_DIRECTORY),
-      recovery: open(RECOVERY, own, hostPath(basePath, PRIVATE)),
+      recovery: open(RECOVERY, own, absolutePath(basePath, PRIVATE)),
       indexPath: `${toText(basePath)}/${PRIVATE}/index.sqlite`,
       [Symbol.dispose]: () => opened.forEach((descriptor) => descriptor.close()),
     };
@@ -118,126 +105,24 @@ export function openLayout(basePath: ByteString, producers: readonly FileName[])
   }
 }
 
-/** What failed where, and what to do where that is clear. */
-function inWords(error: SystemError, basePath: ByteString): string {
-  return `${display(basePath)}: ${withAdvice(error)}`;
-}
-
-function withAdvice(error: unknown): string {
-  const advice = adviceFor(error);
-  return advice === undefined ? messageOf(error) : `${messageOf(error)}: ${advice}`;
-}
-
-function adviceFor(error: unknown): string | undefined {
-  if (isPermission(error)) return AS_ROOT;
-  if (isErrno(error, "EROFS")) return WRITABLE;
-  if (lacksDescriptors(error)) return "let the service have more of them (LimitNOFILE=)";
-  return isFull(error) ? "make room" : undefined;
-}
-
-const AS_ROOT = "run as root, or with CAP_CHOWN, CAP_DAC_OVERRIDE and CAP_FOWNER";
-/** Both look the same from here. */
-const WRITABLE = "mount it writable, and let the service's sandbox write there (ReadWritePaths=)";
-
-function isPermission(error: unknown): boolean {
-  return isErrno(error, "EACCES", "EPERM");
-}
-
-function isFull(error: unknown): boolean {
-  return isErrno(error, "ENOSPC", "EDQUOT");
-}
-
-/**
- * The same checks without changing anything that stays; what is wrong, in words. `sharesMayBeMissing`: as for the
- * daemon, which waits for them.
- */
-export function checkLayout(
-  basePath: ByteString,
-  producers: readonly FileName[],
-  { sharesMayBeMissing }: { readonly sharesMayBeMissing: boolean },
-): ChannelFault[] {
-  const found: ChannelFault[] = [];
-  const add = (message: string) => found.push(fault(FIELD, message));
-  try {
-    using base = openBase(basePath);
-    for (const message of placeFaults(base, basePath)) add(message);
-    for (const message of shareFaults(base, basePath, producers, sharesMayBeMissing)) add(message);
-    using staging = base.openBeneath(STAGING);
-    proveReflink(staging ?? base, basePath);
-  } catch (error) {
-    // A guest that fills the disk is not to keep the host from changing the configuration (I7).
-    if (error instanceof NoRoom) found.push(warning(FIELD, `${error.message}; ${UNPROVEN}`));
-    else if (error instanceof SystemError) add(inWords(error, basePath));
-    else add(messageOf(error));
-  }
-  return found;
-}
-
-/** Of the configuration: what says where all of it is. */
-const FIELD = "basePath";
-const UNPROVEN = "whether files can be cloned there is not known";
-
-function* placeFaults(base: Directory, basePath: ByteString): Generator<string> {
-  using staging = base.openBeneath(STAGING);
-  const like = staging ?? base;
-  for (const name of [STAGING, SHARE, EXPORT_DIRECTORY, QUARANTINE, PRIVATE]) {
-    yield* placeFault(base, name, like, basePath);
-  }
-  using own = base.openBeneath(PRIVATE);
-  if (own !== undefined) yield* placeFault(own, RECOVERY, like, hostPath(basePath, PRIVATE));
-}
-
-/** What is wrong with `name` in the directory at `place`, if it is there; names are to be moved between it and `like`. */
-function* placeFault(
-  above: Directory,
-  name: FileName,
-  like: Directory,
-  place: ByteString,
-): Generator<string> {
-  using directory = above.openBeneath(name);
-  if (directory !== undefined) {
-    if (!areLinkable(like, directory)) yield apart(hostPath(place, name));
-  } else if (above.status(name) !== undefined) yield misplaced(name, place);
-}
-
-function* shareFaults(
-  base: Directory,
-  basePath: ByteString,
-  producers: readonly FileName[],
-  mayBeMissing: boolean,
-): Generator<string> {
-  using staging = base.openBeneath(STAGING);
-  using share = base.openBeneath(SHARE);
-  const place = hostPath(basePath, SHARE);
-  for (const producer of producers) {
-    using root = share?.openBeneath(producer);
-    if (root !== undefined) {
-      if (!areLinkable(staging ?? base, root)) yield apart(hostPath(place, producer));
-    } else if (!mayBeMissing) {
-      yield share?.status(producer) === undefined
-        ? `${display(hostPath(place, producer))} does not exist: make the directory`
-        : misplaced(producer, place);
-    }
-  }
-}
-
 /** Why the share of one producer cannot be used, though there is something; `undefined` if there is nothing. */
 export function obstacleToShare(
   { share, basePath }: Layout,
   producer: FileName,
 ): string | undefined {
-  const place = hostPath(basePath, SHARE);
+  const place = absolutePath(basePath, SHARE);
   try {
     if (share.status(producer) === undefined) return undefined;
     using root = share.openBeneath(producer);
-    return root === undefined ? misplaced(producer, place) : apart(hostPath(place, producer));
+    return root === undefined ? misplaced(producer, place) : apart(absolutePath(place, producer));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     return messageOf(error);
   }
 }
 
-function openBase(basePath: ByteString): Directory {
+/** The channel's directory itself, which is never made. Throws LayoutFault. */
+export function openBase(basePath: ByteString): Directory {
   try {
     return Directory.openTrusted(basePath);
   } catch (error) {
@@ -301,97 +186,19 @@ function proveAbilities(
     [layout.recovery, join(PRIVATE, RECOVERY)],
   ];
   for (const [directory, path] of places) {
-    if (!areLinkable(staging, directory)) throw new LayoutFault(apart(hostPath(basePath, path)));
+    if (!areLinkable(staging, directory)) {
+      throw new LayoutFault(apart(absolutePath(basePath, path)));
+    }
   }
   for (const path of [QUARANTINE, ...producers.map((producer) => join(SHARE, producer))]) {
     using directory = layout.base.openBeneath(path);
     if (directory === undefined || areLinkable(staging, directory)) continue;
-    throw new LayoutFault(apart(hostPath(basePath, path)));
+    throw new LayoutFault(apart(absolutePath(basePath, path)));
   }
-}
-
-/** A guest may have filled the disk. That disproves nothing, and what cannot be written is tried again. */
-function proveReflinkIfThereIsRoom(directory: Directory, basePath: ByteString): void {
-  try {
-    proveReflink(directory, basePath);
-  } catch (error) {
-    if (!(error instanceof NoRoom)) throw error;
-  }
-}
-
-const PROOF = new TextEncoder().encode("x".repeat(4096));
-
-/** Clones, and gives away a file without a name: what every published file needs. */
-function proveReflink(directory: Directory, basePath: ByteString): void {
-  const place = display(basePath);
-  using source = createProof(directory, basePath);
-  using target = createProof(directory, basePath);
-  try {
-    writeAll(source, PROOF);
-    cloneNow(source, target);
-  } catch (error) {
-    throwIfFull(error, basePath);
-    const reason = messageOf(error);
-    throw new LayoutFault(
-      `${place} cannot clone files (${reason}): use btrfs, or XFS made with reflink=1`,
-    );
-  }
-  try {
-    const { uid, gid } = statusOf(target);
-    setOwnerAndMode(target, uid === 0 ? 1 : 0, gid, 0o600);
-  } catch (error) {
-    const reason = messageOf(error);
-    throw new LayoutFault(
-      `${place}: files cannot be given to their owners (${reason}): ${AS_ROOT}`,
-    );
-  }
-}
-
-function createProof(directory: Directory, basePath: ByteString): Descriptor {
-  try {
-    return directory.createUnnamed();
-  } catch (error) {
-    throwIfFull(error, basePath);
-    const reason = messageOf(error);
-    const advice = adviceFor(error) ?? "use btrfs or XFS";
-    throw new LayoutFault(
-      `${display(basePath)} cannot hold unnamed files (${reason}): ${advice}`,
-    );
-  }
-}
-
-function throwIfFull(error: unknown, basePath: ByteString): void {
-  if (isFull(error)) {
-    throw new NoRoom(`${display(basePath)} is full (${messageOf(error)}): make room`);
-  }
-}
-
-/** Whether names can be moved between two directories: one mount, one subvolume. */
-function areLinkable(a: Directory, b: Directory): boolean {
-  const [one, other] = [statusOf(a), statusOf(b)];
-  return one.mountId === other.mountId && one.device === other.device;
-}
-
-/** `directory`, if names can be moved between it and `other`. */
-function ifLinkable(directory: Directory | undefined, other: Directory): Directory | undefined {
-  return directory && keptIf(directory, (opened) => areLinkable(opened, other));
-}
-
-/** Why the directory at `place` cannot be used, where names cannot be moved into it. */
-function apart(place: ByteString): string {
-  return `${display(place)} is a mount or a subvolume of its own, and files could not be renamed ` +
-    "into it: staging, share and all in it, export and quarantine must lie on one mount and in one subvolume";
-}
-
-/** What stands in the directory at `place` where one of the daemon's own belongs. */
-function misplaced(name: FileName, place: ByteString): string {
-  return `${display(hostPath(place, name))} must be a directory on the same mount as ${
-    display(place)
-  }`;
 }
 
 /** Removes everything in a directory of the daemon's own, which no guest can reach. */
-export function emptyDirectory(directory: Directory): void {
+function emptyDirectory(directory: Directory): void {
   for (const { name, kind } of [...directory.entries()]) {
     if (kind === "directory") {
       using below = directory.openBeneath(name);
@@ -433,12 +240,13 @@ export function displacedPlace(layout: Layout): ByteString | undefined {
     [own, PRIVATE, LOCK, layout.lock],
   ];
   for (const [above, path, name, held] of places) {
-    if (!isHeld(above.status(name), held)) return hostPath(basePath, join(path, name));
+    if (!isHeld(above.status(name), held)) return absolutePath(basePath, join(path, name));
   }
   return undefined;
 }
 
-function statusAtPath(path: ByteString): FileStatus | undefined {
+/** `undefined` if no directory is there. Throws SystemError where that cannot be told. */
+export function statusAtPath(path: ByteString): FileStatus | undefined {
   try {
     using directory = Directory.openTrusted(path);
     return statusOf(directory);
@@ -453,48 +261,6 @@ function isHeld(found: FileStatus | undefined, held: Descriptor): boolean {
   return found?.inode === inode && found.device === device && found.mountId === mountId;
 }
 
-/**
- * What keeps a channel from being served again that was displaced. Its shares' directory is not made for it: whoever has
- * moved one away may be about to put another there, or to mount what is missing.
- */
-export function checkReplaced(
-  basePath: ByteString,
-  producers: readonly FileName[],
-): ChannelFault[] {
-  const place = hostPath(basePath, SHARE);
-  try {
-    if (isThere(basePath) && !isThere(place)) {
-      return [fault(FIELD, `${display(place)} does not exist: make it, or mount it first`)];
-    }
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    return [fault(FIELD, inWords(error, basePath))]; // of a disk that fails, say
-  }
-  return checkLayout(basePath, producers, { sharesMayBeMissing: true });
-}
-
-/**
- * The same for a channel of which nothing is open: whatever a start would do is done, so that it will not fail again. On a
- * full disk, say, the daemon's own directories cannot be made.
- */
-export function checkUnopened(
-  basePath: ByteString,
-  producers: readonly FileName[],
-): ChannelFault[] {
-  const found = checkReplaced(basePath, producers);
-  if (found.some(({ severity }) => severity === "fault")) return found;
-  try {
-    openLayout(basePath, producers)[Symbol.dispose]();
-    return found;
-  } catch (error) {
-    return [fault(FIELD, messageOf(error))];
-  }
-}
-
-function isThere(path: ByteString): boolean {
-  return statusAtPath(path) !== undefined;
-}
-
 /** The quarantine, which may have been removed, and made again since. Throws SystemError, LayoutFault. */
 export function openQuarantine({ base, staging }: Layout): Directory {
   withoutLists(base, QUARANTINE);
@@ -506,9 +272,4 @@ export function openQuarantine({ base, staging }: Layout): Directory {
       ? "the directory is not there: make it again"
       : "the directory is a mount or a subvolume of its own",
   );
-}
-
-/** A path of the host's own, for messages. */
-export function hostPath(basePath: ByteString, ...parts: readonly ByteString[]): ByteString {
-  return [basePath, ...parts].join("/") as ByteString;
 }

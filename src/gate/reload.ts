@@ -6,7 +6,7 @@ import type { ChannelConfig } from "./config/channel_config.ts";
 import { parseConfiguration } from "./config/configuration.ts";
 import { type ChannelFault, type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
-import { checkLayout, checkReplaced, checkUnopened } from "./layout.ts";
+import { checkLayout, checkReplaced, checkUnopened } from "./layout_check.ts";
 import { realPlaces } from "./real_places.ts";
 
 /** How it is to be started, or everything that speaks against it. */

@@ -1,7 +1,6 @@
 /** The places that one channel keeps equal: each producer's share, and the export. */
 
 import {
-  type ByteString,
   type FileName,
   fileName,
   join,
@@ -16,10 +15,11 @@ import type { DirectoryAt, ReplicaId } from "./replica_record.ts";
 
 /** The export's name in the index and in messages; a producer's share is `share/NAME`. */
 export const EXPORT = fileName("export");
+const SHARE = fileName("share");
 
 export class Replica {
   /** As in messages and in the index. */
-  readonly name: ByteString;
+  readonly name: RelativePath;
   readonly role: ReplicaRole;
   /** The producer; for the export, its own name. */
   readonly producer: FileName;
@@ -32,7 +32,7 @@ export class Replica {
   constructor(role: ReplicaRole, producer: FileName) {
     this.role = role;
     this.producer = producer;
-    this.name = role === "export" ? EXPORT : `share/${producer}` as ByteString;
+    this.name = role === "export" ? EXPORT : join(SHARE, producer);
   }
 
   /** How what it has itself is noted, once that has been looked at. */

@@ -28,7 +28,7 @@ import { formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { GuestNotifier } from "./guest_notifier.ts";
 import { instanceShortage } from "./inotify_instances.ts";
-import { InUse, LayoutFault } from "./layout.ts";
+import { InUse, LayoutFault } from "./layout_fault.ts";
 import type { GATE } from "./options.ts";
 import { realPlaces } from "./real_places.ts";
 import { scannerWarnings } from "./scanner_warnings.ts";

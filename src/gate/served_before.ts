@@ -7,7 +7,8 @@ import { displayText } from "../../ffi/byte_string.ts";
 import { messageOf, SystemError } from "../../ffi/errno.ts";
 import type { Logger } from "../logging/logging.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
-import { checkReplaced, LayoutFault } from "./layout.ts";
+import { checkReplaced } from "./layout_check.ts";
+import { LayoutFault } from "./layout_fault.ts";
 
 /** A channel that was served before, and cannot be for now. */
 export interface Waiting {

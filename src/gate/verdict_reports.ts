@@ -1,13 +1,12 @@
 /** Who hears of malware, and of what could not be scanned: the log, and the user over a socket. */
 
-import { display, type RelativePath } from "../../ffi/byte_string.ts";
+import { absolutePath, display, type RelativePath } from "../../ffi/byte_string.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { UserNotifier } from "../user_notification/user_notifier.ts";
 import type { ChannelConfig, InfectedAction } from "./config/channel_config.ts";
 import type { JudgeParts } from "./judge.ts";
-import { hostPath } from "./layout.ts";
 import { about } from "./channel_log.ts";
 import type { Replica } from "./replica.ts";
 
@@ -33,7 +32,8 @@ export function verdictReports(
   const user = userNotify.enable
     ? new UserNotifier(reactor, userNotify.socket, onTrouble)
     : undefined;
-  const placeOf = (replica: Replica, path: RelativePath) => hostPath(basePath, replica.name, path);
+  const placeOf = (replica: Replica, path: RelativePath) =>
+    absolutePath(absolutePath(basePath, replica.name), path);
   return {
     onMalware(replica, path, signature) {
       const place = placeOf(replica, path);

@@ -10,7 +10,7 @@ import { type Fault, formatFault } from "./config/fault.ts";
 import { readConfiguration } from "./config/file.ts";
 import { describeChannel } from "./config/report.ts";
 import { instanceWarnings } from "./inotify_instances.ts";
-import { checkLayout } from "./layout.ts";
+import { checkLayout } from "./layout_check.ts";
 import { realPlaces } from "./real_places.ts";
 import { scannerWarnings } from "./scanner_warnings.ts";
 

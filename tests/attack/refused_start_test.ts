@@ -14,7 +14,7 @@ import { nextTurn, Reactor } from "../../ffi/reactor.ts";
 import { Channel } from "../../src/gate/channel.ts";
 import { parseConfiguration } from "../../src/gate/config/configuration.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
-import { LayoutFault } from "../../src/gate/layout.ts";
+import { LayoutFault } from "../../src/gate/layout_fault.ts";
 import { RecoveryJournal } from "../../src/gate/recovery_journal.ts";
 import { nameOfTaken } from "../../src/gate/recovery_name.ts";
 import { logger } from "../../src/logging/logging.ts";

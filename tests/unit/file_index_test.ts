@@ -6,7 +6,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { FileIndex } from "../../src/gate/file_index.ts";
 import { begun } from "../../src/gate/index_renewal.ts";
-import { LayoutFault } from "../../src/gate/layout.ts";
+import { LayoutFault } from "../../src/gate/layout_fault.ts";
 import { type IndexEntry, UNKNOWN_ENTRY } from "../../src/gate/replica_record.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { waitFor } from "../support/wait.ts";

@@ -3,7 +3,7 @@
 // @ts-types="../support/assert.d.ts"
 import { assertEquals, assertMatch } from "@std/assert";
 import { fileName, fromText } from "../../ffi/byte_string.ts";
-import { checkReplaced, checkUnopened } from "../../src/gate/layout.ts";
+import { checkReplaced, checkUnopened } from "../../src/gate/layout_check.ts";
 
 /** Fails as nobody foresaw, as on a disk that fails. */
 const UNFORESEEN = fromText(`/tmp/${"x".repeat(300)}`);

@@ -1,7 +1,6 @@
 /** A stream socket on the reactor: reads and writes that wait, with limits of time. */
 
 import { pause } from "./clock.ts";
-import type { Descriptor } from "./descriptor.ts";
 import { ERRNO, isErrno, SystemError } from "./errno.ts";
 import { EPOLL, type Reactor } from "./reactor.ts";
 import { acceptFrom, type Address, showAddress, startConnecting, StreamSocket } from "./socket.ts";
@@ -84,19 +83,6 @@ export class Connection implements Disposable {
       const count = this.#open.send(rest);
       if (count === "again") await this.#wait("write", timeoutMs);
       else rest = rest.subarray(count);
-    }
-  }
-
-  /** Writes everything, a descriptor with its first byte (Unix sockets only). */
-  async writeWithDescriptor(
-    data: Uint8Array<ArrayBuffer>,
-    file: Descriptor,
-    timeoutMs?: number,
-  ): Promise<void> {
-    for (;;) {
-      const count = this.#open.sendWithDescriptor(data, file);
-      if (count !== "again") return await this.write(data.subarray(count), timeoutMs);
-      await this.#wait("write", timeoutMs);
     }
   }
 

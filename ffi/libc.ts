@@ -36,12 +36,6 @@ const SYMBOLS = {
   // The third argument is variadic: int, or a pointer in the second form.
   fcntl: { parameters: ["i32", "i32", "i64"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
-  readBlocking: {
-    name: "read",
-    parameters: ["i32", "buffer", "usize"],
-    result: "i32",
-    nonblocking: true,
-  },
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   preadBlocking: {
@@ -66,12 +60,6 @@ const SYMBOLS = {
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   mkdirat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  unlinkatBlocking: {
-    name: "unlinkat",
-    parameters: ["i32", "buffer", "i32"],
-    result: "i32",
-    nonblocking: true,
-  },
   linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
   // target, dirfd, name
   symlinkat: { parameters: ["buffer", "i32", "buffer"], result: "i32" },
@@ -96,7 +84,6 @@ const SYMBOLS = {
     result: "i64",
     nonblocking: true,
   },
-  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   copyFileRangeBlocking: {
     name: "copy_file_range",

@@ -61,11 +61,6 @@ export class ReplyReader {
     return replies;
   }
 
-  /** Whether a reply has begun and not ended. */
-  get isInside(): boolean {
-    return this.#partial !== "";
-  }
-
   #complete(rest: ByteString): ByteString {
     if (this.#partial.length + rest.length > REPLY_MAX) throw new ReplyTooLong("a reply too long");
     const reply = (this.#partial + rest) as ByteString;

@@ -5,14 +5,10 @@
  */
 
 import { isWithin, type RelativePath } from "../../ffi/byte_string.ts";
+import { type PathLimits, PathTally } from "../collections/path_tally.ts";
 
-export interface QueueLimits {
-  readonly paths: number;
-  /** Of all paths that wait for a share together. */
-  readonly bytes: number;
-}
-
-const DEFAULT_LIMITS: QueueLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
+/** Of all paths that wait for a share. */
+const DEFAULT_LIMITS: PathLimits = { paths: 50_000, bytes: 16 * 1024 * 1024 };
 
 interface Queue {
   readonly paths: Set<RelativePath>;
@@ -21,7 +17,7 @@ interface Queue {
    * taken, each time.
    */
   order: Iterator<RelativePath>;
-  bytes: number;
+  readonly tally: PathTally;
 }
 
 export class PathQueue {
@@ -32,7 +28,7 @@ export class PathQueue {
   /** Told again while they were running, and by whom. */
   readonly #again = new Map<RelativePath, Set<string>>();
 
-  constructor(private readonly limits: QueueLimits = DEFAULT_LIMITS) {}
+  constructor(private readonly limits: PathLimits = DEFAULT_LIMITS) {}
 
   /** `false` if the share's queue is full: the path is not remembered. */
   add(share: string, path: RelativePath): boolean {
@@ -42,12 +38,12 @@ export class PathQueue {
     }
     const queue = this.#queueOf(share);
     if (queue.paths.has(path)) return true;
-    if (this.fullness(share) >= 1) {
+    if (queue.tally.isFull) {
       this.#overflowed.add(share);
       return false;
     }
     queue.paths.add(path);
-    queue.bytes += path.length;
+    queue.tally.add(path);
     return true;
   }
 
@@ -58,7 +54,7 @@ export class PathQueue {
     for (let next = queue.order.next(); !next.done; next = queue.order.next()) {
       const path = next.value;
       queue.paths.delete(path);
-      queue.bytes -= path.length;
+      queue.tally.remove(path);
       if (this.#running.has(path)) {
         this.#repeat(path, to);
         continue;
@@ -125,8 +121,7 @@ export class PathQueue {
 
   /** How much of what may wait for a share does: 1 and more is full. */
   fullness(share: string): number {
-    const { paths, bytes } = this.#queueOf(share);
-    return Math.max(paths.size / this.limits.paths, bytes / this.limits.bytes);
+    return this.#queueOf(share).tally.fullness;
   }
 
   get size(): number {
@@ -139,7 +134,8 @@ export class PathQueue {
     let queue = this.#waiting.get(share);
     if (queue === undefined) {
       const paths = new Set<RelativePath>();
-      this.#waiting.set(share, queue = { paths, order: paths.values(), bytes: 0 });
+      queue = { paths, order: paths.values(), tally: new PathTally(this.limits) };
+      this.#waiting.set(share, queue);
     }
     return queue;
   }

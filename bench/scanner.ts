@@ -14,6 +14,7 @@ import { Reactor } from "../ffi/reactor.ts";
 import { ClamdScanner } from "../src/scanning/clamd.ts";
 import { Clamd } from "../tests/support/clamd.ts";
 import { scratchDirectory } from "../tests/support/scratch.ts";
+import { median } from "./statistics.ts";
 
 const FILE_SIZE = 4096;
 /** Unnamed files that are open at once. */
@@ -67,10 +68,6 @@ async function clamdscan(clamd: Clamd, folder: string): Promise<number> {
   const { success } = await command.output();
   if (!success) throw new Error("clamdscan failed");
   return (performance.now() - begin) / 1000;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
 function report(name: string, seconds: readonly number[]): void {

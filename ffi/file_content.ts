@@ -153,6 +153,11 @@ export function truncate(file: Descriptor, size: number): void {
   check(libc.ftruncate(file.fd, BigInt(size)), "ftruncate");
 }
 
+/** As a key of a Map: the same for all that `sameInode` holds of. */
+export function inodeKey({ device, inode }: FileStatus): string {
+  return `${device}:${inode}`;
+}
+
 /** Whether both are of one inode, whatever it holds. */
 export function sameInode(a: FileStatus, b: FileStatus): boolean {
   return a.device === b.device && a.inode === b.inode;

@@ -7,6 +7,7 @@
 import type { FileName } from "../../ffi/byte_string.ts";
 import { type Clock, MACHINE_CLOCK } from "../../ffi/clock.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { inodeKey } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import { BoundedMap } from "../collections/bounded_map.ts";
 import {
@@ -51,12 +52,12 @@ export class ConflictCopies {
 
   /** `copy` is in `directory` from now on. */
   async kept(directory: Directory, copy: FileName): Promise<void> {
-    const listing = await this.#listings.get(keyOf(directory));
+    const listing = await this.#listings.get(inodeKey(statusOf(directory)));
     if (listing !== undefined) add(listing, copy);
   }
 
   async #listing(directory: Directory): Promise<Listing> {
-    const key = keyOf(directory);
+    const key = inodeKey(statusOf(directory));
     const known = this.#listings.get(key);
     if (known !== undefined) return await known;
     const listing = list(directory);
@@ -67,11 +68,6 @@ export class ConflictCopies {
     listing.then(() => this.#clock.after(VALID_MS, forget), forget);
     return await listing;
   }
-}
-
-function keyOf(directory: Directory): string {
-  const { device, inode } = statusOf(directory);
-  return `${device} ${inode}`;
 }
 
 async function list(directory: Directory): Promise<Listing> {

@@ -3,6 +3,7 @@
 import { type ByteString, display, displayText } from "../../ffi/byte_string.ts";
 import { canonicalPath } from "../../ffi/canonical_path.ts";
 import { Directory } from "../../ffi/directory.ts";
+import { inodeKey } from "../../ffi/file_content.ts";
 import { statusOf } from "../../ffi/file_status.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
 import { type Fault, fault } from "./config/fault.ts";
@@ -54,8 +55,7 @@ interface RealPlace {
 function realPlace(path: ByteString): RealPlace | undefined {
   try {
     using directory = Directory.openTrusted(path);
-    const { device, inode } = statusOf(directory);
-    return { path: canonicalPath(directory), directory: `${device} ${inode}` };
+    return { path: canonicalPath(directory), directory: inodeKey(statusOf(directory)) };
   } catch {
     return undefined; // it is not there, or cannot be reached, as will be said when it is opened
   }

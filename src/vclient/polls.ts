@@ -4,6 +4,7 @@
  */
 
 import { type RelativePath, ROOT } from "../../ffi/byte_string.ts";
+import { inodeKey } from "../../ffi/file_content.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 
 /** Later than any change. */
@@ -72,9 +73,9 @@ export class Polls {
     const most = this.#roomBeside(directory);
     return {
       sinceNs: this.#sinceNs(last),
-      isNew: (status) => last === undefined ? isRenamed(status) : !last.met.has(keyOf(status)),
+      isNew: (status) => last === undefined ? isRenamed(status) : !last.met.has(inodeKey(status)),
       wasRead: (status) => {
-        if (met.size < most) met.add(keyOf(status));
+        if (met.size < most) met.add(inodeKey(status));
       },
       end: () => this.#ended(directory, { begun, met }),
     };
@@ -123,10 +124,6 @@ export class Polls {
 /** A rename changes only the time of change of a directory; what happens in it, both times. */
 export function isRenamed({ ctimeNs, mtimeNs }: FileStatus): boolean {
   return mtimeNs < ctimeNs;
-}
-
-function keyOf({ device, inode }: FileStatus): string {
-  return `${device}:${inode}`;
 }
 
 function nanoseconds(ms: number): bigint {

@@ -4,6 +4,7 @@
  * write without a pause. Bounded (I6). Pure.
  */
 
+import { inodeKey } from "../../ffi/file_content.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { BoundedMap } from "../collections/bounded_map.ts";
 
@@ -17,7 +18,7 @@ export class RestlessFiles {
 
   /** It was found to be infected, and has changed meanwhile: whether that has gone on for long enough. */
   infectedAgain(file: FileStatus): boolean {
-    const key = keyOf(file);
+    const key = inodeKey(file);
     const times = (this.#found.get(key) ?? 0) + 1;
     if (times < VERDICTS) this.#found.set(key, times);
     else this.#found.delete(key);
@@ -26,10 +27,6 @@ export class RestlessFiles {
 
   /** It was not infected, or is at rest. */
   forget(file: FileStatus): void {
-    this.#found.delete(keyOf(file));
+    this.#found.delete(inodeKey(file));
   }
-}
-
-function keyOf({ device, inode }: FileStatus): string {
-  return `${device}:${inode}`;
 }

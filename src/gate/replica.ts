@@ -9,6 +9,7 @@ import {
   type RelativePath,
 } from "../../ffi/byte_string.ts";
 import type { Directory } from "../../ffi/directory.ts";
+import { SystemError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import type { ReplicaRole, Seen } from "./planning/situation.ts";
 import type { DirectoryAt, ReplicaId } from "./replica_record.ts";
@@ -77,6 +78,17 @@ export class Replica {
     }
     const { parent } = this.#glanced.view;
     return parent === undefined ? ABSENT : look(parent, path, this.#mountId);
+  }
+
+  /** The same; `undefined` where the root is not there, or that cannot be told now. */
+  glanceIfPossible(path: RelativePath): Seen | undefined {
+    if (this.#root === undefined) return undefined;
+    try {
+      return this.glance(path);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return undefined;
+    }
   }
 
   #endGlances(): void {

@@ -15,9 +15,7 @@ import { PathTally } from "../collections/path_tally.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import { InotifyWatcher } from "../watching/inotify_watcher.ts";
 import type { MoveTime, RereadReason, WatchSink } from "../watching/watcher.ts";
-import { Arrivals } from "./arrivals.ts";
 import type { ChannelConfig } from "./config/channel_config.ts";
-import { Departures } from "./departures.ts";
 import type { FileIndex } from "./file_index.ts";
 import { type IgnoreRules, LONGEST_PATH } from "./ignore_patterns.ts";
 import type { Place } from "./job.ts";
@@ -26,7 +24,7 @@ import { type EverybodysRename, MoveMemory } from "./move_memory.ts";
 import type { Seen } from "./planning/situation.ts";
 import type { Wanted } from "./readings.ts";
 import { Replica } from "./replica.ts";
-import { recordIn } from "./replica_record.ts";
+import { UntoldRenames } from "./untold_renames.ts";
 
 /** Of a long path, in messages. */
 const SHOWN = 100;
@@ -78,8 +76,7 @@ export class Share implements WatchSink {
   readonly #expectedTally = new PathTally(MOST_EXPECTED);
   /** Renames by the daemon of which an event is still to tell. */
   readonly #expectedRenames = new Set<EverybodysRename>();
-  readonly #departures = new Departures();
-  readonly #arrivals = new Arrivals();
+  readonly #untold: UntoldRenames;
   #foundEmpty = false;
   /** It was found empty, and what was known of it still counts, whatever its guest may have written since. */
   #waitsEmptied = false;
@@ -92,6 +89,12 @@ export class Share implements WatchSink {
     this.#links = new LinkedNames({
       lookAt: (path) => parts.lookAt(replica, path),
       search: () => parts.read(replica, ROOT, "changed"),
+    });
+    this.#untold = new UntoldRenames({
+      replica,
+      moves: this.moves,
+      index: parts.index,
+      onRenamed: (from, to, when) => this.renamed(from, to, when),
     });
     this.#watcher = new InotifyWatcher(reactor, this, {
       debounceMs: config.debounceMs,
@@ -158,8 +161,7 @@ export class Share implements WatchSink {
   seen(path: RelativePath, seen: Seen, isKnown: boolean): void {
     this.#links.seen(path, seen.kind === "file" ? seen.status : undefined, isKnown);
     if (isKnown) return;
-    this.#meet(path, seen);
-    this.#arrived(path, seen);
+    this.#untold.seen(path, seen);
   }
 
   /** The daemon itself has changed `path`. */
@@ -190,8 +192,7 @@ export class Share implements WatchSink {
     if (path === ROOT || this.#isIgnored(path) || replica.root === undefined) return;
     if (used && this.#hasLostName(path)) this.#links.changedUnnamed();
     if (isEcho(replica, path)) return;
-    // What came here untold was found before.
-    if (this.#departures.size > 0) this.#meet(path, this.#glance(path));
+    this.#untold.changed(path);
     lookAt(replica, path);
   }
 
@@ -200,25 +201,14 @@ export class Share implements WatchSink {
    * had looked a file up first, as long as the guest remembers the file.
    */
   #hasLostName(path: RelativePath): boolean {
-    if (this.#glance(path)?.kind !== "absent") return false;
+    if (this.replica.glanceIfPossible(path)?.kind !== "absent") return false;
     const to = this.moves.targetOf(path);
-    return to === undefined || this.#glance(to)?.kind === "absent";
-  }
-
-  /** `undefined` if that cannot be told: it is looked at closely then, or the share is not there. */
-  #glance(path: RelativePath): Seen | undefined {
-    if (this.replica.root === undefined) return undefined;
-    try {
-      return this.replica.glance(path);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      return undefined;
-    }
+    return to === undefined || this.replica.glanceIfPossible(to)?.kind === "absent";
   }
 
   /** Milliseconds since the file at `path` was changed; `undefined` if there is none. */
   ageMs(path: RelativePath): number | undefined {
-    const seen = this.#glance(path);
+    const seen = this.replica.glanceIfPossible(path);
     return seen?.kind === "file" ? ageMs(seen.status) : undefined;
   }
 
@@ -231,38 +221,19 @@ export class Share implements WatchSink {
       // Into a directory that the daemon has made for it, and nobody watches yet.
       if (rename.from === path) return this.#wasRenamed(rename, mark);
     }
-    const inodes = this.#knownInodes(path);
-    if (inodes.length === 0) return;
-    const arrived = inodes.map((inode) => this.#arrivedWith(inode)).find((to) => to !== undefined);
-    if (arrived !== undefined && arrived !== path) this.renamed(path, arrived, { left: mark });
-    else this.#departures.add({ path, inodes, mark }, performance.now());
-  }
-
-  /** It was found, or looked at, before its departure was told. */
-  #arrivedWith(inode: number): RelativePath | undefined {
-    const path = this.#arrivals.of(inode);
-    return path !== undefined && this.#inodeAt(path) === inode ? path : undefined;
+    this.#untold.departed(path, mark);
   }
 
   movedOut(mark: number): void {
-    this.#departures.ended(mark);
+    this.#untold.movedOut(mark);
   }
 
   paired(mark: number): void {
-    this.#departures.arrived(mark);
+    this.#untold.paired(mark);
   }
 
   found(path: RelativePath): void {
-    const seen = this.#glance(path);
-    if (this.#departures.size > 0) this.#meet(path, seen);
-    this.#arrived(path, seen);
-  }
-
-  /** Its departure may be told later. */
-  #arrived(path: RelativePath, seen: Seen | undefined): void {
-    if (seen?.kind === "file" || seen?.kind === "directory") {
-      this.#arrivals.add(seen.status.inode, path);
-    }
+    this.#untold.found(path);
   }
 
   /** See `Watcher`. */
@@ -277,43 +248,10 @@ export class Share implements WatchSink {
 
   /** Whether what had `path` may have a name that is still to be found. */
   mayBeMet(path: RelativePath): boolean {
-    if (this.#departures.size === 0) return false;
-    const isReading = this.#watcher.hasUnread || this.#parts.isBeingRead(this.replica);
-    return this.#departures.mayBeMet(path, isReading, performance.now());
-  }
-
-  /** `path` may be the new name of something. */
-  #meet(path: RelativePath, seen: Seen | undefined): void {
-    if (seen?.kind !== "file" && seen?.kind !== "directory") return;
-    const { inode } = seen.status;
-    const departure = this.#departures.take(inode);
-    if (departure === undefined) return;
-    const from = departure.path;
-    // Once the former name's end has travelled, the inode may have been given to something else.
-    if (from === path || !this.#knownInodes(from).includes(inode)) return;
-    this.renamed(from, path, { left: departure.mark });
-  }
-
-  /**
-   * What had `path` had one of them: the index may still know it by a former name, and by this one, or another former one,
-   * something else. That is where it was told to be.
-   */
-  #knownInodes(path: RelativePath): number[] {
-    const inodes: number[] = [];
-    for (const name of [path, ...this.moves.sourcesOf(path)]) {
-      const inode = recordIn(this.#parts.index.get(name), this.replica.id)?.inode;
-      if (inode !== undefined && !this.#isWhereTold(name, inode)) inodes.push(inode);
-    }
-    return inodes;
-  }
-
-  #isWhereTold(name: RelativePath, inode: number): boolean {
-    return this.moves.targetsOf(name).some((to) => this.#inodeAt(to) === inode);
-  }
-
-  #inodeAt(path: RelativePath): number | undefined {
-    const seen = this.#glance(path);
-    return seen?.kind === "file" || seen?.kind === "directory" ? seen.status.inode : undefined;
+    return this.#untold.mayBeMet(
+      path,
+      () => this.#watcher.hasUnread || this.#parts.isBeingRead(this.replica),
+    );
   }
 
   reread(directory: RelativePath, reason: RereadReason): void {
@@ -322,7 +260,7 @@ export class Share implements WatchSink {
     if (reason === "overflow") this.#tell(": events were lost: reading it again");
     if (directory === ROOT) {
       this.#endExpectedRenames();
-      this.#departures.allEnded();
+      this.#untold.allEnded();
     }
     if (reason === "created") return read(replica, directory, "vanished");
     // Directories that the daemon makes are moved in as well: they are not to be in the way of a guest's files (I7).
@@ -376,7 +314,7 @@ export class Share implements WatchSink {
 
   /** `until`: see `MoveMemory`. */
   followed(rename: EverybodysRename, until: number): void {
-    this.#departures.followed(this.moves.followed(rename, until));
+    this.#untold.followed(this.moves.followed(rename, until));
     this.#links.followed(rename);
   }
 
@@ -387,7 +325,7 @@ export class Share implements WatchSink {
   rootLost(): void {
     this.#tellAbsence("is gone: waiting for it; nothing is deleted");
     this.#endExpectedRenames();
-    this.#departures.allEnded();
+    this.#untold.allEnded();
     this.replica.detach();
   }
 

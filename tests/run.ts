@@ -19,29 +19,31 @@ import {
   total,
 } from "./support/test_report.ts";
 
-interface Group {
-  readonly folder: string;
-  /** A file of the group is begun while fewer than this are running, whatever their group. */
+interface Lane {
+  /** Below tests/, the light ones first. */
+  readonly folders: readonly string[];
+  /** So many of its files run at a time. */
   readonly sideBySide: number;
 }
 
 /**
- * Folders below tests/, the light ones first: what is wrong there explains what fails later. Files that wait more than
- * they work run side by side; each has a filesystem, a clamd and a gate of its own.
+ * One phase after the other, the light one first: what is wrong there explains what fails later. The lanes of a phase
+ * run beside each other. Most files wait more than they work, and each has a filesystem, a clamd and a gate of its
+ * own; the virtual machines work all the time, and take what the others leave of the processors.
  */
-const GROUPS: readonly Group[] = [
-  { folder: "unit", sideBySide: 2 },
-  { folder: "integration", sideBySide: 4 },
-  { folder: "attack", sideBySide: 4 },
-  { folder: "packaging", sideBySide: 3 },
-  { folder: "vm", sideBySide: 2 },
+const PHASES: readonly (readonly Lane[])[] = [
+  [{ folders: ["unit"], sideBySide: 2 }],
+  [
+    { folders: ["integration", "attack", "packaging"], sideBySide: 5 },
+    { folders: ["vm"], sideBySide: 1 },
+  ],
 ];
 
 const ROOT = new URL("./", import.meta.url).pathname;
 const REPOSITORY = new URL("../", import.meta.url).pathname;
 const running = new Set<Deno.ChildProcess>();
 
-/** Test files of a group, by path relative to the repository. */
+/** Test files of a folder, by path relative to the repository. */
 function testFiles(folder: string): string[] {
   const found: string[] = [];
   const visit = (path: string) => {
@@ -53,7 +55,7 @@ function testFiles(folder: string): string[] {
   try {
     visit(`${ROOT}${folder}`);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // a group that is still to come
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // a folder that is still to come
   }
   return found.map((path) => path.slice(REPOSITORY.length)).sort();
 }
@@ -124,26 +126,17 @@ function withLeftovers(report: Report, path: string, pid: number): Report {
   };
 }
 
-/** Runs the chosen files in the order of their groups; a group need not wait for the last of the one before. */
-async function runFiles(
-  groups: readonly (Group & { readonly files: readonly string[] })[],
-  names: readonly string[],
-): Promise<Report[]> {
-  const reports: Report[] = [];
-  const isAlone = groups.reduce((sum, { files }) => sum + files.length, 0) === 1;
-  const active = new Set<Promise<void>>();
-  for (const { sideBySide, files } of groups) {
-    for (const path of files) {
-      while (active.size >= sideBySide) await Promise.race(active);
-      const run = runFile(path, names, !isAlone).then((report) => {
-        reports.push(report);
-        active.delete(run);
-      });
-      active.add(run);
-    }
-  }
-  await Promise.all(active);
-  return reports;
+/** Runs the files of a lane in their order; each is begun as soon as there is a place for it. */
+async function runLane(
+  files: readonly string[],
+  sideBySide: number,
+  run: (path: string) => Promise<void>,
+): Promise<void> {
+  const waiting = files.values();
+  const place = async () => {
+    for (const path of waiting) await run(path);
+  };
+  await Promise.all(Array.from({ length: sideBySide }, place));
 }
 
 function endOnSignal(signal: Deno.Signal, code: number): void {
@@ -181,10 +174,19 @@ async function main(filters: readonly string[]): Promise<number> {
   if (failure !== undefined) say(failure);
   for (const reason of obstacles()) say(`some tests cannot run here and are skipped: ${reason}`);
 
-  const groups = GROUPS.map((group) => ({ ...group, files: testFiles(group.folder) }));
-  const choice = choose(filters, groups.flatMap(({ files }) => files));
-  const chosen = groups.map((group) => ({ ...group, files: group.files.filter(choice.files) }));
-  const reports = await runFiles(chosen, choice.names);
+  const filesOf = ({ folders }: Lane) => folders.flatMap(testFiles);
+  const all = PHASES.flat().flatMap(filesOf);
+  const choice = choose(filters, all);
+  const isAlone = all.filter(choice.files).length === 1;
+  const reports: Report[] = [];
+  const run = async (path: string) => {
+    reports.push(await runFile(path, choice.names, !isAlone));
+  };
+  for (const lanes of PHASES) {
+    await Promise.all(
+      lanes.map((lane) => runLane(filesOf(lane).filter(choice.files), lane.sideBySide, run)),
+    );
+  }
   const failures = reports.flatMap((report) => report.failures);
   const skips = reports.flatMap((report) => report.skips);
   if (skips.length > 0) say(bold("\nSkipped:"));

@@ -35,7 +35,7 @@ export function systemdObstacle(): string | undefined {
 export const NESTED_MARK = "/usr/local/lib/virtiofs-gate-nested-systemd";
 
 /** It may be in an emulated machine. */
-const BOOT_MS = 180_000;
+const BOOT_MS = 300_000;
 
 const target = (unit: string) => ({
   text: `[Unit]\nDescription=Nested\nDefaultDependencies=no\n${unit}\n`,

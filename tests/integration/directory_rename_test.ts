@@ -109,7 +109,10 @@ onEachFilesystem(
     test("I3: it is written to, and made anew, at the same moment", async ({ only }) => {
       await make(only, "busy");
       await Promise.all([
-        only.share("ann").shell("mv busy calm; echo ann > calm/1; mkdir busy; echo again > busy/1"),
+        // What bob has written there may have come between.
+        only.share("ann").shell(
+          "mv busy calm; echo ann > calm/1; mkdir -p busy; echo again > busy/1",
+        ),
         only.share("bob").shell("echo bob > busy/2 || echo bob > calm/2; rm -f busy/3"),
       ]);
       await waitFor(

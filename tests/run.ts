@@ -34,7 +34,7 @@ interface Lane {
 const PHASES: readonly (readonly Lane[])[] = [
   [{ folders: ["unit"], sideBySide: 2 }],
   [
-    { folders: ["integration", "attack", "packaging"], sideBySide: 5 },
+    { folders: ["integration", "attack", "packaging"], sideBySide: 4 },
     { folders: ["vm"], sideBySide: 1 },
   ],
 ];

@@ -77,7 +77,7 @@ export class MoveMemory {
   #count = 0;
   #bytes = 0;
   #number = 0;
-  /** The last one that was told as it happened, unless it was the second of an exchange. */
+  /** The last one that was told, unless it was the second of an exchange. */
   #last: Move | undefined;
 
   /** See `WatchSink`. */
@@ -85,21 +85,35 @@ export class MoveMemory {
     return ++this.#number;
   }
 
-  /** Returns the number of this rename. `when`: if it was not just now. */
+  /** As it was told. Returns the number of this rename. `when`: if it was not just now. */
   moved(from: RelativePath, to: RelativePath, when?: MoveTime): number {
     // What is exchanged is told as two renames in a row. One there and back looks the same, but leaves nothing there.
-    const first = !when && this.#last?.from === to && this.#last.to === from
-      ? this.#last
-      : undefined;
-    const arrived = when?.arrived ?? first?.arrived ?? ++this.#number;
-    const move = { from, to, left: when?.left ?? arrived, arrived };
-    if (!when) this.#last = first === undefined ? move : undefined;
+    const first = this.#last?.from === to && this.#last.to === from ? this.#last : undefined;
+    const told = this.#timed(from, to, when ?? first);
+    const move = first === undefined ? told : exchanged(told, first);
+    this.#last = first === undefined ? move : undefined;
+    this.#add(move);
+    return move.arrived;
+  }
+
+  /** The same of one that nobody has told: it may be found between the halves of an exchange. */
+  found(from: RelativePath, to: RelativePath, when?: MoveTime): number {
+    const move = this.#timed(from, to, when);
+    this.#add(move);
+    return move.arrived;
+  }
+
+  #timed(from: RelativePath, to: RelativePath, when?: MoveTime): Move {
+    const arrived = when?.arrived ?? ++this.#number;
+    return { from, to, left: when?.left ?? arrived, arrived };
+  }
+
+  #add(move: Move): void {
     this.#remember(move);
     for (const oldest of this.#targets.keys()) {
       if (this.#count <= MOST_MOVES && this.#bytes <= MOST_BYTES) break;
       for (const one of this.#targets.get(oldest) ?? []) this.#forget(one);
     }
-    return arrived;
   }
 
   /** Whether `followed` takes but a moment, and hardly any room (I6, I7). `until`: Infinity if it is still to be renamed. */
@@ -263,6 +277,15 @@ export class MoveMemory {
     const [oldest] = moves;
     if (moves.length > MOST_OF_A_NAME && oldest !== undefined) this.#forget(oldest);
   }
+}
+
+/** The second half of an exchange: it has left when the first one arrives, and arrives when that has left. */
+function exchanged(second: Move, first: Move): Move {
+  return {
+    ...second,
+    left: Math.min(second.left, first.arrived),
+    arrived: Math.max(second.arrived, first.left),
+  };
 }
 
 function add(

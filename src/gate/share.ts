@@ -269,23 +269,29 @@ export class Share implements WatchSink {
   }
 
   moved(from: RelativePath, to: RelativePath, when?: MoveTime): void {
-    const number = this.renamed(from, to, when);
+    const isFollowed = !this.#isIgnored(to); // else it arrives nowhere, and nothing waits for that
+    const number = isFollowed ? this.moves.moved(from, to, when) : undefined;
+    if (number !== undefined) this.#wasTold(from, to, when?.left ?? number);
     // How it came to the first of these names, nobody may have told.
     this.found(to);
     // Names of the past lead nowhere now.
     if (number !== undefined && !when) this.#parts.onMoved(this.replica, from, to, number);
   }
 
-  /** `from` has become `to`, some time ago. `undefined`: it is ignored there, arrives nowhere, and nothing waits for that. */
-  renamed(from: RelativePath, to: RelativePath, when?: MoveTime): number | undefined {
-    if (this.#isIgnored(to)) return undefined;
-    const number = this.moves.moved(from, to, when);
+  /** `from` has become `to`, some time ago, which was not told. */
+  renamed(from: RelativePath, to: RelativePath, when?: MoveTime): void {
+    if (this.#isIgnored(to)) return;
+    const number = this.moves.found(from, to, when);
+    this.#wasTold(from, to, when?.left ?? number);
+  }
+
+  /** If the daemon has renamed it. */
+  #wasTold(from: RelativePath, to: RelativePath, left: number): void {
     for (const rename of this.#expectedRenames) {
       // Of an exchange the second half is told last.
       const [first, last] = rename.isExchange ? [rename.to, rename.from] : [rename.from, rename.to];
-      if (first === from && last === to) this.#wasRenamed(rename, when?.left ?? number);
+      if (first === from && last === to) this.#wasRenamed(rename, left);
     }
-    return number;
   }
 
   #wasRenamed(rename: EverybodysRename, until: number): void {

@@ -419,6 +419,39 @@ testOnEachFilesystem(
   },
 );
 
+const THROUGH_NEW: Readonly<Record<string, { act(ann: Share): void; malware: string }>> = {
+  "in a directory that went into a new one, by an exchange there": {
+    act: (ann) => {
+      move(ann, "d/e/letter", "other/x");
+      move(ann, "other", "d/other");
+      Deno.mkdirSync(ann.at("n"));
+      move(ann, "d", "n/d");
+      ann.exchange("n/d/e", "n/d/other");
+      move(ann, "n/d/e/x", "x");
+    },
+    malware: "x",
+  },
+};
+
+for (const [how, { act, malware }] of Object.entries(THROUGH_NEW)) {
+  testOnEachFilesystem(
+    `I3: a file comes to its new name ${how}, before that is watched, and is infected`,
+    async (kind) => {
+      await using world = await World.start(kind, { channels: { docs: {} } });
+      const ann = world.only.share("ann");
+      for (const name of ["d/e/letter", "other/file"]) {
+        await ann.write(name, `content of ${name}`);
+      }
+      await world.only.settled();
+      world.gate.signal("SIGSTOP");
+      act(ann);
+      ann.infect(malware);
+      world.gate.signal("SIGCONT");
+      await comesBack(world, 1, "content of d/e/letter", "content of other/file");
+    },
+  );
+}
+
 testOnEachFilesystem(
   "two files take the places of each other's directories",
   async (kind) => {

@@ -103,10 +103,28 @@ Deno.test("I3: a name that was given to something else, which was renamed as wel
 
 Deno.test("I3: an earlier rename that is found out between the halves of an exchange leaves it one", () => {
   const moves = remembering("x a", "a b");
-  moves.moved(path("y"), path("b"), { left: 1 });
+  moves.found(path("y"), path("b"), { left: 1 });
   moves.moved(path("b"), path("a"));
   assertEquals(moves.targetsOf(path("a")), [path("b")]);
   assertEquals(moves.targetsOf(path("b")), [path("a")]);
+});
+
+Deno.test("I3: what was exchanged in a directory that has departed has one former name", () => {
+  const moves = remembering("other d/b");
+  moves.moved(path("d/a"), path("d/b"), { left: 1.1, arrived: 1.2 });
+  moves.moved(path("d/b"), path("d/a"), { left: 1.3, arrived: 1.4 });
+  assertEquals(moves.targetsOf(path("other/x")), [path("d/a/x")]);
+  assertEquals(moves.sourcesOf(path("d/a/x")), ["d/b/x", "other/x"].map(path));
+});
+
+Deno.test("I3: what was exchanged for something in a directory that has departed has one former name", () => {
+  const moves = remembering("other d/b");
+  const number = moves.mark();
+  moves.moved(path("d/b"), path("out"), { left: 1.1 });
+  moves.moved(path("out"), path("d/b"), { left: number + 2, arrived: 1.2 });
+  assertEquals(moves.targetsOf(path("other/x")), [path("out/x")]);
+  assertEquals(moves.targetsOf(path("out/x")), [path("d/b/x")]);
+  assertEquals(moves.sourcesOf(path("out/x")), ["d/b/x", "other/x"].map(path));
 });
 
 Deno.test("I3: what was exchanged has one former name", () => {

@@ -63,6 +63,15 @@ interface Departure {
   readonly node: WatchNode | undefined;
 }
 
+/** What got its name from somewhere of which nothing is told. */
+interface Arrival {
+  readonly parent: WatchNode;
+  readonly name: FileName;
+  readonly path: RelativePath;
+  /** What had the name until then has been told to leave it. */
+  hasReplaced: boolean;
+}
+
 const PATH_MAX = 4096;
 /** The part of the time that is left before a departure that one thing takes: there are numbers for a thousand of them. */
 const PART_OF_TIME = 1 / 64;
@@ -83,6 +92,8 @@ export class EventInterpreter {
   readonly #moves = new MovePairing<Departure>();
   /** What left its name last. Where it arrived, the next event tells, if any does. */
   #departing: Departure | undefined;
+  /** What arrived last, if it came from nowhere. If the same name is given up next, that may be the other half of an exchange. */
+  #arriving: Arrival | undefined;
   readonly #displaced: DisplacedDirectories;
 
   constructor(
@@ -96,10 +107,11 @@ export class EventInterpreter {
   handle(event: InotifyEvent, nowMs: number): void {
     const { mask, watch } = event;
     const arrives = (mask & IN.MOVED_TO) !== 0 && event.cookie === this.#departing?.cookie;
-    if (arrives) this.#departing = undefined;
-    else this.tellDeparted();
-    if (mask & IN.Q_OVERFLOW) return this.findings.overflow();
     const node = this.tree.byWatch(watch);
+    if (arrives) this.#departing = undefined;
+    else this.#tellDeparted();
+    if (!this.#isReplaced(node, event)) this.#tellArrived();
+    if (mask & IN.Q_OVERFLOW) return this.findings.overflow();
     if (mask & OF_THE_DIRECTORY_ITSELF) return this.#directoryItself(watch, mask, node);
     // Attributes of the directory itself have no name: its parent tells them too.
     const name = asFileName(event.name);
@@ -115,9 +127,9 @@ export class EventInterpreter {
     return Math.min(this.#moves.nextExpiryAt, this.#displaced.nextExpiryAt);
   }
 
-  /** Whether what was handled last is a departure that is not told yet, since the next event may tell of its arrival. */
-  get isDeparting(): boolean {
-    return this.#departing !== undefined;
+  /** Whether what was handled last is half of a rename that is not told yet, since the next event may tell more of it. */
+  get isUntold(): boolean {
+    return this.#departing !== undefined || this.#arriving !== undefined;
   }
 
   /** Names that were given up, and wait for the ones that were taken. */
@@ -130,13 +142,36 @@ export class EventInterpreter {
    * of those that are due. Only when all events so far have been handled.
    */
   expire(nowMs: number): void {
-    this.tellDeparted();
+    this.tellHalves();
     for (const departure of this.#moves.expired(nowMs, EXPIRED_AT_ONCE)) this.#movedOut(departure);
     this.#displaced.expire(nowMs);
   }
 
   /** Only when all events so far have been handled. */
-  tellDeparted(): void {
+  tellHalves(): void {
+    this.#tellDeparted();
+    this.#tellArrived();
+  }
+
+  /**
+   * Of an exchange with something that is not watched, the arrival is told first, and then the departure of what had the name
+   * until then: in that order, what arrived would seem to have left again.
+   */
+  #isReplaced(parent: WatchNode | undefined, { mask, name }: InotifyEvent): boolean {
+    const arriving = this.#arriving;
+    if (arriving === undefined || arriving.hasReplaced || !(mask & IN.MOVED_FROM)) return false;
+    if (parent !== arriving.parent || name !== arriving.name) return false;
+    arriving.hasReplaced = true;
+    return true;
+  }
+
+  #tellArrived(): void {
+    const arriving = this.#arriving;
+    this.#arriving = undefined;
+    if (arriving !== undefined) this.findings.found(arriving.path);
+  }
+
+  #tellDeparted(): void {
     const departing = this.#departing;
     this.#departing = undefined;
     if (departing?.path === undefined) return;
@@ -252,7 +287,9 @@ export class EventInterpreter {
         if (departure.isTold) this.findings.paired(departure.mark);
         this.findings.moved(departure.path, path, when);
       }
-    } else if (path !== undefined && departure === undefined) this.findings.found(path);
+    } else if (path !== undefined && departure === undefined) {
+      this.#arriving = { parent, name, path, hasReplaced: false };
+    }
     this.#touch(parent, name, ARRIVED);
     if (!(mask & IN.ISDIR)) return;
     if (this.#isExcluded(parent, name)) {

@@ -251,7 +251,7 @@ export class TreeWatch {
       const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed && caughtUp) this.#interpreter.expire(performance.now());
       // Whoever is told what is found knows what has departed.
-      const isArming = !this.#closed && !this.#interpreter.isDeparting;
+      const isArming = !this.#closed && !this.#interpreter.isUntold;
       if (isArming) this.#armer.step(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tell(performance.now() + PART_OF_TURN_MS);
       if (!this.#closed) this.#tellSoon();
@@ -274,7 +274,7 @@ export class TreeWatch {
     if (this.#isHandling || this.#closed) return false;
     const before = this.#handled;
     const caughtUp = this.#handleEvents(performance.now() + PART_OF_TURN_MS);
-    if (caughtUp && !this.#closed) this.#interpreter.tellDeparted();
+    if (caughtUp && !this.#closed) this.#interpreter.tellHalves();
     return this.#handled > before && !this.#closed;
   }
 

@@ -431,6 +431,22 @@ const THROUGH_NEW: Readonly<Record<string, { act(ann: Share): void; malware: str
     },
     malware: "x",
   },
+  "by an exchange of its directory in a new one for another": {
+    act: (ann) => {
+      Deno.mkdirSync(ann.at("n"));
+      move(ann, "d", "n/d");
+      ann.exchange("n/d", "other");
+    },
+    malware: "other/e/letter",
+  },
+  "by an exchange in a new directory for another file": {
+    act: (ann) => {
+      Deno.mkdirSync(ann.at("n"));
+      move(ann, "d/e/letter", "n/letter");
+      ann.exchange("n/letter", "other/file");
+    },
+    malware: "other/file",
+  },
 };
 
 for (const [how, { act, malware }] of Object.entries(THROUGH_NEW)) {

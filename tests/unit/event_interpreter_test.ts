@@ -78,6 +78,12 @@ class World implements Findings {
     return [...this.lines];
   }
 
+  tellHalves(): string[] {
+    this.lines.length = 0;
+    this.interpreter.tellHalves();
+    return [...this.lines];
+  }
+
   pathOf(watch: number): string | undefined {
     const node = this.tree.byWatch(watch);
     return node && this.tree.pathOf(node);
@@ -91,7 +97,7 @@ Deno.test("events that end a change are told apart from those that only keep the
   assertEquals(world.on(2, IN.ATTRIB, "f"), ["a/f: other"]);
   assertEquals(world.on(2, IN.CLOSE_WRITE, "f"), ["a/f: closed"]);
   assertEquals(world.on(2, IN.DELETE, "f"), ["a/f: settled"]);
-  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 2), ["g found", "g: settled"]);
+  assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO, "g", 2), ["g: settled"]);
 });
 
 Deno.test("both halves of a rename are told as one, and each name is looked at", () => {
@@ -256,10 +262,27 @@ Deno.test("a directory that was met elsewhere before its arrival was told is not
 Deno.test("a directory that moves in from outside is armed", () => {
   const world = new World();
   assertEquals(world.on(ROOT_WATCH, IN.MOVED_TO | DIRECTORY, "a", 9), [
-    "a found",
     "a: settled",
     "arm 1/a: moved",
   ]);
+  assertEquals(world.tellHalves(), ["a found"]);
+});
+
+Deno.test("I3: of what is exchanged with something outside, the departure is told before the arrival", () => {
+  const world = new World({ a: 2 });
+  assertEquals(world.on(2, IN.MOVED_TO, "f", 8), ["a/f: settled"]);
+  assertEquals(world.on(2, IN.MOVED_FROM, "f", 9), []);
+  assertEquals(world.tellHalves(), ["a/f departed at 1", "a/f found"]);
+});
+
+Deno.test("what arrives from outside is told before it, or something else, leaves", () => {
+  const world = new World({ a: 2 });
+  world.on(2, IN.MOVED_TO, "f", 8);
+  assertEquals(world.on(2, IN.MOVED_FROM, "g", 9), ["a/f found"]);
+  world.on(2, IN.MOVED_TO, "h", 10);
+  world.on(2, IN.MOVED_FROM, "h", 11);
+  assertEquals(world.on(2, IN.MOVED_FROM, "h", 12), ["a/h departed at 2", "a/h found"]);
+  assertEquals(world.tellHalves(), ["a/h departed at 3"]);
 });
 
 Deno.test("two directories that exchange their names both get another one", () => {

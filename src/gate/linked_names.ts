@@ -39,7 +39,9 @@ export class LinkedNames {
 
   /** What a look at `path` found: a file's status, or nothing of the kind. `isKnown`: it was not changed. */
   seen(path: RelativePath, status: FileStatus | undefined, isKnown: boolean): void {
+    const before = this.#inodes.get(path);
     this.#remember(path, status);
+    if (before !== undefined && before !== status?.inode) this.#lostName(before);
     if (status === undefined || status.links === 1 || isKnown) return;
     // Once: else each of the other names would ask for all of them again.
     if (this.#asked.get(status.inode) === status.ctimeNs) return;
@@ -49,6 +51,13 @@ export class LinkedNames {
       if (name !== path) this.#parts.lookAt(name);
     }
     if (names.size < status.links) this.#search.request();
+  }
+
+  /** Before it lost one of its names, it may have been changed by that one. */
+  #lostName(inode: number): void {
+    const names = this.#names.get(inode);
+    if (names === undefined) this.#search.request();
+    for (const name of names ?? []) this.#parts.lookAt(name);
   }
 
   /** A file was changed by way of a name that it has no more. Which other one it has, if any, nobody tells. */

@@ -257,6 +257,23 @@ onEachFilesystem(
       await only.settled("links");
     });
 
+    test("I3: what is written by one of two names, which is gone at once, travels", async ({ only }) => {
+      const ann = only.share("ann");
+      await ann.write("links/left", "first");
+      await only.settled("links");
+      await ann.shell("ln links/left links/lost");
+      await only.settled("links");
+      await ann.shell("chmod 640 links/left"); // both names are known
+      await only.settled("links");
+      await ann.shell("echo second > links/lost; rm links/lost");
+      await waitFor(
+        "the change is in export",
+        async () => await only.export.readText("links/left") === "second\n",
+        5_000,
+      );
+      await only.settled("links");
+    });
+
     test("I3: what is written by way of a name that is gone, since the file has got another one, travels", async ({ only }) => {
       const ann = only.share("ann");
       await ann.write("gone/temporary", "first");

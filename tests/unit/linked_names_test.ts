@@ -11,13 +11,13 @@ const path = (name: string) => fromText(name) as RelativePath;
 const file = (inode: number, links: number, ctimeNs = 1n) => plainFile({ inode, links, ctimeNs });
 
 /** What a story made it ask for; `?` is a search of the whole share. */
-function asked(story: (names: LinkedNames) => void): string[] {
+function asked(story: (names: LinkedNames, said: string[]) => void): string[] {
   const said: string[] = [];
   const names = new LinkedNames({
     lookAt: (name) => said.push(display(name)),
     search: () => said.push("?"),
   });
-  story(names);
+  story(names, said);
   names.close();
   return said;
 }
@@ -48,13 +48,25 @@ Deno.test("I3: where names are unknown the share is searched, once in a while", 
 });
 
 Deno.test("a name that became another file is none of the first one's any more", () => {
-  const said = asked((names) => {
+  const said = asked((names, said) => {
     names.seen(path("a"), file(7, 2), true);
     names.seen(path("b"), file(7, 2), true);
     names.seen(path("b"), file(8, 1), true);
+    said.length = 0;
     names.seen(path("a"), file(7, 1), false);
   });
   assertEquals(said, []);
+});
+
+Deno.test("I3: a file may have changed by a name that it has lost: it is looked at, or searched for", () => {
+  const said = asked((names) => {
+    for (const name of ["a", "b"]) names.seen(path(name), file(7, 2), true);
+    names.seen(path("b"), undefined, false);
+    names.seen(path("c"), file(9, 2), true);
+    names.seen(path("c"), undefined, false);
+    names.seen(path("c"), undefined, false);
+  });
+  assertEquals(said, ["a", "?"]);
 });
 
 Deno.test("I3: the names in a directory that is renamed for everybody are known by the new one", () => {

@@ -46,6 +46,8 @@ export class RestlessGuests {
   readonly #former = new Map<string, ReadonlySet<string>>();
   /** Those that do not travel as they are called now. */
   readonly #hidden = new Set<string>();
+  /** What lay in ignored places when all became quiet. */
+  readonly #ignored = new Set<string>();
   readonly #held: Disposable[] = [];
   #number = 0;
 
@@ -98,18 +100,39 @@ export class RestlessGuests {
   /** What is lost in a place; to be asked once all is quiet. */
   lostIn(share: Share): string[] {
     const there = contentsBelow(share.path);
-    return [...this.#alive].filter((content) => !there.has(content));
+    return [...this.#alive].filter((content) =>
+      !there.has(content) && !this.#wentWithDirectory(content)
+    );
+  }
+
+  /**
+   * It was being brought into a directory while that got an ignored name, and arrived there just after anybody looked. Nobody
+   * can tell that from one that was there before, and has gone with it.
+   */
+  #wentWithDirectory(content: string): boolean {
+    return this.#ignored.has(content) &&
+      this.channel.peers.every((peer) => !contentsBelow(peer.path).has(content));
   }
 
   /** All is quiet, and everything is everywhere. */
   settled(): void {
+    for (const content of this.#ignored) {
+      if (this.#wentWithDirectory(content)) this.#drops(content);
+    }
+    this.#ignored.clear();
     for (const content of this.#alive) this.#settled.add(content);
   }
 
   /** What does not travel is taken away, so that all places can be compared. */
   removeOddities(): void {
     this.#release();
-    for (const name of GUESTS) removeOddities(this.channel.share(name).path);
+    for (const name of GUESTS) {
+      const { path } = this.channel.share(name);
+      for (const [at, content] of filesBelow(path, "")) {
+        if (at.includes(IGNORED)) this.#ignored.add(content);
+      }
+      removeOddities(path);
+    }
   }
 
   get alive(): number {

@@ -40,6 +40,7 @@ import { EXPORT, Replica } from "./replica.ts";
 import { Share } from "./share.ts";
 import { Stager } from "./snapshot.ts";
 import { readTree, type TreeReaderParts } from "./tree_reader.ts";
+import { UnarrivedFiles } from "./unarrived_files.ts";
 import { verdictReports } from "./verdict_reports.ts";
 
 /**
@@ -76,6 +77,7 @@ export class Channel {
   readonly #replicas: readonly Replica[];
   readonly #recovery: Recovery;
   readonly #early: EarlySnapshot;
+  readonly #unarrived = new UnarrivedFiles();
   readonly #reconciler: Reconciler;
   readonly #rules: IgnoreRules;
   readonly #readings: Readings;
@@ -212,6 +214,7 @@ export class Channel {
       index,
       stager,
       early,
+      unarrived: this.#unarrived,
       publisher,
       judge,
       conflictCopies: config.conflictCopies,
@@ -391,6 +394,7 @@ export class Channel {
    */
   close({ processEnds }: { readonly processEnds: boolean }): void {
     this.#early.drop();
+    this.#unarrived.clear();
     this.#recovery.close();
     const isOnDisk = this.#changesOnDisk === this.#index.changes;
     // Of what was put out of its place, nobody knows who has emptied it.
@@ -523,6 +527,7 @@ export class Channel {
   #sweep(): void {
     if (this.#ownPlaces.look()) return;
     this.#early.sweep();
+    this.#unarrived.sweep(performance.now());
     this.#sweepRecovery();
     if (!this.#started) return;
     this.#keepExport();

@@ -101,7 +101,9 @@ export class FileSteps {
     // Changed while it was scanned: the watcher tells, after its quiet time.
     if (!sameIdentity(source.seen.status, snapshot.source)) return job.rest;
     // What is done to a share from here on comes with an event of its own: no need for another look.
-    return this.#isEverywhere(updated) ? AT_REST : undefined;
+    if (!this.#isEverywhere(updated)) return undefined;
+    this.#parts.unarrived.forget(author.replica, snapshot.source);
+    return AT_REST;
   }
 
   /** See `RenamedNames`. */
@@ -134,6 +136,12 @@ export class FileSteps {
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return; // gone, or postponed: look again
     await this.#verdicts.judgeEarly(snapshot, author, look, entry, job);
+    const { moves, unarrived } = this.#parts;
+    const wasRenamed = moves(author.replica)?.sourcesOf(job.path).length;
+    if (wasRenamed && this.#verdicts.isClean(snapshot.source)) {
+      job.release(author.replica.id);
+      unarrived.keep(author.replica, snapshot, performance.now());
+    }
     this.#names.wakeFormer(author.replica, job);
   }
 

@@ -26,6 +26,7 @@ import {
 } from "./replica_record.ts";
 import type { Hindrance } from "./retry_schedule.ts";
 import type { Snapshot, Stager } from "./snapshot.ts";
+import type { UnarrivedFiles } from "./unarrived_files.ts";
 
 /** Whether the path is at rest, or wants to be looked at again after a while. */
 export type Rest =
@@ -55,6 +56,7 @@ export interface ReconcilerParts {
   readonly index: FileIndex;
   readonly stager: Stager;
   readonly early: EarlySnapshot;
+  readonly unarrived: UnarrivedFiles;
   readonly publisher: Publisher;
   readonly judge: Judge;
   readonly conflictCopies: boolean;
@@ -149,6 +151,11 @@ export class Job implements Findings, Disposable {
   keep(replica: ReplicaId, snapshot: Snapshot): void {
     this.#snapshots.get(replica)?.[Symbol.dispose]();
     this.#snapshots.set(replica, snapshot);
+  }
+
+  /** The snapshot that was kept is somebody else's from now on. */
+  release(replica: ReplicaId): void {
+    this.#snapshots.delete(replica);
   }
 
   [Symbol.dispose](): void {

@@ -150,7 +150,7 @@ export class RenamedNames {
     entry: IndexEntry,
     job: Job,
   ): Rest | undefined {
-    const { catchUp, index, moves, mayBeMet, isIgnored } = this.#parts;
+    const { catchUp, index, lookAt, moves, mayBeMet, isIgnored } = this.#parts;
     const targets = moves(replica)?.targetsOf(job.path) ?? [];
     for (const to of targets) {
       if (isIgnored(to)) continue;
@@ -161,7 +161,9 @@ export class RenamedNames {
       if (isNews) {
         // It may be this that keeps the directory in its place from being empty: it arrives later, if it is clean.
         const isLast = losers.some((loser) => standsAt(loser, to) === "directory");
-        if (isLast && this.#isClean(target.seen.status)) continue;
+        if (!isLast || !this.#isClean(target.seen.status)) return WHILE_NEW;
+        if (this.#isSafe(replica, target.seen.status)) continue;
+        lookAt(to, job.path);
         return WHILE_NEW;
       }
       if (known.status === "held") return WHILE_NEW;
@@ -180,6 +182,12 @@ export class RenamedNames {
     if (names.some((path) => mayBeMet(replica, path))) return WHILE_UNMET;
     const isNewer = moves(replica)?.targetsOf(job.path).some((to) => !targets.includes(to));
     return isNewer ? SOON : undefined;
+  }
+
+  /** Whether what was found to be clean can be had again, should it become malware before it arrives. */
+  #isSafe(replica: Replica, version: FileStatus): boolean {
+    const { judge, unarrived } = this.#parts;
+    return !judge.isScanning || unarrived.has(replica, version);
   }
 
   /** Whether what the author renamed to `to` was renamed the other way round by another one. */

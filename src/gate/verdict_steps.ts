@@ -29,6 +29,7 @@ import {
   matches,
   recordIn,
   recordOf,
+  type ReplicaRecord,
   sameIdentity,
   withoutRecord,
   withRecord,
@@ -145,7 +146,7 @@ export class VerdictSteps {
     // Our removal is nobody's deletion: forget first, and for good, that the author had the file.
     const left = withoutRecord(withLastVersion(entry, author, look), replica.id);
     note(this.#parts, job.path, left, entry);
-    this.#keepFormerName(replica, job.path);
+    const isLast = !this.#keepFormerName(replica, job.path) && !left.records.some(isFile);
     if (!index.commit() && left.records.length > 0) {
       note(this.#parts, job.path, entry, left);
       const cause = new Error("the index cannot be written");
@@ -164,6 +165,7 @@ export class VerdictSteps {
     if (outcome === "done") {
       judge.removed(snapshot, signature);
       onPublished(job.path, "removal", replica);
+      if (isLast) await this.#bringBack(snapshot, replica, job);
       return;
     }
     judge.evaded(snapshot, job.path, signature, { isKept });
@@ -197,9 +199,28 @@ export class VerdictSteps {
     for (let left = MOST_TURNS; left > 0 && !this.#parts.catchUp(replica); left--) await nextTurn();
   }
 
-  /** What became malware under a new name is not deleted under its old one. */
-  #keepFormerName(replica: Replica, path: RelativePath): void {
+  /**
+   * What others had under its former name may be gone already, since it was clean when they gave it up. The author gets that
+   * version, as if it were his own: it is scanned, and travels.
+   */
+  async #bringBack(malware: Snapshot, replica: Replica, job: Job): Promise<void> {
+    const { publisher, unarrived } = this.#parts;
+    using last = unarrived.take(replica, malware.source);
+    if (last === undefined || replica.root === undefined) return;
+    using place = replica.view(job.path);
+    if (place.seen.kind !== "absent") return;
+    try {
+      const options = { isLast: true, model: replica, keep: false };
+      await publisher.publish(place, job.path, last, options);
+    } catch (error) {
+      postpone(this.#parts, replica, error, "cannot be brought back", job);
+    }
+  }
+
+  /** What became malware under a new name is not deleted under its old one. Whether it had one that anybody still knows. */
+  #keepFormerName(replica: Replica, path: RelativePath): boolean {
     const { index, moves, lookAt } = this.#parts;
+    let isKept = false;
     for (const from of moves(replica)?.sourcesOf(path) ?? []) {
       const entry = index.get(from);
       const record = recordIn(entry, replica.id);
@@ -208,9 +229,13 @@ export class VerdictSteps {
       if (seen?.kind === "file" && matches(record, seen.status)) continue; // it was something else's name
       index.put(from, withoutRecord(entry, replica.id));
       lookAt(from, path);
+      isKept = true;
     }
+    return isKept;
   }
 }
+
+const isFile = ({ kind }: ReplicaRecord) => kind === "file";
 
 /**
  * Where nobody but the author and the export has the file, and the index does not know the export's: that is the last

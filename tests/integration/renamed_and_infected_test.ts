@@ -398,6 +398,32 @@ for (const when of ["in an outage", "and is infected at once", "and is infected 
 }
 
 testOnEachFilesystem(
+  "I3: a file takes the place of its directory, which cannot go elsewhere, and is infected when it was clean",
+  async (kind) => {
+    const scanning = { ignoreFilePatterns: ["*.part"] };
+    await using world = await World.start(kind, {
+      channels: { docs: { scanning } },
+      unequal: ["docs"], // an ignored file stays where it is
+    });
+    const { only } = world;
+    const ann = only.share("ann");
+    await ann.write("t/letter", "the letter");
+    await only.settled();
+    await only.share("bob").write("t/download.part", "half of it");
+    move(ann, "t/letter", "x");
+    Deno.removeSync(ann.at("t"));
+    move(ann, "x", "t");
+    await waitFor("the others give up the former name", () => !only.export.has("t/letter"));
+    ann.infect("t");
+    await waitFor("the malware is found", () => world.user.lines.length === 1);
+    await waitFor(
+      "the letter is everywhere",
+      async () => (await only.peersWithout("the letter")).length === 0,
+    );
+  },
+);
+
+testOnEachFilesystem(
   "I3: a file leaves a directory by an exchange in an outage, takes its place by another, and is infected",
   async (kind) => {
     await using world = await World.start(kind, { channels: { docs: {} } });

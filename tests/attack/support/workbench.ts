@@ -30,6 +30,7 @@ import { Recovery } from "../../../src/gate/recovery.ts";
 import { EXPORT, Replica } from "../../../src/gate/replica.ts";
 import { Stager } from "../../../src/gate/snapshot.ts";
 import { readTree } from "../../../src/gate/tree_reader.ts";
+import { UnarrivedFiles } from "../../../src/gate/unarrived_files.ts";
 import type { Scanner, Verdict } from "../../../src/scanning/scanner.ts";
 import { EICAR } from "../../support/eicar.ts";
 import { ownDescriptors } from "./libc_hook.ts";
@@ -73,6 +74,7 @@ export class Workbench {
   readonly #index: FileIndex;
   readonly #recovery: Recovery;
   readonly #early: EarlySnapshot;
+  readonly #unarrived = new UnarrivedFiles();
   readonly #reconciler: Reconciler;
   readonly #replicas: Replica[];
   #lookAt = new Set<RelativePath>();
@@ -118,6 +120,7 @@ export class Workbench {
       index: this.#index,
       stager,
       early: this.#early,
+      unarrived: this.#unarrived,
       publisher: new Publisher(
         this.#layout.staging,
         stager,
@@ -234,6 +237,7 @@ export class Workbench {
     this.#recovery.close();
     this.#index.close();
     for (const replica of this.#replicas) replica.detach();
+    this.#unarrived.clear();
     this.#layout[Symbol.dispose]();
   }
 }

@@ -12,7 +12,7 @@ import {
 } from "../support/fake_clamd.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import type { FilesystemKind } from "../support/loop_filesystem.ts";
-import { sleep, waitFor } from "../support/wait.ts";
+import { PATIENCE_MS, sleep, waitFor } from "../support/wait.ts";
 import { World, type WorldOptions } from "../support/world.ts";
 
 const STRICT_AND_PERMISSIVE: WorldOptions = {
@@ -292,6 +292,7 @@ testOnEachFilesystem(
       await waitFor(
         "what found no room in the queue arrives as well",
         async () => (await cid.shell("find . -type f | wc -l")).trim() === `${TOO_MANY}`,
+        3 * PATIENCE_MS, // it is much work
       );
     }),
 );

@@ -19,8 +19,8 @@ const MAX_EVENTS = 128;
 export interface ReactorOptions {
   /**
    * After something happened, wait for more on this thread, for 1 ms at most, before the wait goes to the thread
-   * pool: saves two changes of thread (100 µs) where one event soon follows another. Timers and
-   * other work are held up for as long, so it is for programs that have little but sockets.
+   * pool: saves two changes of thread (100 µs) where one event soon follows another. Timers and what the thread pool
+   * does are held up for as long, so it is for programs that have little but sockets; who waits for a turn is not.
    */
   readonly lingers?: boolean;
 }
@@ -110,7 +110,7 @@ export class Reactor implements Disposable {
     while (!this.#stopped) {
       // While there is something to do, asking is cheaper (µs) than sleeping on the pool (100 µs).
       let count = this.#poll(0);
-      const lingers = this.#expects ? waitingTurns === 0 : wasBusy && this.#lingers;
+      const lingers = (this.#expects || wasBusy && this.#lingers) && waitingTurns === 0;
       if (count === 0 && lingers) count = this.#poll(LINGER_MS);
       this.#expects = false;
       if (count === 0) {

@@ -14,5 +14,6 @@ if (import.meta.main) {
   if (problem !== undefined) exitForUsage(VCLIENT.name, problem);
   const start = (reactor: Reactor, log: Logger, stillStarting: StillStarting, begun: Begun) =>
     startClient(options, reactor, log, stillStarting, begun);
-  Deno.exit(await runDaemon({ name: "vclient", debug: options.debug, start }));
+  const reactor = { lingers: true };
+  Deno.exit(await runDaemon({ name: "vclient", debug: options.debug, reactor, start }));
 }

@@ -107,17 +107,6 @@ export function lastMount(): number {
   return mountIn(view);
 }
 
-const STATFS_SIZE = 120;
-const STATFS_FLAGS = 80;
-const ST_RDONLY = 1;
-const filesystem = new BigUint64Array(STATFS_SIZE / 8);
-
-/** Whether nothing can be changed through an open descriptor's mount (also an O_PATH one); `false` where nobody can tell. */
-export function isReadOnly(file: Descriptor): boolean {
-  if (libc.fstatfs(file.fd, filesystem) < 0) return false;
-  return Boolean(Number(filesystem[STATFS_FLAGS / 8]) & ST_RDONLY);
-}
-
 function mountIn(view: DataView): number {
   return view.getUint32(144, true) + view.getUint32(148, true) * 2 ** 32;
 }

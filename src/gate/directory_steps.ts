@@ -54,20 +54,17 @@ export class DirectorySteps {
 
   /** Where another directory like it has taken the name of one that is known, it is known instead; see `FoundRenames`. */
   noteOthers({ views }: Look, path: RelativePath): void {
-    const inodes = new Map<ReplicaId, number>();
-    for (const { replica, seen } of views) {
-      if (seen.kind === "directory") inodes.set(replica.id, seen.status.inode);
-    }
-    if (inodes.size === 0) return;
+    if (!views.some(({ seen }) => seen.kind === "directory")) return;
     const entry = this.#parts.index.get(path);
-    const isOther = ({ kind, replica, inode }: ReplicaRecord) =>
-      kind === "directory" && inode !== (inodes.get(replica) ?? inode);
-    if (!entry.records.some(isOther)) return;
-    const records = entry.records.map((record) => ({
-      ...record,
-      inode: isOther(record) ? inodes.get(record.replica) ?? record.inode : record.inode,
-    }));
-    this.#parts.index.put(path, { ...entry, records });
+    const present = (record: ReplicaRecord): ReplicaRecord => {
+      const seen = views.find(({ replica }) => replica.id === record.replica)?.seen;
+      const isOther = record.kind === "directory" && seen?.kind === "directory" &&
+        record.inode !== seen.status.inode;
+      return isOther ? { ...record, inode: seen.status.inode } : record;
+    };
+    const records = entry.records.map(present);
+    const isNews = records.some((record, at) => record !== entry.records[at]);
+    if (isNews) this.#parts.index.put(path, { ...entry, records });
   }
 
   make(step: StepOf<"make-directory">, look: Look, entry: IndexEntry, job: Job): undefined {

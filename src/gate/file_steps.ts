@@ -136,12 +136,7 @@ export class FileSteps {
     const snapshot = await this.#snapshot(author, job);
     if (snapshot === undefined) return; // gone, or postponed: look again
     await this.#verdicts.judgeEarly(snapshot, author, look, entry, job);
-    const { moves, unarrived } = this.#parts;
-    const wasRenamed = moves(author.replica)?.sourcesOf(job.path).length;
-    if (wasRenamed && this.#verdicts.isClean(snapshot.source)) {
-      job.release(author.replica.id);
-      unarrived.keep(author.replica, snapshot, performance.now());
-    }
+    this.#names.keepClean(snapshot, author.replica, job);
     this.#names.wakeFormer(author.replica, job);
   }
 

@@ -5,7 +5,7 @@ import { type ByteString, fileName, fromText } from "../../ffi/byte_string.ts";
 import { Directory } from "../../ffi/directory.ts";
 import { throughDoorway } from "../../ffi/doorway.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
-import { filesystemId } from "../../ffi/filesystem_id.ts";
+import { filesystemId } from "../../ffi/filesystem_status.ts";
 import { RENAME_REPLACE } from "../../ffi/platform.ts";
 import { LayoutFault } from "./layout_fault.ts";
 import { BrokenEntry } from "./packed_entry.ts";

@@ -24,6 +24,7 @@ import {
   type ReplicaRecord,
   withoutRecord,
 } from "./replica_record.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** The new name may wait for the scanner. When it arrives, that is told. */
 const WHILE_NEW: Rest = { kind: "later", delayMs: 5000, isStuck: true };
@@ -182,6 +183,16 @@ export class RenamedNames {
     if (names.some((path) => mayBeMet(replica, path))) return WHILE_UNMET;
     const isNewer = moves(replica)?.targetsOf(job.path).some((to) => !targets.includes(to));
     return isNewer ? SOON : undefined;
+  }
+
+  /** Of a file that was renamed and has not arrived, a snapshot that is clean is kept until it has. */
+  keepClean(snapshot: Snapshot, author: Replica, job: Job): void {
+    const { judge, moves, unarrived } = this.#parts;
+    if (!judge.isScanning || !this.#isClean(snapshot.source)) return;
+    const formerNames = moves(author)?.sourcesOf(job.path) ?? [];
+    if (formerNames.length === 0) return;
+    job.release(author.id);
+    unarrived.keep(author, snapshot, performance.now());
   }
 
   /** Whether what was found to be clean can be had again, should it become malware before it arrives. */

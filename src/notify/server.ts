@@ -119,8 +119,7 @@ export class NotificationServer implements Disposable {
     const path = channels.get(untrustedChannel);
     if (path === undefined) {
       // As `channel` each name would make messages of a kind of its own, none of which is held back (I6).
-      const unknown = channel;
-      if (channel !== "") log.warn("{name}: unknown channel {unknown}", { name, unknown });
+      if (channel !== "") log.warn("{name}: unknown channel {unknown}", { name, unknown: channel });
       return;
     }
     try {

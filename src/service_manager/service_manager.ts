@@ -77,23 +77,24 @@ export class ServiceManager {
   }
 
   #send(notification: Notification): void {
-    if (this.#parts.environment.notifySocket === undefined) return;
+    const { notifySocket } = this.#parts.environment;
+    if (notifySocket === undefined) return;
     // What is no change of state goes with the one before it, and a later status in place of an earlier one.
     const before = notification.state === undefined ? this.#unsent.pop() : undefined;
     this.#unsent.push({ ...before, ...notification });
     if (this.#unsent.length > MOST_UNSENT) this.#unsent.shift();
-    if (this.#retry === undefined) this.#sendAll();
+    if (this.#retry === undefined) this.#sendAll(notifySocket);
   }
 
-  #sendAll(): void {
+  #sendAll(notifySocket: string): void {
     this.#retry = undefined;
-    const { environment: { notifySocket = "" }, send, onFailure } = this.#parts;
+    const { send, onFailure } = this.#parts;
     for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
       try {
         send(notifySocket, encodeNotification(next));
       } catch (error) {
         if (isErrno(error, "EAGAIN")) {
-          this.#retry = setTimeout(() => this.#sendAll(), RETRY_MS);
+          this.#retry = setTimeout(() => this.#sendAll(notifySocket), RETRY_MS);
           Deno.unrefTimer(this.#retry); // a message alone keeps no program running
           return;
         }

@@ -15,7 +15,8 @@ import {
   setModificationTime,
   setOwnerAndMode,
 } from "../../ffi/file_content.ts";
-import { type FileStatus, isReadOnly, statusOf } from "../../ffi/file_status.ts";
+import { type FileStatus, statusOf } from "../../ffi/file_status.ts";
+import { isReadOnly } from "../../ffi/filesystem_status.ts";
 import { CAP_CHOWN, hasCapability } from "../../ffi/process.ts";
 import { sameContent } from "../../ffi/same_content.ts";
 import { openCanonical } from "../daemon/trusted_path.ts";

@@ -2,13 +2,12 @@
 
 import { type ByteString, display, fromText } from "../../ffi/byte_string.ts";
 import { pause } from "../../ffi/clock.ts";
-import { Directory } from "../../ffi/directory.ts";
 import { isErrno, SystemError } from "../../ffi/errno.ts";
-import { isReadOnly } from "../../ffi/file_status.ts";
+import { isReadOnly } from "../../ffi/filesystem_status.ts";
 import type { Reactor } from "../../ffi/reactor.ts";
 import { type Address, showAddress } from "../../ffi/socket.ts";
 import { type Begun, type Service, StartFailure, type StillStarting } from "../daemon/daemon.ts";
-import { IN_A_SERVICE, placeOf, readableDirectory } from "../daemon/trusted_path.ts";
+import { IN_A_SERVICE, openCanonical, placeOf, readableDirectory } from "../daemon/trusted_path.ts";
 import type { Logger } from "../logging/logging.ts";
 import { RepeatLimit } from "../logging/repeat_limit.ts";
 import type { Scanner } from "../scanning/scanner.ts";
@@ -130,8 +129,8 @@ function findTrees(
 /** Else it would be found out when there is malware. */
 function warnOfReadOnly(watched: readonly ByteString[], log: Logger): void {
   for (const path of watched) {
-    using directory = Directory.openTrusted(path);
-    if (!isReadOnly(directory)) continue;
+    using directory = openCanonical(path); // or it went away since: that is met when it is watched
+    if (directory === undefined || !isReadOnly(directory)) continue;
     log.warn("--watch {path} is read-only: malware is told, but cannot be removed; {advice}", {
       path: display(path),
       advice: IN_A_SERVICE,

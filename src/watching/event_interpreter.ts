@@ -110,7 +110,7 @@ export class EventInterpreter {
     const node = this.tree.byWatch(watch);
     if (arrives) this.#departing = undefined;
     else this.#tellDeparted();
-    if (!this.#isReplaced(node, event)) this.#tellArrived();
+    if (!this.#noteReplaced(node, event)) this.#tellArrived();
     if (mask & IN.Q_OVERFLOW) return this.findings.overflow();
     if (mask & OF_THE_DIRECTORY_ITSELF) return this.#directoryItself(watch, mask, node);
     // Attributes of the directory itself have no name: its parent tells them too.
@@ -155,9 +155,9 @@ export class EventInterpreter {
 
   /**
    * Of an exchange with something that is not watched, the arrival is told first, and then the departure of what had the name
-   * until then: in that order, what arrived would seem to have left again.
+   * until then: in that order, what arrived would seem to have left again. Whether this is that departure.
    */
-  #isReplaced(parent: WatchNode | undefined, { mask, name }: InotifyEvent): boolean {
+  #noteReplaced(parent: WatchNode | undefined, { mask, name }: InotifyEvent): boolean {
     const arriving = this.#arriving;
     if (arriving === undefined || arriving.hasReplaced || !(mask & IN.MOVED_FROM)) return false;
     if (parent !== arriving.parent || name !== arriving.name) return false;

@@ -5,6 +5,7 @@ import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@
 import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
 import { onEachFilesystem, testOnEachFilesystem } from "../support/fixture.ts";
+import { telling } from "../support/notified_guests.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -17,11 +18,7 @@ const guests = [`${uds}_3401`, away];
 
 onEachFilesystem(
   "guest notifications",
-  (kind) =>
-    World.start(kind, {
-      channels: { docs: { more: { notify: { guests, port: 3401 } } } },
-      unequal: ["docs"], // the trigger is bob's alone
-    }),
+  (kind) => World.start(kind, telling(guests)),
   (test) => {
     test("a published file refreshes the other guest, and the trigger travels nowhere", async (world) => {
       const { only } = world;
@@ -87,11 +84,7 @@ testOnEachFilesystem(
   "a guest hears of the last changes before a crash, and of none before a stop",
   async (kind) => {
     const uds = `${scratchDirectory("guests")}/bob`;
-    const notify = { guests: [`${uds}_3401`], port: 3401 };
-    await using world = await World.start(kind, {
-      channels: { docs: { more: { notify } } },
-      unequal: ["docs"], // the trigger is bob's alone
-    });
+    await using world = await World.start(kind, telling([`${uds}_3401`]));
     const { only } = world;
     const bob = only.share("bob");
     await only.share("ann").write("file", "x");

@@ -6,6 +6,7 @@ import { Daemon } from "../support/daemon.ts";
 import { EICAR } from "../support/eicar.ts";
 import { testOnEachFilesystem } from "../support/fixture.ts";
 import { Gate, type GateOptions } from "../support/gate.ts";
+import { telling } from "../support/notified_guests.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { sleep, waitFor } from "../support/wait.ts";
 import { World } from "../support/world.ts";
@@ -325,11 +326,7 @@ testOnEachFilesystem(
   "what a guest that was away is still to be told of is told after a reload",
   async (kind) => {
     const uds = `${scratchDirectory("guests")}/bob`;
-    const notify = { guests: [`${uds}_3401`], port: 3401 };
-    await using world = await World.start(kind, {
-      channels: { docs: { more: { notify } } },
-      unequal: ["docs"], // the trigger is bob's alone
-    });
+    await using world = await World.start(kind, telling([`${uds}_3401`]));
     const { only, gate } = world;
     const bob = only.share("bob");
     const isTold = () => bob.has(".virtiofs-refresh");

@@ -5,6 +5,7 @@ import { assert, assertLessOrEqual } from "@std/assert";
 import { fileName, fromText, type RelativePath } from "../../ffi/byte_string.ts";
 import { Reactor } from "../../ffi/reactor.ts";
 import { ChannelLog } from "../../src/gate/channel_log.ts";
+import type { ChannelConfig } from "../../src/gate/config/channel_config.ts";
 import { parseConfiguration } from "../../src/gate/config/configuration.ts";
 import { Replica } from "../../src/gate/replica.ts";
 import { verdictReports } from "../../src/gate/verdict_reports.ts";
@@ -32,12 +33,17 @@ function logOf(tell: () => void): string {
   return text;
 }
 
-Deno.test("I7: one guest's malware and failures silence nothing that is to be said of another's", () => {
-  const written = { basePath: "/srv/a", producers: ["ann", "bob"], userNotify: { enable: false } };
+function channelOf(written: Readonly<Record<string, unknown>>): ChannelConfig {
   const { channels: [config] } = parseConfiguration(JSON.stringify({ docs: written }), {
     unknownKeys: "fault",
   });
   assert(config !== undefined);
+  return config;
+}
+
+Deno.test("I7: one guest's malware and failures silence nothing that is to be said of another's", () => {
+  const written = { basePath: "/srv/a", producers: ["ann", "bob"], userNotify: { enable: false } };
+  const config = channelOf(written);
   using reactor = new Reactor();
   const text = logOf(() => {
     const log = logger("gate").with({ channel: "docs" });
@@ -68,10 +74,7 @@ Deno.test("I7: a user who does not read silences nothing that is to be said of t
   const socket = `${folder}/socket`;
   using _user = new IdleListener(socket);
   const written = { basePath: "/srv/a", producers: ["ann"], userNotify: { socket } };
-  const { channels: [config] } = parseConfiguration(JSON.stringify({ docs: written }), {
-    unknownKeys: "fault",
-  });
-  assert(config !== undefined);
+  const config = channelOf(written);
   const reactor = new Reactor();
   const text = logOf(() => {
     const log = logger("gate").with({ channel: "docs" });

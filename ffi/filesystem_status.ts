@@ -1,12 +1,14 @@
-/** Which file system something lies in (statfs(2)). */
+/** What is known of the file system in which something lies, and of its mount (statfs(2)). */
 
 import type { Descriptor } from "./descriptor.ts";
 import { check } from "./errno.ts";
 import { libc } from "./libc.ts";
 
-/** struct statfs, of which f_fsid is behind type, size of a block, three counts of blocks and two of files. */
+/** struct statfs: type, size of a block, three counts of blocks and two of files, f_fsid, two lengths, f_flags. */
 const SIZE = 120;
 const ID_AT = 56;
+const FLAGS_AT = 80;
+const ST_RDONLY = 1n;
 
 const buffer = new Uint8Array(SIZE);
 const status = new DataView(buffer.buffer);
@@ -18,4 +20,10 @@ const status = new DataView(buffer.buffer);
 export function filesystemId(file: Descriptor): string {
   check(libc.fstatfs(file.fd, buffer), "fstatfs");
   return status.getBigUint64(ID_AT, true).toString(16);
+}
+
+/** Whether nothing can be changed through an open descriptor's mount (also an O_PATH one); `false` where nobody can tell. */
+export function isReadOnly(file: Descriptor): boolean {
+  if (libc.fstatfs(file.fd, buffer) < 0) return false;
+  return (status.getBigUint64(FLAGS_AT, true) & ST_RDONLY) !== 0n;
 }

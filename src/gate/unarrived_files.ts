@@ -8,29 +8,31 @@ import type { Replica } from "./replica.ts";
 import { type ReplicaId, sameIdentity } from "./replica_record.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** Each is an open file, and room on the disk (I6). */
+/** Of one author (I7). Each is an open file, and room on the disk (I6). */
 const MOST = 64;
 /** Since it was judged last: whatever was in its way goes sooner, or stays. */
 const LONGEST_MS = 60_000;
 
 interface Unarrived {
+  readonly author: ReplicaId;
   readonly snapshot: Snapshot;
   readonly since: number;
 }
 
 export class UnarrivedFiles {
-  /** What was judged longest ago is first. */
+  /** What was judged longest ago is first. None is given up for another: nobody else may have it any more. */
   readonly #files = new Map<string, Unarrived>();
 
-  /** `snapshot` is clean, and is disposed of here. `nowMs`: of a clock that never runs backwards. */
+  /**
+   * `snapshot` is clean, and is disposed of here: at once where there are too many of the author's, which is to be asked for
+   * again then. `nowMs`: of a clock that never runs backwards.
+   */
   keep({ id }: Pick<Replica, "id">, snapshot: Snapshot, nowMs: number): void {
     const key = keyOf(id, snapshot.source);
     this.#forget(key);
-    this.#files.set(key, { snapshot, since: nowMs });
-    for (const oldest of this.#files.keys()) {
-      if (this.#files.size <= MOST) break;
-      this.#forget(oldest);
-    }
+    const others = this.#files.values().filter(({ author }) => author === id);
+    if ([...others].length >= MOST) return snapshot[Symbol.dispose]();
+    this.#files.set(key, { author: id, snapshot, since: nowMs });
   }
 
   /** Whether that very version is kept. */
